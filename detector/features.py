@@ -1,0 +1,52 @@
+"""What the networks see: scattering coefficients relative to the local level, on a logarithmic scale.
+
+The paper states neither (Défossez et al. 2019, appendix A). Both are settings. Dividing by the local level makes the
+detector blind to loudness by construction, as the relative volume is.
+"""
+
+from typing import Literal, get_args
+
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from remix_miner.detector.scattering import Scattering
+
+Level = Literal["local", "none"]
+INAUDIBLE = 1e-6
+"""A level under which there is only rounding error: silence beside loud music is not blown up."""
+
+
+class Features(nn.Module):
+    """Audio (B, T) at 16 kHz -> (B, 7, 54, frames): log(S / level + floor).
+
+    ``level``: ``local`` divides by the sum of the first-order coefficients, averaged over ``level_frames``
+    coefficients (16 ms each) around each; ``none`` keeps the signal's own amplitude. ``floor`` is the smallest
+    coefficient that matters, relative to the level. A silent input gives log(floor) everywhere.
+    """
+
+    def __init__(self, level: Level = "local", level_frames: int = 255, floor: float = 3e-5) -> None:
+        super().__init__()
+        if level not in get_args(Level):
+            raise ValueError(f"level is one of {', '.join(get_args(Level))}, got {level!r}")
+        if level_frames % 2 == 0 or level_frames < 1:
+            raise ValueError(f"level_frames is odd and positive, got {level_frames}")
+        if floor <= 0:
+            raise ValueError(f"floor is positive, got {floor}")
+        self.level: Level = level
+        self.level_frames = level_frames
+        self.floor = floor
+        self.scattering = Scattering()
+
+    def forward(self, audio: Float[Tensor, "B T"]) -> Float[Tensor, "B 7 54 frames"]:
+        return self.compress(self.scattering(audio))
+
+    def compress(self, coefficients: Float[Tensor, "B 7 54 frames"]) -> Float[Tensor, "B 7 54 frames"]:
+        """The same from scattering coefficients."""
+        if self.level == "local":
+            total = coefficients[:, 0].sum(dim=1, keepdim=True)
+            half = self.level_frames // 2
+            level = F.avg_pool1d(total, self.level_frames, stride=1, padding=half, count_include_pad=False)
+            coefficients = coefficients / level[:, None].clamp_min(INAUDIBLE)
+        # Averaging from the spectrum can leave a silence at minus the rounding error.
+        return (coefficients.clamp_min(0) + self.floor).log()

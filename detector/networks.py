@@ -1,0 +1,126 @@
+"""The silent-source detector: mono audio at 16 kHz -> for each source and window, the logit of 'it is silent'.
+
+Two networks behind one interface. ``paper``: Défossez et al. 2019, appendix A, 55,296,914 parameters; 'same'
+convolutions and pools padded by 2 take 54 frequencies to 27 and 14, the paper's final kernel. ``small``: the same
+plan at a fortieth of the size, with strided convolutions instead of pools, for scanning on a CPU.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from remix_miner.detector.features import Features, Level
+from remix_miner.detector.geometry import HOP_SECONDS, SAMPLE_RATE, WINDOW_SECONDS
+from remix_miner.detector.scattering import CHANNELS, FIRST_ORDER
+from remix_miner.sources import SOURCES
+
+Network = Literal["paper", "small"]
+NAME = "silent-source-detector"
+POOLED_FREQUENCIES = 14
+
+
+class SilentSourceDetector(nn.Module):
+    """Audio (B, T) at 16 kHz -> logits (B, 4, windows) of P_i, the probability that source i is silent.
+
+    Window w is ``window_seconds`` long and centred at w * ``hop_seconds``; `geometry.window_count` gives their
+    number. ``settings`` builds the same network again. Défossez et al. 2019, section 4.1 and appendix A.
+    """
+
+    sources = SOURCES
+    sample_rate = SAMPLE_RATE
+    window_seconds = WINDOW_SECONDS
+    hop_seconds = HOP_SECONDS
+
+    def __init__(
+        self,
+        network: Network = "small",
+        width: int | None = None,
+        hidden: int | None = None,
+        dropout: float = 0.18,
+        level: Level = "local",
+        level_frames: int = 255,
+        floor: float = 3e-5,
+    ) -> None:
+        super().__init__()
+        if network not in NETWORKS:
+            raise ValueError(f"network is one of {', '.join(NETWORKS)}, got {network!r}")
+        convolutions, default_width, default_hidden = NETWORKS[network]
+        width, hidden = width or default_width, hidden or default_hidden
+        self.settings: dict[str, Any] = {
+            "network": network,
+            "width": width,
+            "hidden": hidden,
+            "dropout": dropout,
+            "level": level,
+            "level_frames": level_frames,
+            "floor": floor,
+        }
+        self.features = Features(level, level_frames, floor)
+        self.convolutions, features = convolutions(width, hidden)
+        self.recurrent = nn.LSTM(features, hidden, num_layers=2, dropout=dropout, bidirectional=True, batch_first=True)
+        self.head = nn.Sequential(
+            nn.Conv1d(2 * hidden, hidden, 1), nn.BatchNorm1d(hidden), nn.ReLU(), nn.Conv1d(hidden, len(SOURCES), 1)
+        )
+
+    def forward(self, audio: Float[Tensor, "B T"]) -> Float[Tensor, "B S W"]:
+        return self.logits(self.features(audio))
+
+    def logits(self, features: Float[Tensor, "B 7 54 frames"]) -> Float[Tensor, "B S W"]:
+        """The same from features, for training on stored ones and for scanning in overlapping parts."""
+        windows = self.convolutions(features).squeeze(2)
+        states, _ = self.recurrent(windows.transpose(1, 2))
+        result: Tensor = self.head(states.transpose(1, 2))
+        return result
+
+
+def build_detector(settings: Mapping[str, Any]) -> SilentSourceDetector:
+    """The network that ``settings`` describe, with random weights."""
+    return SilentSourceDetector(**settings)
+
+
+def _convolution(inputs: int, outputs: int, kernel: int, stride: int = 1) -> list[nn.Module]:
+    return [nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2), nn.ReLU()]
+
+
+def _paper(width: int, hidden: int) -> tuple[nn.Sequential, int]:
+    layers = [
+        nn.BatchNorm2d(CHANNELS),
+        *_convolution(CHANNELS, width, 5),
+        *_convolution(width, width, 5),
+        *_convolution(width, 2 * width, 1),
+        nn.MaxPool2d(5, 2, padding=2),
+        nn.BatchNorm2d(2 * width),
+        *_convolution(2 * width, 2 * width, 5),
+        *_convolution(2 * width, 2 * width, 5),
+        *_convolution(2 * width, 4 * width, 1),
+        nn.MaxPool2d(5, 2, padding=2),
+        nn.BatchNorm2d(4 * width),
+        nn.Conv2d(4 * width, hidden, (POOLED_FREQUENCIES, 1)),
+    ]
+    return nn.Sequential(*layers), hidden
+
+
+def _small(width: int, hidden: int) -> tuple[nn.Sequential, int]:
+    layers = [
+        nn.BatchNorm2d(CHANNELS),
+        *_convolution(CHANNELS, width, 5, stride=2),
+        nn.BatchNorm2d(width),
+        *_convolution(width, width, 3),
+        nn.BatchNorm2d(width),
+        *_convolution(width, 2 * width, 5, stride=2),
+        nn.BatchNorm2d(2 * width),
+        *_convolution(2 * width, 2 * width, 3),
+        nn.BatchNorm2d(2 * width),
+        nn.Conv2d(2 * width, 2 * hidden, (POOLED_FREQUENCIES, 1)),
+        nn.ReLU(),
+        nn.BatchNorm2d(2 * hidden),
+        nn.Dropout(0.1),
+    ]
+    return nn.Sequential(*layers), 2 * hidden
+
+
+# name: (convolutions, default width, default hidden size)
+NETWORKS = {"paper": (_paper, 128, 1024), "small": (_small, 48, 128)}
+

@@ -1,0 +1,306 @@
+"""Decode, resample, downmix and write audio. The one place that knows about soundfile, soxr and PyAV.
+
+Signals are float32 arrays (channels, frames), except inside `AudioReader.blocks`, whose arrays are
+(frames, channels) as decoders and HDF5 have them. soundfile's seeks are sample-exact for wav, flac, mp3, ogg and opus;
+containers that only PyAV reads (m4a, aac, stem.mp4; extra ``media``) are decoded from the start.
+"""
+
+import contextlib
+import math
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import soundfile
+import soxr
+from jaxtyping import Float32
+
+from remix_miner.atomic import atomic_path
+from remix_miner.errors import AudioError, UsageError
+
+Audio = Float32[np.ndarray, "C T"]
+Block = Float32[np.ndarray, "T C"]
+
+SOUNDFILE_SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".aif", ".aiff")
+PYAV_SUFFIXES = (".m4a", ".aac", ".mp4")
+AUDIO_SUFFIXES = SOUNDFILE_SUFFIXES + PYAV_SUFFIXES
+
+BLOCK_SECONDS = 10.0
+LARGEST_VALUE = 1e6
+"""Samples beyond this are not audio (full scale is 1; integers stored as floats stay below), and overflow when squared."""
+SUBTYPES = {"float32": "FLOAT", "int16": "PCM_16", "int24": "PCM_24"}
+
+
+@dataclass(frozen=True)
+class AudioInfo:
+    """What a file's header says. ``frames`` is an estimate for mp3 without a Xing header and for PyAV's containers."""
+
+    path: Path
+    sample_rate: int
+    channels: int
+    frames: int
+
+    @property
+    def seconds(self) -> float:
+        return self.frames / self.sample_rate
+
+
+class AudioReader:
+    """A file read once, in blocks, as far as it decodes.
+
+    Damage does not raise in mid-file: what decoded is yielded, then `problem` says why the file ended early. A file
+    that cannot be opened raises `AudioError`. NaN, infinities and values beyond `LARGEST_VALUE`, which float wav files
+    can hold, are replaced by zeros and counted in `bad_values`; `bad_frames` says where they were in the latest block.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self.problem: str | None = None
+        self.bad_values = 0
+        self.bad_frames = np.zeros(0, dtype=np.int64)
+        self.frames_read = 0
+        if not self.path.exists():
+            raise AudioError(f"{display_name(self.path)} does not exist")
+        if self.path.stat().st_size == 0:
+            raise AudioError(f"{display_name(self.path)} is empty (0 bytes)")
+        self._file: Any = None
+        self._container: Any = None
+        if self.path.suffix.lower() in PYAV_SUFFIXES:
+            self._open_with_pyav()
+        else:
+            self._open_with_soundfile()
+        if self.sample_rate <= 0 or self.channels <= 0:
+            self.close()
+            raise AudioError(f"{display_name(self.path)}: {self.sample_rate} Hz, {self.channels} channels; no audio")
+
+    def _open_with_soundfile(self) -> None:
+        try:
+            # By descriptor, since libsndfile's Python wrapper cannot encode every file name.
+            self._descriptor = os.open(self.path, os.O_RDONLY)
+            self._file = soundfile.SoundFile(self._descriptor, closefd=True)
+        except (soundfile.LibsndfileError, RuntimeError, OSError, TypeError, ValueError) as error:
+            raise AudioError(f"{display_name(self.path)} cannot be decoded: {_reason(error)}") from error
+        self.sample_rate: int = self._file.samplerate
+        self.channels: int = self._file.channels
+        self.frames: int = max(self._file.frames, 0)
+
+    def _open_with_pyav(self) -> None:
+        try:
+            import av
+        except ImportError as error:
+            raise AudioError(
+                f"{display_name(self.path)}: {self.path.suffix} needs the optional extra: pip install 'remix-miner[media]'"
+            ) from error
+        try:
+            self._container = av.open(str(self.path))
+            self._stream = self._container.streams.audio[0]
+        except (av.FFmpegError, IndexError, OSError, ValueError) as error:
+            raise AudioError(f"{display_name(self.path)} cannot be decoded: {_reason(error)}") from error
+        self.sample_rate = int(self._stream.rate or 0)
+        self.channels = int(self._stream.channels or 0)
+        seconds = float(self._stream.duration * self._stream.time_base) if self._stream.duration else 0.0
+        self.frames = round(seconds * self.sample_rate)
+
+    @property
+    def info(self) -> AudioInfo:
+        return AudioInfo(self.path, self.sample_rate, self.channels, self.frames)
+
+    def blocks(self, block_frames: int | None = None, start_frame: int = 0) -> Iterator[Block]:
+        """Arrays (frames, channels) from ``start_frame`` to the end, each at most ``block_frames`` long.
+
+        The array of one step may be overwritten by the next: copy what must last.
+        """
+        block_frames = block_frames or int(BLOCK_SECONDS * self.sample_rate)
+        source = self._soundfile_blocks if self._file is not None else self._pyav_blocks
+        for block in source(block_frames, start_frame):
+            self.bad_frames = self.bad_frames[:0]
+            if not np.abs(block).max(initial=0.0) <= LARGEST_VALUE:  # so written, NaN counts as beyond
+                good = np.abs(block) <= LARGEST_VALUE
+                self.bad_frames = np.flatnonzero(~good.all(axis=1))
+                self.bad_values += int(good.size - np.count_nonzero(good))
+                block[~good] = 0
+            self.frames_read += len(block)
+            yield block
+
+    def _soundfile_blocks(self, block_frames: int, start_frame: int) -> Iterator[Block]:
+        try:
+            if start_frame:
+                self._file.seek(start_frame)
+        except (soundfile.LibsndfileError, RuntimeError) as error:
+            raise AudioError(f"{display_name(self.path)}: no frame {start_frame}: {_reason(error)}") from error
+        buffer = np.empty((block_frames, self.channels), dtype=np.float32)
+        position = start_frame
+        while True:
+            try:
+                block = self._file.read(dtype="float32", always_2d=True, out=buffer)
+            except (soundfile.LibsndfileError, RuntimeError) as error:
+                self.problem = f"damaged after {position / self.sample_rate:.2f} s: {_reason(error)}"
+                return
+            if len(block):
+                position += len(block)
+                yield block
+            if len(block) < block_frames:
+                break
+        # An mp3 that was cut still states its full length; 1% or one second is the estimate's own tolerance.
+        missing = self.frames - position
+        if missing > max(self.sample_rate, 0.01 * self.frames):
+            self.problem = (
+                f"truncated: {position / self.sample_rate:.2f} s of the stated {self.frames / self.sample_rate:.2f} s"
+            )
+
+    def _pyav_blocks(self, block_frames: int, start_frame: int) -> Iterator[Block]:
+        import av
+
+        resampler = av.AudioResampler(format="fltp", layout=self._stream.layout, rate=self.sample_rate)
+        held: list[Block] = []
+        held_frames = 0
+        skip = start_frame
+        try:
+            for frame in self._container.decode(self._stream):
+                for piece in resampler.resample(frame):
+                    array = np.ascontiguousarray(piece.to_ndarray().T, dtype=np.float32)
+                    dropped = min(skip, len(array))
+                    skip -= dropped
+                    held.append(array[dropped:])
+                    held_frames += len(held[-1])
+                while held_frames >= block_frames:
+                    joined = np.concatenate(held)
+                    yield joined[:block_frames]
+                    held = [joined[block_frames:]]
+                    held_frames = len(held[0])
+        except (av.FFmpegError, OSError, ValueError) as error:
+            self.problem = f"damaged after {self.frames_read / self.sample_rate:.2f} s: {_reason(error)}"
+        if held_frames:
+            yield np.concatenate(held)
+
+    def close(self) -> None:
+        for handle in (self._file, self._container):
+            if handle is not None:
+                with contextlib.suppress(Exception):
+                    handle.close()
+
+    def __enter__(self) -> "AudioReader":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def audio_info(path: str | os.PathLike[str]) -> AudioInfo:
+    """Sample rate, channels and length, from the header alone."""
+    with AudioReader(path) as reader:
+        return reader.info
+
+
+def read_audio(path: str | os.PathLike[str], start_frame: int = 0, frames: int | None = None) -> tuple[Audio, int]:
+    """(channels, frames) and the sample rate of a file or of a part of it.
+
+    Raises `AudioError` when the file is damaged or ends before ``start_frame + frames``: use `AudioReader` to take
+    what can be had.
+    """
+    with AudioReader(path) as reader:
+        if frames == 0:
+            return np.zeros((reader.channels, 0), dtype=np.float32), reader.sample_rate
+        if frames is not None:
+            block = next(iter(reader.blocks(frames, start_frame)), None)
+            blocks = [] if block is None else [block]
+        else:
+            blocks = [block.copy() for block in reader.blocks(start_frame=start_frame)]
+        if reader.problem and (frames is None or sum(map(len, blocks)) < frames):
+            raise AudioError(f"{display_name(reader.path)} is {reader.problem}; replace the file")
+        audio = np.concatenate(blocks) if blocks else np.zeros((0, reader.channels), dtype=np.float32)
+        if frames is not None and len(audio) < frames:
+            raise AudioError(
+                f"{display_name(reader.path)} ends at frame {start_frame + len(audio)}, wanted {frames} frames from {start_frame}"
+            )
+        return np.ascontiguousarray(audio.T), reader.sample_rate
+
+
+def write_audio(path: str | os.PathLike[str], audio: Audio, sample_rate: int, subtype: str = "float32") -> None:
+    """Write (channels, frames), whole or not at all; the format is the suffix's. No gain, no dither.
+
+    ``subtype``: ``float32`` (wav only), ``int16`` or ``int24``; integers clip at full scale. ogg and mp3 take their
+    own default quality and ignore ``subtype``.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if subtype not in SUBTYPES:
+        raise UsageError(f"unknown sample format {subtype!r}; choose among {', '.join(SUBTYPES)}")
+    if suffix == ".flac" and subtype == "float32":
+        raise UsageError(f"{path.name}: flac holds integers; choose int16 or int24, or write wav")
+    frames = np.asarray(audio, dtype=np.float32).T
+    block = int(BLOCK_SECONDS * sample_rate)
+    with (
+        atomic_path(path) as temporary,
+        soundfile.SoundFile(
+            temporary,
+            "w",
+            sample_rate,
+            frames.shape[1],
+            subtype=SUBTYPES[subtype] if suffix in (".wav", ".flac") else None,
+        ) as file,
+    ):
+        # In blocks: libsndfile's Vorbis encoder overflows the stack when given minutes of audio at once.
+        for start in range(0, len(frames), block):
+            file.write(frames[start : start + block])
+
+
+def downmix(audio: Audio) -> Float32[np.ndarray, " T"]:
+    """Mean over channels, as one product (several times faster than ``audio.mean(0)``)."""
+    channels = audio.shape[0]
+    if channels == 1:
+        return audio[0]
+    return np.full(channels, 1 / channels, dtype=np.float32) @ audio
+
+
+def to_channels(audio: Audio, channels: int) -> Audio:
+    """``audio`` with the wanted number of channels: mono is repeated, more than wanted are averaged to mono first."""
+    if audio.shape[0] == channels:
+        return audio
+    return np.repeat(downmix(audio)[None], channels, axis=0)
+
+
+def resample(audio: Audio, sample_rate: int, target_rate: int) -> Audio:
+    """Band-limited resampling (soxr HQ); the result has ceil(frames * target / rate) frames."""
+    if sample_rate == target_rate:
+        return audio
+    frames = math.ceil(audio.shape[-1] * target_rate / sample_rate)
+    resampled = soxr.resample(np.ascontiguousarray(audio.T), sample_rate, target_rate, quality="HQ").T
+    fitted = np.zeros((audio.shape[0], frames), dtype=np.float32)
+    kept = min(frames, resampled.shape[-1])
+    fitted[:, :kept] = resampled[:, :kept]
+    return fitted
+
+
+class StreamResampler:
+    """Resample a signal that arrives in blocks (frames, channels); the result does not depend on the blocks."""
+
+    def __init__(self, sample_rate: int, target_rate: int, channels: int) -> None:
+        self._stream = (
+            None
+            if sample_rate == target_rate
+            else soxr.ResampleStream(sample_rate, target_rate, channels, dtype="float32", quality="HQ")
+        )
+
+    def __call__(self, block: Block, last: bool = False) -> Block:
+        """What can be said so far; with ``last`` also the rest. Call once with ``last`` at the end."""
+        if self._stream is None:
+            return block
+        resampled: Block = self._stream.resample_chunk(np.ascontiguousarray(block), last=last)
+        return resampled
+
+
+def display_name(path: str | os.PathLike[str]) -> str:
+    """A path as text that can be printed, whatever bytes are in it."""
+    return os.fspath(path).encode("utf-8", "backslashreplace").decode("utf-8").replace("\n", "\\n")
+
+
+def _reason(error: BaseException) -> str:
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0][:300]

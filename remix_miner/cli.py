@@ -1,0 +1,87 @@
+"""``remix-miner VERB``: one file a verb in ``remix_miner/commands``; nothing heavy is imported before a verb runs."""
+
+import importlib
+import keyword
+import os
+import sys
+
+import click
+
+from remix_miner import __version__
+from remix_miner.errors import RemixMinerError
+
+VERBS = {
+    "synthesize": "generated songs with known stems, no downloads",
+    "check-data": "what a corpus or library holds, its problems, and the fix for each",
+    "train-detector": "train the silent-source detector",
+    "calibrate": "thresholds that keep a promise of purity, with their statistics and pictures",
+    "score-detector": "judge a detector on labelled songs",
+    "yield": "hours harvested against purity, to choose an operating point",
+    "plot-track": "one song: spectrogram, probabilities, harvested spans",
+    "detect": "scan a library for silent-source excerpts; resumes",
+    "merge": "join the results of detect --shard i/n",
+    "inspect": "what was mined, and whether every shard is intact",
+    "train": "train a separator, with or without mined excerpts",
+    "separate": "estimates of every source of a song",
+    "evaluate": "scores per track and source",
+    "ensemble": "weighted ensembles of estimates or models",
+    "leaderboard": "rows, tables, one static page",
+    "demo": "the whole way on synthesised songs, in minutes",
+}
+
+
+def module_name(verb: str) -> str:
+    """File of a verb: ``check-data`` is check_data.py, ``yield`` (a keyword) is yield_.py."""
+    name = verb.replace("-", "_")
+    return f"{name}_" if keyword.iskeyword(name) else name
+
+
+class LazyGroup(click.Group):
+    """Commands whose modules are imported when they are asked for; each module's ``command`` is the verb."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name not in VERBS:
+            return None
+        module = importlib.import_module(f"remix_miner.commands.{module_name(name)}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Verbs"):
+            formatter.write_dl(list(VERBS.items()))
+
+
+@click.command(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Mine unlabelled music for excerpts without drums, bass or vocals, and train source separators with them.",
+)
+@click.version_option(__version__, prog_name="remix-miner")
+def app() -> None:
+    pass
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point. Exit status: 0 all done, 1 something asked for was not done, 2 wrong usage or unusable input."""
+    try:
+        status = app(args=arguments, prog_name="remix-miner", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except RemixMinerError as error:
+        print(f"remix-miner: {error}", file=sys.stderr)
+        sys.exit(2)
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        print("remix-miner: interrupted; what was finished is kept", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The verbs of ``remix-miner``, one a file."""

@@ -1,0 +1,81 @@
+"""``remix-miner train-detector``: material in, a run folder with a detector out."""
+
+from pathlib import Path
+
+import click
+
+from remix_miner.commands.options import config_option, device_option, note, set_option, show, verb
+
+
+@verb(
+    "Train the silent-source detector on songs with stems (STEMS), loops and weak labels.",
+    "remix-miner train-detector songs/stems --out runs/detector --set steps=500",
+)
+@click.argument("stems", nargs=-1, type=click.Path(exists=True, path_type=Path))
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="The run folder.")
+@click.option("--loops", multiple=True, type=click.Path(exists=True, path_type=Path), help="Folder with drums/, bass/, other/, vocals/ of isolated recordings; repeatable.")
+@click.option("--weak", multiple=True, type=click.Path(exists=True, dir_okay=False, path_type=Path), help="CSV path,source,start_seconds,end_seconds,silent; repeatable.")
+@click.option("--valid", multiple=True, type=click.Path(exists=True, path_type=Path), help="Songs to validate on; without it a fifth of the artists of STEMS is held out.")
+@click.option("--cache", type=click.Path(path_type=Path), help="Folder that keeps decoded loops for the next run.")
+@click.option("--workers", default=1, show_default=True, help="Processes that draw mixes and compute features.")
+@click.option("--resume", is_flag=True, help="Continue the run in --out.")
+@config_option
+@set_option
+@device_option
+def command(
+    stems: tuple[Path, ...],
+    out: Path,
+    loops: tuple[Path, ...],
+    weak: tuple[Path, ...],
+    valid: tuple[Path, ...],
+    cache: Path | None,
+    workers: int,
+    resume: bool,
+    config: str | None,
+    overrides: tuple[str, ...],
+    device: str,
+    as_json: bool,
+) -> None:
+    from remix_miner.config import load_settings
+    from remix_miner.datasets.catalog import load_stem_tracks
+    from remix_miner.detector.material import Material, load_loops, load_songs, load_weak
+    from remix_miner.detector.training import DetectorTrainingSettings, train_detector
+    from remix_miner.detector.validation import split_by_artist
+    from remix_miner.device import pick_device
+    from remix_miner.errors import UsageError
+
+    settings = load_settings(DetectorTrainingSettings, config, overrides)
+    if not stems and not loops:
+        raise UsageError("nothing to train on: name folders of songs with stems, or --loops")
+    tracks = load_stem_tracks(stems) if stems else []
+    if valid:
+        train_tracks, valid_tracks = tracks, load_stem_tracks(valid)
+    else:
+        train_tracks, valid_tracks = split_by_artist(tracks, settings.seed)
+    if not valid_tracks:
+        note("no songs to validate on: the last weights are kept; name some with --valid")
+    material = Material(
+        songs=load_songs(train_tracks),
+        loops=load_loops(loops, cache),
+        weak=[song for table in weak for song in load_weak(table, cache)],
+    )
+    hours = material.hours()
+    note("material: " + "  ".join(f"{source} {hours[source]:.2f} h" for source in hours))
+    summary = train_detector(
+        material,
+        load_songs(valid_tracks),
+        settings,
+        out,
+        device=pick_device(device),
+        workers=workers,
+        resume=resume,
+        provenance={
+            "songs": [track.name for track in train_tracks],
+            "validation_songs": [track.name for track in valid_tracks],
+            "loop_folders": [folder.name for folder in loops],
+            "hours": hours,
+        },
+    )
+    areas = summary["validation_auc"] or {}
+    lines = [f"{source:7} AUC of silence {area:.3f}" for source, area in areas.items() if area is not None]
+    show(summary, as_json, "\n".join([f"{summary['steps']} steps; detector in {out}", *lines]))

@@ -1,0 +1,1 @@
+"""Separate, score, ensemble, compare."""

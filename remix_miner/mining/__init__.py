@@ -1,0 +1,1 @@
+"""Library to shards: the scan of one file, workers, the catalogue."""

@@ -1,0 +1,1 @@
+"""Settings of published systems; a recipe states only what differs from the defaults."""

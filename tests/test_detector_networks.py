@@ -1,0 +1,69 @@
+"""The paper's network to the parameter, and what every detector promises."""
+
+import pytest
+import torch
+
+from remix_miner.detector.features import Features
+from remix_miner.detector.geometry import window_count, window_volumes_db
+from remix_miner.detector.networks import SilentSourceDetector, build_detector
+
+DEVICES = ["cpu"] + (["cuda"] if torch.cuda.is_available() else [])
+
+
+def test_the_papers_network_has_its_published_size_and_kernel() -> None:
+    """55,296,914 parameters; 7 channels, 54 frequencies, a final kernel of 14 (Défossez et al. 2019, appendix A)."""
+    with torch.device("meta"):
+        convolutions = build_detector({"network": "paper"}).convolutions
+    network = SilentSourceDetector("paper")
+    assert sum(parameter.numel() for parameter in network.parameters()) == 55_296_914
+    first, last = network.convolutions[1], network.convolutions[-1]
+    assert first.weight.shape == (128, 7, 5, 5)
+    assert last.weight.shape == (1024, 512, 14, 1)
+    assert Features()(torch.randn(1, 80_000)).shape == (1, 7, 54, 313)
+    assert convolutions(torch.zeros(1, 7, 54, 313, device="meta")).shape == (1, 1024, 1, 79)
+
+
+def test_the_small_network_is_small() -> None:
+    assert 1.2e6 < sum(parameter.numel() for parameter in SilentSourceDetector("small").parameters()) < 1.6e6
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("frames", [2_000, 80_000, 100_001])
+def test_one_logit_per_source_and_window(frames: int, device: str) -> None:
+    detector = SilentSourceDetector("small", width=4, hidden=8).eval().to(device)
+    assert detector(torch.randn(2, frames, device=device)).shape == (2, 4, window_count(frames))
+
+
+def test_does_not_depend_on_loudness() -> None:
+    detector = SilentSourceDetector("small", width=8, hidden=8).eval()
+    audio = 0.1 * torch.randn(1, 64_000, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        reference = detector(audio)
+        for gain in (0.01, 0.3, 7.0):
+            assert torch.allclose(detector(gain * audio), reference, atol=2e-3)
+
+
+def test_windows_are_centred_where_the_labels_are() -> None:
+    """A source that sounds for 0.64 s around window 20 is loudest there, in the label and as a mark in the features."""
+    stems = torch.zeros(2, 64_000)
+    stems[0] = 0.01 * torch.sin(torch.arange(64_000) * 0.3)
+    stems[1, 20 * 1024 - 512 : 20 * 1024 + 512] = 0.5 * torch.sin(torch.arange(1024) * 1.1)
+    volumes = window_volumes_db(stems)
+    assert volumes.shape == (2, window_count(64_000))
+    heard = ~volumes[1].isneginf()
+    assert heard.nonzero().flatten().tolist() == list(range(15, 26))  # 0.64 s windows that touch the 64 ms around 20
+    features = Features(level="none")(stems.sum(dim=0, keepdim=True))[0, 0, 10]  # 0.183 cycles a sample
+    assert abs(int(features.argmax()) - 80) <= 1
+
+
+def test_settings_build_the_same_network_again() -> None:
+    detector = SilentSourceDetector("small", width=4, hidden=8, level="none", floor=1e-4)
+    again = build_detector(detector.settings)
+    again.load_state_dict(detector.state_dict())
+    assert again.settings == detector.settings
+
+
+@pytest.mark.parametrize(("settings", "message"), [({"network": "big"}, "paper, small"), ({"level": "loud"}, "local"), ({"floor": 0.0}, "positive"), ({"level_frames": 4}, "odd")])
+def test_refuses_settings_that_mean_nothing(settings: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        SilentSourceDetector(**settings)

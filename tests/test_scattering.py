@@ -1,0 +1,102 @@
+"""The scattering transform against kymatio's own, and against itself under cutting."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from remix_miner.audio import downmix, read_audio, resample
+from remix_miner.detector.scattering import CHANNELS, FIRST_ORDER, Scattering, filter_parameters, paths
+
+# kymatio pads to a power of two, evenly; at this length the padding is a multiple of 256 samples, so its
+# coefficients lie where ours do (at others they are up to 255 samples off a multiple of 256).
+ALIGNED_FRAMES = (1 << 17) - 2 * 256 * 99
+AUDIO = Path(os.environ.get("REMIX_MINER_AUDIO", Path(__file__).parents[2] / "shared" / "audio"))
+DEVICES = ["cpu"] + (["cuda"] if torch.cuda.is_available() else [])
+
+
+def kymatio_tensor(audio: torch.Tensor) -> torch.Tensor:
+    """(T,) -> (7, 54, frames) by kymatio, its factors 2^-j undone."""
+    from kymatio.torch import Scattering1D
+
+    transform = Scattering1D(J=8, shape=len(audio), Q=8)
+    coefficients = transform(audio[None])[0]
+    first, second, _ = filter_parameters()
+    where = {tuple(-1 if np.isnan(v) else int(v) for v in n): i for i, n in enumerate(transform.meta()["n"])}
+    result = torch.zeros(CHANNELS, FIRST_ORDER, coefficients.shape[-1])
+    for channel, n1, n2 in paths():
+        scale = 2.0 ** (first[n1][2] + (second[n2][2] if n2 >= 0 else 0))
+        result[channel, n1] = coefficients[where[n1, n2]] * scale
+    return result
+
+
+def real_audio(frames: int) -> torch.Tensor:
+    path = AUDIO / "library" / "kevin_macleod_vibe_ace.ogg"
+    if not path.is_file():
+        pytest.skip(f"no real audio at {AUDIO}; set REMIX_MINER_AUDIO")
+    audio, rate = read_audio(path, frames=10 * 48_000)
+    return torch.from_numpy(resample(downmix(audio)[None], rate, 16_000)[0][:frames].copy())
+
+
+def test_paths_are_kymatios() -> None:
+    from kymatio.torch import Scattering1D
+
+    orders = Scattering1D(J=8, shape=4096, Q=8).meta()["order"]
+    assert sum(channel == 0 for channel, _, _ in paths()) == (orders == 1).sum() == 54
+    assert sum(channel > 0 for channel, _, _ in paths()) == (orders == 2).sum() == 179
+    assert [sum(channel == c for channel, _, _ in paths()) for c in range(1, 7)] == [10, 18, 26, 34, 42, 49]
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("kind", ["random", "real"])
+def test_agrees_with_kymatio(kind: str, device: str) -> None:
+    generator = torch.Generator().manual_seed(0)
+    audio = torch.randn(ALIGNED_FRAMES, generator=generator) if kind == "random" else real_audio(ALIGNED_FRAMES)
+    ours = Scattering().to(device)(audio[None].to(device))[0].cpu()
+    reference = kymatio_tensor(audio)
+    assert ours.shape == reference.shape == (7, 54, ALIGNED_FRAMES // 256)
+    assert (ours - reference).norm() < 1e-6 * reference.norm()
+    # Paths in which the recording has nothing are rounding errors of the loudest path, in both.
+    peak = reference.amax(dim=-1).clamp_min(0.01 * reference.max())
+    assert ((ours - reference).abs().amax(dim=-1) <= 1e-5 * peak).all()
+
+
+def test_does_not_depend_on_the_cut() -> None:
+    """A part of a track, with context, has the coefficients of the whole; so do other block lengths."""
+    audio = torch.randn(1, 300_000, generator=torch.Generator().manual_seed(1))
+    whole = Scattering()(audio)
+    for start in (256 * 80, 256 * 333):
+        part = Scattering()(audio[:, start : start + 140_000])
+        inside = slice(16, part.shape[-1] - 17)
+        first = start // 256
+        expected = whole[..., first : first + part.shape[-1]][..., inside]
+        error = (part[..., inside] - expected).abs().amax(dim=-1)
+        assert (error <= 1e-4 * expected.amax(dim=-1)).all()
+    other = Scattering(block_frames=1 << 15)(audio)
+    assert torch.allclose(other, whole, rtol=1e-4, atol=1e-4 * whole.max().item())
+
+
+def test_is_linear_in_the_level_and_finite_on_silence() -> None:
+    audio = torch.randn(1, 20_000, generator=torch.Generator().manual_seed(2))
+    scattering = Scattering(block_frames=1 << 15)
+    assert torch.allclose(scattering(audio * 8), scattering(audio) * 8, rtol=1e-5)
+    assert scattering(torch.zeros(1, 5_000)).abs().max() == 0
+
+
+@pytest.mark.parametrize("frames", [2, 255, 256, 257, 4_097, 80_000])
+def test_length_is_one_coefficient_per_256_samples_begun(frames: int) -> None:
+    scattering = Scattering(block_frames=1 << 15)
+    result = scattering(torch.randn(2, frames))
+    assert result.shape == (2, 7, 54, -(-frames // 256))
+    assert result.isfinite().all()
+
+
+def test_keeps_no_gradient_and_refuses_what_it_cannot_do() -> None:
+    audio = torch.randn(1, 3_000, requires_grad=True)
+    assert not Scattering(block_frames=1 << 14)(audio).requires_grad
+    with pytest.raises(ValueError, match="at least 2 samples"):
+        Scattering(block_frames=1 << 14)(torch.zeros(1, 1))
+    with pytest.raises(ValueError, match="multiple of 512"):
+        Scattering(block_frames=10_000)
