@@ -1,0 +1,204 @@
+"""What a corpus of stems holds, measured on the audio: hours, silence, the mixture against the sum, and problems."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from remix_miner.audio import AUDIO_SUFFIXES, Audio, display_name
+from remix_miner.datasets.catalog import find_layout, find_songs
+from remix_miner.datasets.declarations import Declaration, read_declaration
+from remix_miner.datasets.folders import find_pairs
+from remix_miner.datasets.layouts import subfolders
+from remix_miner.datasets.library import content_hash
+from remix_miner.datasets.problems import REPLACE, Problem
+from remix_miner.datasets.songs import Song, open_song
+from remix_miner.datasets.tracks import PAIR_SOURCES, PairTrack, StemTrack, Track
+from remix_miner.errors import RemixMinerError
+from remix_miner.progress import track as progress_over
+from remix_miner.sources import SOURCES
+from remix_miner.volume import relative_volume_db
+
+WINDOW_SECONDS = 0.64
+SILENT_DB = -30.0
+"""A source is counted as silent in a window where V_i <= -30 dB (DESIGN section 5 of the silence rates of MUSDB18)."""
+
+RESIDUAL_LIMIT_DB = -30.0
+"""A mixture that differs more from the sum of its stems is reported: 16-bit rounding gives -80, lossy coding -30."""
+
+WINDOWS_AT_ONCE = 64
+
+
+@dataclass
+class CorpusReport:
+    """What `check_corpus` found; rates are shares of the windows in which the mixture sounds."""
+
+    path: Path
+    layout: str
+    sources: tuple[str, ...]
+    songs_per_split: dict[str, int] = field(default_factory=dict)
+    seconds_per_split: dict[str, float] = field(default_factory=dict)
+    formats: dict[str, int] = field(default_factory=dict)
+    silent_rate: dict[str, float] = field(default_factory=dict)
+    songs_without: dict[str, int] = field(default_factory=dict)
+    residual_db: dict[str, float] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+
+@dataclass
+class _Measured:
+    windows: int = 0
+    silent: np.ndarray = field(default_factory=lambda: np.zeros(len(SOURCES)))
+    clipped: int = 0
+    energy: float = 0.0
+    residual: float = 0.0
+
+
+def check_corpus(path: Path) -> CorpusReport:
+    """Read every song of a corpus once, in blocks, and report; a song that cannot be used is a problem, not an error.
+
+    Raises `DataError` only where no known layout is found.
+    """
+    layout = find_layout(path)
+    pairs = [] if layout else list(find_pairs(path))
+    if pairs:
+        songs, declaration = pairs, read_declaration(path)
+        report = CorpusReport(path, "pairs of vocals and accompaniment", PAIR_SOURCES)
+    else:
+        songs, declaration = find_songs(path)
+        report = CorpusReport(path, layout.name if layout else "", SOURCES)
+    measured = _Measured(silent=np.zeros(len(report.sources)))
+    opened: list[Track] = []
+    report.songs_without = dict.fromkeys(report.sources, 0)
+    for song in progress_over(songs, "checking"):
+        try:
+            track = open_song(PairTrack if pairs else StemTrack, song, report.sources, declaration)
+            _measure(track, report, measured)
+        except RemixMinerError as error:
+            report.problems.append(Problem.of_error(song.name, error))
+            continue
+        opened.append(track)
+        split = track.split or "all"
+        report.songs_per_split[split] = report.songs_per_split.get(split, 0) + 1
+        report.seconds_per_split[split] = report.seconds_per_split.get(split, 0.0) + track.seconds
+        what = f"{track.sample_rate} Hz, {track.channels} channels"
+        report.formats[what] = report.formats.get(what, 0) + 1
+    rates = measured.silent / measured.windows if measured.windows else np.full(len(report.sources), np.nan)
+    report.silent_rate = dict(zip(report.sources, rates.tolist(), strict=True))
+    report.problems += [*_unnamed(path, songs), *_duplicates(opened), *_unmatched(declaration, songs)]
+    return report
+
+
+def _measure(track: Track, report: CorpusReport, total: _Measured) -> None:
+    window = round(WINDOW_SECONDS * track.sample_rate)
+    song = _Measured(silent=np.zeros(len(track.sources)))
+    sounding = np.zeros(len(track.sources), dtype=bool)
+    for stems, mixture in _blocks(track, window * WINDOWS_AT_ONCE):
+        sounding |= np.abs(stems).max(axis=(1, 2)) > 0
+        if stems.shape[-1] >= window:
+            volumes = relative_volume_db(torch.from_numpy(stems.mean(axis=1, keepdims=True)), window, window).numpy()
+            heard = ~np.isnan(volumes[0])
+            song.windows += int(heard.sum())
+            song.silent += (volumes[:, heard] <= SILENT_DB).sum(axis=1)
+        if mixture is not None:
+            song.clipped += int((np.abs(mixture) >= 1.0).sum())
+            song.energy += float(np.square(mixture, dtype=np.float64).sum())
+            song.residual += float(np.square(mixture - stems.sum(axis=0), dtype=np.float64).sum())
+    name = display_name(track.name)
+    if track.mixture is not None and song.energy > 0:
+        with np.errstate(divide="ignore"):
+            residual_db = float(10 * np.log10(song.residual / song.energy))
+        report.residual_db[name] = residual_db
+        if residual_db > RESIDUAL_LIMIT_DB:
+            report.problems.append(
+                Problem(
+                    name,
+                    f"the mixture differs from the sum of the stems by {residual_db:.1f} dB",
+                    f"check that every stem belongs to {track.mixture.path.name} and starts with it; "
+                    "if the mixture is a mastered version, remove it: the sum is then used",
+                )
+            )
+    if not sounding.any():
+        report.problems.append(Problem(name, "every source is digital silence", REPLACE))
+    for source, heard_once in zip(track.sources, sounding, strict=True):
+        report.songs_without[source] += not heard_once
+    if song.clipped > 1e-4 * track.frames:
+        report.problems.append(
+            Problem(
+                name,
+                f"{song.clipped} samples of the mixture are at full scale or beyond (clipped)",
+                "export the song again with more headroom, or use the sum of the stems: remove the mixture file",
+            )
+        )
+    total.windows += song.windows
+    total.silent += song.silent
+
+
+def _blocks(track: Track, block: int) -> Iterator[tuple[np.ndarray, Audio | None]]:
+    for start in range(0, track.frames, block):
+        frames = min(block, track.frames - start)
+        stems = np.stack([track.read_source(source, start, frames) for source in track.sources])
+        yield stems, track.read_mixture(start, frames) if track.mixture is not None else None
+
+
+def _unnamed(path: Path, songs: list[Song]) -> list[Problem]:
+    """Folders beside the songs that hold audio, none of it under a source's name."""
+    known = {song.folder for song in songs}
+    parents = {song.folder.parent for song in songs if song.folder != path}
+    problems = []
+    for folder in sorted(folder for parent in parents for folder in subfolders(parent) if folder not in known):
+        audio = sorted(file.name for file in folder.iterdir() if file.suffix.lower() in AUDIO_SUFFIXES)
+        if audio:
+            problems.append(
+                Problem(
+                    display_name(folder),
+                    f"holds audio ({display_name(audio[0])}), but no file named after a source; it is not read",
+                    f"name its files {', '.join(SOURCES)} (wav or flac), or move the folder away",
+                )
+            )
+    return problems
+
+
+def _duplicates(tracks: list[Track]) -> list[Problem]:
+    """Songs that share a file, byte for byte: the same song twice, perhaps on both sides of a split."""
+    of_equal_size: dict[tuple[str, int], list[tuple[Track, Path]]] = defaultdict(list)
+    for track in tracks:
+        for source in track.sources:
+            for file in track.files[source]:
+                of_equal_size[source, file.path.stat().st_size].append((track, file.path))
+    first: dict[tuple[str, str], Track] = {}
+    problems: dict[str, Problem] = {}
+    for (source, _), files in of_equal_size.items():
+        for track, path in files if len(files) > 1 else ():
+            known = first.setdefault((source, content_hash(path)), track)
+            if known is not track and _sounds(track, source):
+                where = f"{display_name(known.name)} ({known.split or 'no split'})"
+                problems.setdefault(
+                    track.name,
+                    Problem(
+                        f"{display_name(track.name)} ({track.split or 'no split'})",
+                        f"has the same {source} as {where}",
+                        "keep one of the two songs (`exclude` in corpus.toml)",
+                    ),
+                )
+    return list(problems.values())
+
+
+def _sounds(track: Track, source: str) -> bool:
+    """Whether a source is more than digital silence; silent files of equal length are equal and prove nothing."""
+    block = 30 * track.sample_rate
+    starts = range(0, track.frames, block)
+    return any(track.read_source(source, start, min(block, track.frames - start)).any() for start in starts)
+
+
+def _unmatched(declaration: Declaration, songs: list[Song]) -> list[Problem]:
+    """Songs that corpus.toml names and the corpus does not hold."""
+    names = {song.name for song in songs}
+    return [
+        Problem(display_name(declaration.path), f"declares {name!r}, which is not a song here", "correct the name")
+        for name in declaration.tracks
+        if name not in names and name not in declaration.exclude
+    ]

@@ -1,0 +1,85 @@
+"""``corpus.toml``: what the owner of a corpus states about it, so that every command reads it the same way.
+
+The file lies in the corpus folder (or in the parent or grandparent of the folder that is read)::
+
+    absent = ["vocals"]          # sources that any song may lack: a missing file then means silence
+    allow_unequal = true         # files of one song may differ in length, rate and channels: padded, conformed
+    exclude = ["Broken Song"]    # songs that are not read
+
+    [tracks."Some Artist - Some Song"]
+    absent = ["drums", "bass"]   # sources that this song lacks
+    artist = "Some Artist"       # for splits by artist
+    split = "test"
+"""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from remix_miner.audio import display_name
+from remix_miner.config import from_mapping
+from remix_miner.errors import DataError, UsageError
+
+FILE_NAME = "corpus.toml"
+
+
+@dataclass(frozen=True)
+class TrackDeclaration:
+    absent: tuple[str, ...] = ()
+    artist: str | None = None
+    split: str | None = None
+
+
+@dataclass(frozen=True)
+class _Content:
+    absent: tuple[str, ...] = ()
+    allow_unequal: bool = False
+    exclude: tuple[str, ...] = ()
+    tracks: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """The content of a corpus.toml, or nothing declared; ``path`` is where it lies or would lie."""
+
+    path: Path
+    absent: tuple[str, ...] = ()
+    allow_unequal: bool = False
+    exclude: tuple[str, ...] = ()
+    tracks: Mapping[str, TrackDeclaration] = field(default_factory=dict)
+
+    def absent_of(self, name: str) -> tuple[str, ...]:
+        return (*self.absent, *self._track(name).absent)
+
+    def artist_of(self, name: str) -> str | None:
+        return self._track(name).artist
+
+    def split_of(self, name: str) -> str | None:
+        return self._track(name).split
+
+    def _track(self, name: str) -> TrackDeclaration:
+        return self.tracks.get(name, TrackDeclaration())
+
+
+def read_declaration(folder: Path) -> Declaration:
+    """The nearest corpus.toml: in ``folder``, its parent or its grandparent. Mistakes in it raise `DataError`."""
+    folder = folder.absolute()
+    for place in (folder, *folder.parents[:2]):
+        path = place / FILE_NAME
+        if path.is_file():
+            return _parse(path)
+    return Declaration(folder / FILE_NAME)
+
+
+def _parse(path: Path) -> Declaration:
+    try:
+        content = from_mapping(_Content, tomllib.loads(path.read_text(encoding="utf-8")))
+        tracks = {
+            name: from_mapping(TrackDeclaration, values, where=f"tracks.{name}.")
+            for name, values in content.tracks.items()
+        }
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, UsageError, AttributeError) as error:
+        raise DataError(f"{display_name(path)}: {error}") from error
+    return Declaration(path, content.absent, content.allow_unequal, content.exclude, tracks)

@@ -1,0 +1,140 @@
+"""``remix-miner check-data``: what a corpus or library holds, its problems, and the fix for each."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from remix_miner.commands.options import show, verb
+
+if TYPE_CHECKING:
+    from remix_miner.datasets.check_corpus import CorpusReport
+    from remix_miner.datasets.check_library import LibraryReport
+
+MOST_PROBLEMS = 20
+
+
+@verb(
+    "Say what PATH holds: a corpus of stems (songs, hours, how often each source is silent, whether mixtures are the "
+    "sums of their stems) or a library of music (files, hours, formats). Problems come with a fix each; exit status 1 "
+    "when there are any.",
+    "remix-miner check-data songs/stems",
+)
+@click.argument("path", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--decode", is_flag=True, help="Decode a library's files to the end, to find damage inside.")
+def command(path: Path, decode: bool, as_json: bool) -> int:
+    from remix_miner.datasets.check_corpus import check_corpus
+    from remix_miner.datasets.check_library import check_library
+    from remix_miner.datasets.layouts import subfolders
+
+    parts = [path]
+    if not _is_corpus(path) and any(map(_is_corpus, subfolders(path))):
+        parts = subfolders(path)
+    corpora = [check_corpus(part) for part in parts if _is_corpus(part)]
+    libraries = [check_library(part, decode) for part in parts if not _is_corpus(part)]
+    libraries = [report for report in libraries if report.files or report.skipped or len(parts) == 1]
+    problems = [
+        *(problem for report in corpora for problem in report.problems),
+        *(problem for report in libraries for problem in report.problems),
+    ]
+    nothing = not any(report.songs_per_split for report in corpora) and not any(report.files for report in libraries)
+    result = {
+        "corpora": [_corpus_json(report) for report in corpora],
+        "libraries": [_library_json(report) for report in libraries],
+        "problems": [vars(problem) for problem in problems],
+    }
+    sections = [*map(_corpus_text, corpora), *map(_library_text, libraries)]
+    if nothing and not problems:
+        sections.append("nothing to use: no songs with stems and no audio files here")
+    sections.append(_problems_text(result["problems"]))
+    show(result, as_json, "\n\n".join(sections))
+    return 1 if problems or nothing else 0
+
+
+def _is_corpus(path: Path) -> bool:
+    from remix_miner.datasets.catalog import find_layout
+    from remix_miner.datasets.folders import find_pairs
+
+    return find_layout(path) is not None or next(iter(find_pairs(path)), None) is not None
+
+
+def _corpus_json(report: "CorpusReport") -> dict[str, Any]:
+    return {
+        "path": str(report.path),
+        "layout": report.layout,
+        "songs": sum(report.songs_per_split.values()),
+        "hours": sum(report.seconds_per_split.values()) / 3600,
+        "splits": {
+            split: {"songs": songs, "hours": report.seconds_per_split[split] / 3600}
+            for split, songs in report.songs_per_split.items()
+        },
+        "formats": report.formats,
+        "silent_rate": report.silent_rate,
+        "songs_without": report.songs_without,
+        "residual_db": report.residual_db,
+        "problems": [vars(problem) for problem in report.problems],
+    }
+
+
+def _library_json(report: "LibraryReport") -> dict[str, Any]:
+    return {
+        "path": str(report.path),
+        "files": report.files,
+        "hours": report.seconds / 3600,
+        "hours_per_format": {name: seconds / 3600 for name, seconds in report.seconds_per_format.items()},
+        "shorter_than_5_seconds": report.too_short,
+        "skipped": report.skipped,
+        "problems": [vars(problem) for problem in report.problems],
+    }
+
+
+def _corpus_text(report: "CorpusReport") -> str:
+    songs, seconds = sum(report.songs_per_split.values()), sum(report.seconds_per_split.values())
+    lines = [f"{report.path}: {_count(songs, 'song')}, {_hours(seconds)}, {report.layout}"]
+    if list(report.songs_per_split) not in ([], ["all"]):
+        splits = (
+            f"{split} {count} ({_hours(report.seconds_per_split[split])})"
+            for split, count in report.songs_per_split.items()
+        )
+        lines.append(f"  splits   {', '.join(splits)}")
+    formats = "; ".join(f"{what}: {_count(number, 'song')}" for what, number in report.formats.items())
+    lines.append(f"  format   {formats}")
+    lines.append(f"  {'source':<14}{'silent (V <= -30 dB)':>22}{'songs without it':>20}")
+    for source in report.sources:
+        lines.append(f"  {source:<14}{report.silent_rate[source]:>22.1%}{report.songs_without[source]:>20}")
+    if report.residual_db:
+        worst = max(report.residual_db, key=lambda name: report.residual_db[name])
+        level = report.residual_db[worst]
+        text = "exact" if level == -float("inf") else f"{level:.1f} dB at worst ({worst})"
+        lines.append(f"  mixture against the sum of the stems: {text}")
+    else:
+        lines.append("  mixtures: the sums of the stems (there are no mixture files)")
+    return "\n".join(lines)
+
+
+def _library_text(report: "LibraryReport") -> str:
+    lines = [f"{report.path}: {_count(report.files, 'file')}, {_hours(report.seconds)}, unlabelled"]
+    lines += [f"  {name:<32}{_hours(seconds):>10}" for name, seconds in sorted(report.seconds_per_format.items())]
+    if report.too_short:
+        lines.append(f"  {_count(report.too_short, 'file')} shorter than 5 s: too short for an excerpt")
+    lines += [f"  skipped: {count} {reason}" for reason, count in sorted(report.skipped.items())]
+    return "\n".join(lines)
+
+
+def _problems_text(problems: list[dict[str, Any]]) -> str:
+    if not problems:
+        return "no problems"
+    lines = [_count(len(problems), "problem")]
+    for problem in problems[:MOST_PROBLEMS]:
+        lines.append(f"  {problem['where']}: {problem['what']}\n    fix: {problem['fix']}")
+    if len(problems) > MOST_PROBLEMS:
+        lines.append(f"  and {len(problems) - MOST_PROBLEMS} more: see --json")
+    return "\n".join(lines)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _hours(seconds: float) -> str:
+    return f"{seconds / 3600:.1f} h" if seconds >= 3600 else f"{seconds / 60:.1f} min"
