@@ -1,0 +1,112 @@
+"""``remix-miner inspect``: what was mined, and whether every shard is intact."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from remix_miner.commands.options import show, verb
+
+if TYPE_CHECKING:
+    from remix_miner.mining.inspection import Inspection
+
+SHOWN_FILES = 20
+
+
+@verb(
+    "Hours, tracks and excerpts per source, files that could not be used, and an integrity check of every shard. "
+    "Exit status 1 if something is damaged.",
+    "remix-miner inspect mined/ --verify",
+)
+@click.argument("mined", type=click.Path(path_type=Path, file_okay=False))
+@click.option(
+    "--verify", is_flag=True, help="Also read every shard whole and compare its SHA-256 with the catalogue's."
+)
+def command(mined: Path, verify: bool, as_json: bool) -> int:
+    from remix_miner.mining.inspection import inspect_folder
+    from remix_miner.progress import Progress
+
+    with Progress("checking", unit="shards") as progress:
+
+        def on_shard(total: int) -> None:
+            progress.expect(total)
+            progress.advance()
+
+        inspection = inspect_folder(mined, verify=verify, on_shard=on_shard)
+    show(_as_json(inspection), as_json, _as_text(inspection))
+    return 1 if inspection.damage else 0
+
+
+def _as_json(inspection: "Inspection") -> dict[str, Any]:
+    return {
+        "folder": str(inspection.folder),
+        "intact": not inspection.damage,
+        "verified": inspection.verified,
+        "damage": inspection.damage,
+        "remarks": inspection.remarks,
+        "shards": inspection.shards,
+        "tracks": inspection.tracks,
+        "hours_scanned": inspection.seconds_scanned / 3600,
+        "sources": {
+            source: {
+                **{name: value for name, value in row.items() if name != "seconds"},
+                "hours": row["seconds"] / 3600,
+            }
+            for source, row in inspection.sources.items()
+        },
+        "quarantined": [{"track": track, "reason": reason} for track, reason in inspection.quarantined],
+        "notes": [{"track": track, "note": error} for track, status, error in inspection.troubles if status == "done"],
+        "settings": inspection.settings,
+        "runs": inspection.runs,
+    }
+
+
+def _as_text(inspection: "Inspection") -> str:
+    lines = []
+    if inspection.catalogued:
+        tracks = ", ".join(f"{number:,} {status}" for status, number in sorted(inspection.tracks.items())) or "none"
+        unfinished = sum(run["finished"] is None for run in inspection.runs)
+        lines += [
+            f"tracks: {tracks}; {_length(inspection.seconds_scanned)} scanned in {_count(len(inspection.runs), 'run')}"
+            + (f", {unfinished} not finished" if unfinished else ""),
+            "",
+        ]
+    lines.append(f"{'without':8} {'excerpts':>10} {'tracks':>10} {'length':>12} {'shards':>8} {'MB':>10}")
+    for source, row in inspection.sources.items():
+        lines.append(
+            f"{source:8} {row['excerpts']:>10,} {row['tracks']:>10,} {_length(row['seconds']):>12} "
+            f"{row['shards']:>8,} {row['bytes'] / 1e6:>10,.1f}"
+        )
+    if inspection.quarantined:
+        lines += ["", f"not used, {_count(len(inspection.quarantined), 'file')}:"]
+        for track, reason in inspection.quarantined[:SHOWN_FILES]:
+            lines.append(f"  {_one_line(track)}: {_one_line(reason)}")
+        if (more := len(inspection.quarantined) - SHOWN_FILES) > 0:
+            lines.append(f"  and {more:,} more (--json lists all)")
+    lines += ["", *inspection.remarks]
+    if inspection.damage:
+        lines += [
+            f"DAMAGED, {_count(len(inspection.damage), 'problem')}:",
+            *(f"  {problem}" for problem in inspection.damage),
+        ]
+    elif inspection.verified:
+        lines.append(f"{_count(inspection.shards, 'shard')}, all intact: every byte compared")
+    else:
+        lines.append(f"{_count(inspection.shards, 'shard')}, all whole (--verify also compares every byte)")
+    return "\n".join(lines)
+
+
+def _length(seconds: float) -> str:
+    if seconds >= 3600:
+        return f"{seconds / 3600:,.1f} h"
+    return f"{seconds / 60:.1f} min" if seconds >= 60 else f"{seconds:.1f} s"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _one_line(text: str) -> str:
+    from remix_miner.audio import display_name
+
+    return display_name(text)

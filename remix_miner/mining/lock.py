@@ -1,0 +1,59 @@
+"""One writer per mined folder: a lock that the operating system drops when its holder dies, however it dies."""
+
+import os
+import socket
+import time
+from pathlib import Path
+from typing import IO
+
+from remix_miner.errors import DataError
+
+
+class FolderLock:
+    """Held from construction to `release` or the death of the process; `DataError` when someone else holds it.
+
+    The lock is `flock` on ``folder/.lock`` (`msvcrt.locking` on Windows), which on Linux also works between machines on
+    NFS. The file stays behind: what counts is the lock, not the file. Its text says who took it last.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / ".lock"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._file: IO[str] | None = self.path.open("a+", encoding="utf-8")
+        except OSError as error:
+            raise DataError(f"{folder}: cannot be written: {error.strerror}; choose another --out") from error
+        try:
+            _lock(self._file.fileno())
+        except OSError as error:
+            self._file.seek(0)
+            holder = self._file.read().strip() or "another process"
+            self._file.close()
+            raise DataError(
+                f"{folder} is in use by {holder}; wait until it ends, or write to another folder with --out"
+            ) from error
+        self._file.truncate(0)
+        self._file.write(
+            f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M:%S')}\n"
+        )
+        self._file.flush()
+
+    def release(self) -> None:
+        """Let others in. Harmless when released already."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+if os.name == "nt":
+    import msvcrt
+
+    def _lock(descriptor: int) -> None:
+        os.lseek(descriptor, 1 << 30, os.SEEK_SET)  # a byte beyond the text, so that the text can be read
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
+
+else:
+    import fcntl
+
+    def _lock(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,0 +1,197 @@
+"""Join mined folders of one library: what the shares of ``detect --shard i/n`` found becomes one folder.
+
+Part after part, shard files are put in place first (a hard link where the file system can, else a verified copy), then
+one transaction records the part. So a merge that is killed and run again ends as an undisturbed one, a part that was
+merged before adds nothing, and the parts stay as they are.
+"""
+
+import contextlib
+import errno
+import os
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from remix_miner.atomic import atomic_path, sync_folder, write_json
+from remix_miner.checkpoint import sha256_of_file
+from remix_miner.datasets.catalogue_tables import CATALOGUE_NAME, clear_errors
+from remix_miner.errors import DataError, UsageError
+from remix_miner.mining.catalogue import Catalogue, differing_settings
+from remix_miner.mining.catalogue_view import CatalogueView
+from remix_miner.mining.lock import FolderLock
+from remix_miner.mining.report import REPORT_NAME, RunTally, report_of
+
+KEPT = "review IS NOT 'superseded'"
+
+# A track of the part is taken if the merged folder does not know it, or knows it only as failed or pending while the
+# part is done with it, or has it done from an older version of the file.
+TAKEN = f"""
+CREATE TEMP TABLE taken AS
+SELECT theirs.id AS part_id, ours.id AS id FROM part.tracks AS theirs
+LEFT JOIN main.tracks AS ours USING (path)
+WHERE ours.id IS NULL
+   OR (theirs.status = 'done' AND ours.status != 'done')
+   OR (theirs.status = 'done' AND theirs.sha256 != ours.sha256 AND theirs.mtime_ns > ours.mtime_ns)
+   OR (theirs.status = 'failed' AND ours.status = 'pending');
+CREATE INDEX temp.taken_by_part_id ON taken (part_id);
+CREATE INDEX temp.taken_by_id ON taken (id);
+CREATE TEMP TABLE wanted AS
+SELECT name, sha256, bytes, NULL AS new_name FROM part.shards WHERE name IN (
+    SELECT shard FROM part.excerpts WHERE {KEPT} AND track_id IN (SELECT part_id FROM taken)
+)
+"""
+
+RECORD = f"""
+UPDATE main.excerpts SET review = 'superseded' WHERE track_id IN (SELECT id FROM taken);
+UPDATE main.tracks SET (size, mtime_ns, sha256, seconds, sample_rate, channels, status, error) = (
+    SELECT size, mtime_ns, sha256, seconds, sample_rate, channels, status, error
+    FROM part.tracks JOIN taken ON part_id = tracks.id WHERE taken.id = main.tracks.id
+) WHERE id IN (SELECT id FROM taken);
+INSERT OR IGNORE INTO main.tracks (path, size, mtime_ns, sha256, seconds, sample_rate, channels, status, error)
+SELECT path, size, mtime_ns, sha256, seconds, sample_rate, channels, status, error
+FROM part.tracks WHERE id IN (SELECT part_id FROM taken) ORDER BY id;
+INSERT OR IGNORE INTO main.shards (name, source, sha256, excerpts, frames, sample_rate, bytes)
+SELECT new_name, source, part.shards.sha256, excerpts, frames, sample_rate, part.shards.bytes
+FROM part.shards JOIN wanted USING (name);
+INSERT INTO main.excerpts (track_id, source, start_seconds, seconds, probability_mean, probability_min,
+                           expected_volume_db, shard, shard_start, frames, review)
+SELECT ours.id, source, start_seconds, part.excerpts.seconds, probability_mean, probability_min,
+       expected_volume_db, new_name, shard_start, frames, review
+FROM part.excerpts
+JOIN taken ON part_id = track_id
+JOIN part.tracks AS theirs ON theirs.id = track_id
+JOIN main.tracks AS ours USING (path)
+JOIN wanted ON wanted.name = shard
+WHERE {KEPT} ORDER BY part.excerpts.id;
+INSERT INTO main.runs (started, finished, settings_json, versions_json, detector_sha256)
+SELECT started, finished, settings_json, versions_json, detector_sha256 FROM part.runs AS theirs
+WHERE NOT EXISTS (SELECT 1 FROM main.runs AS ours WHERE ours.started = theirs.started
+                  AND ours.finished IS theirs.finished AND ours.versions_json = theirs.versions_json)
+ORDER BY id
+"""
+
+
+@dataclass
+class Merged:
+    """What a merge did."""
+
+    parts: int = 0
+    tracks: int = 0
+    excerpts: int = 0
+    shards: int = 0
+    repeated: int = 0
+    """Tracks of parts that were there already."""
+
+
+def merge(
+    out: Path, parts: Sequence[Path], *, copy: bool = False, on_part: Callable[[], None] = lambda: None
+) -> Merged:
+    """Add mined folders to ``out``, which is made if need be. ``copy`` never links.
+
+    A track that several parts have is recorded once: a finished scan before a failed one, and of two versions of a
+    file the later one. Raises `DataError` for parts with other settings or detectors, before anything is written, and
+    for a shard that is missing or damaged, when the parts before it are done.
+    """
+    if len({path.resolve() for path in [out, *parts]}) < len(parts) + 1:
+        raise UsageError("merge joins different folders into another one: OUT and each PART must be different")
+    merged = Merged()
+    with contextlib.ExitStack() as stack:
+        settings = [stack.enter_context(_reading(part)).settings for part in parts]
+        for part, other in zip(parts, settings, strict=True):
+            if differences := differing_settings(settings[0], other):
+                raise DataError(f"{parts[0]} and {part} were mined with different settings ({'; '.join(differences)})")
+        catalogue = stack.enter_context(Catalogue.open(out, settings[0]))
+        for part in parts:
+            with clear_errors(part / CATALOGUE_NAME):
+                _merge_one(catalogue, part, copy, merged)
+            on_part()
+        report = report_of(catalogue, refused={}, skipped=[], run=RunTally(), planted={})
+        write_json(out / REPORT_NAME, report.as_json())
+    return merged
+
+
+@contextlib.contextmanager
+def _reading(part: Path) -> Iterator[CatalogueView]:
+    """The part's catalogue, and nobody scans into it meanwhile (unless the folder cannot be written at all)."""
+    with CatalogueView.read(part) as catalogue:
+        lock = FolderLock(part) if os.access(part, os.W_OK) else None
+        try:
+            yield catalogue
+        finally:
+            if lock is not None:
+                lock.release()
+
+
+def _merge_one(catalogue: Catalogue, part: Path, copy: bool, merged: Merged) -> None:
+    database = catalogue.database
+    database.execute("ATTACH ? AS part", (f"{(part / CATALOGUE_NAME).absolute().as_uri()}?mode=ro",))
+    try:
+        _run(database, TAKEN)
+        for name, sha256, size in database.execute("SELECT name, sha256, bytes FROM wanted").fetchall():
+            new_name, known = _name_in(catalogue, name, sha256)
+            if not known:
+                _place(part / "shards" / name, catalogue.folder / "shards" / new_name, sha256, size, copy)
+                merged.shards += 1
+            database.execute("UPDATE wanted SET new_name = ? WHERE name = ?", (new_name, name))
+        with catalogue.transaction():
+            before = _count(database, "main.excerpts")
+            _run(database, RECORD)
+            merged.excerpts += _count(database, "main.excerpts") - before
+        merged.parts += 1
+        merged.tracks += _count(database, "taken")
+        merged.repeated += _count(database, "part.tracks") - _count(database, "taken")
+        _run(database, "DROP TABLE taken; DROP TABLE wanted")
+    finally:
+        database.execute("DETACH part")
+
+
+def _run(database: sqlite3.Connection, script: str) -> None:
+    for statement in script.split(";"):  # executescript would end the transaction
+        database.execute(statement)
+
+
+def _count(database: sqlite3.Connection, table: str) -> int:
+    (number,) = database.execute(f"SELECT count(*) FROM {table}").fetchone()
+    return int(number)
+
+
+def _name_in(catalogue: Catalogue, name: str, sha256: str) -> tuple[str, bool]:
+    """A shard's name in the merged folder, and whether it is there: its own unless another shard has that name."""
+    for candidate in (name, f"{Path(name).stem}-{sha256[:16]}.h5"):
+        row = catalogue.database.execute("SELECT sha256 FROM shards WHERE name = ?", (candidate,)).fetchone()
+        if row is None or row[0] == sha256:
+            return candidate, row is not None
+    raise DataError(f"{catalogue.folder}: two different shards are named {candidate}")
+
+
+def _place(source: Path, target: Path, sha256: str, size: int, copy: bool) -> None:
+    """Put a shard's file in place, whole or not at all; checked against the size, and the hash where it is copied."""
+    if not source.is_file():
+        raise DataError(f"{source} is missing; copy it, or run `remix-miner detect` on that part again")
+    if source.stat().st_size != size:
+        raise DataError(
+            f"{source} has {source.stat().st_size} bytes, its catalogue says {size}; see `remix-miner inspect`"
+        )
+    target.parent.mkdir(exist_ok=True)
+    if not copy:
+        try:
+            os.link(source, target)
+            sync_folder(target.parent)
+            return
+        except OSError as error:
+            if error.errno not in _CANNOT_LINK:
+                raise DataError(f"{target} cannot be made: {error.strerror}") from error
+    try:
+        with atomic_path(target) as temporary:
+            shutil.copyfile(source, temporary)
+            if sha256_of_file(temporary) != sha256:
+                raise DataError(
+                    f"{source} is damaged (another SHA-256 than its catalogue says); see `remix-miner inspect`"
+                )
+    except OSError as error:
+        raise DataError(f"{target} cannot be made: {error.strerror}; run the same command again") from error
+
+
+_CANNOT_LINK = (errno.EXDEV, errno.EPERM, errno.EACCES, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)

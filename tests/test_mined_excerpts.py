@@ -1,0 +1,198 @@
+"""The mined excerpts as a dataset: the right audio, the same in any number of workers, and no rejected excerpt."""
+
+import multiprocessing
+import shutil
+import sqlite3
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+import remix_miner
+from remix_miner.datasets import mined
+from remix_miner.datasets.mined import MinedExcerpts
+from remix_miner.datasets.shard_reader import Shard
+from remix_miner.datasets.shards import ShardWriter, shard_paths
+from remix_miner.errors import DataError, UsageError
+
+RATE = 8000
+TRACKS = {"a.mp3": {"drums": [5.0, 2.0], "bass": [7.0]}, "b\n😀.mp3": {"drums": [3.0]}}
+
+
+@pytest.fixture
+def folder(tmp_path, mine):
+    mine(tmp_path / "mined", TRACKS).close()
+    return tmp_path / "mined"
+
+
+def stored(folder) -> dict[tuple[str, str, float], np.ndarray]:
+    """Every excerpt, read without the class under test: by track, source, and start."""
+    found = {}
+    for path in shard_paths(folder):
+        with Shard(path) as shard:
+            for row, excerpt in enumerate(shard.excerpts):
+                found[excerpt["track"].decode(), shard.source, excerpt["start_seconds"]] = shard.read(row)
+    return found
+
+
+def test_whole_excerpts_with_their_origin(folder):
+    dataset = MinedExcerpts(folder)
+    expected = stored(folder)
+    assert len(dataset) == len(expected) == 4
+    assert dataset.sources == ("drums", "bass")
+    assert (dataset.seconds_of("drums"), dataset.seconds_of("bass")) == (10.0, 7.0)
+    for item in (dataset[index] for index in range(4)):
+        audio = expected.pop((item["track"], item["source"], item["start_seconds"]))
+        np.testing.assert_array_equal(item["audio"], audio)
+        assert item["audio"].dtype == np.float32
+        assert item["valid_frames"] == audio.shape[1]
+        assert item["sample_rate"] == RATE
+        assert item["expected_volume_db"] == -31.5
+        assert len(item["track_sha256"]) == 64
+    assert dataset[-1]["track"] == dataset[3]["track"]
+    with pytest.raises(IndexError):
+        dataset[4]
+
+
+def test_crops_lie_inside_their_excerpt_and_say_where(folder):
+    whole = stored(folder)
+    dataset = MinedExcerpts(folder, "drums", seconds=2.5, seed=3)
+    assert len(dataset) == 3
+    for index in range(3):
+        item = dataset[index]
+        valid = item["valid_frames"]
+        start_seconds = 10.0 * (item["start_seconds"] >= 10)  # `mine` puts excerpts of a track 10 s apart
+        audio = whole[item["track"], "drums", start_seconds]
+        first = round((item["start_seconds"] - start_seconds) * RATE)
+        assert item["audio"].shape == (2, 20000)
+        assert valid == min(20000, audio.shape[1])
+        np.testing.assert_array_equal(item["audio"][:, :valid], audio[:, first : first + valid])
+        assert not item["audio"][:, valid:].any()
+
+
+def test_random_crops_reach_every_place_and_every_excerpt(folder):
+    dataset = MinedExcerpts(folder)
+    generator = np.random.default_rng(0)
+    items = [dataset.crop(dataset.draw("drums", generator), 4 * RATE, generator) for _ in range(300)]
+    long = [item["start_seconds"] for item in items if item["valid_frames"] == 4 * RATE]
+    assert min(long) < 0.1
+    assert max(long) > 0.9
+    shares = [sum(item["valid_frames"] == seconds * RATE for item in items) / 300 for seconds in (4, 2, 3)]
+    np.testing.assert_allclose(shares, 1 / 3, atol=0.1)  # three excerpts, each as likely whatever its length
+    audio, valid = dataset.random_crop("bass", 100, generator)
+    assert (audio.shape, valid) == ((2, 100), 100)
+    with pytest.raises(DataError, match="without 'vocals', only drums, bass"):
+        dataset.draw("vocals", generator)
+
+
+def test_a_seed_an_epoch_and_an_index_decide_a_crop(folder):
+    def crops(seed: int, epoch: int) -> list[float]:
+        dataset = MinedExcerpts(folder, seconds=1.0, seed=seed)
+        dataset.set_epoch(epoch)
+        return [dataset[index]["start_seconds"] for index in range(4)]
+
+    assert crops(0, 0) == crops(0, 0)
+    assert crops(0, 0) != crops(0, 1)
+    assert crops(0, 0) != crops(1, 0)
+
+
+@pytest.mark.parametrize("start_method", ["fork", "spawn"])
+def test_workers_give_what_one_process_gives(folder, start_method):
+    if start_method not in multiprocessing.get_all_start_methods():
+        pytest.skip(f"no {start_method} on this system")
+    dataset = MinedExcerpts(folder, seconds=2.5)
+    expected = [dataset[index]["audio"] for index in range(4)]  # and the parent's files are open now
+    loader = DataLoader(dataset, batch_size=2, num_workers=2, multiprocessing_context=start_method)
+    batches = list(loader)
+    torch.testing.assert_close(
+        torch.cat([batch["audio"] for batch in batches]), torch.from_numpy(np.stack(expected)), rtol=0, atol=0
+    )
+    assert [track for batch in batches for track in batch["track"]] == [dataset[index]["track"] for index in range(4)]
+    np.testing.assert_array_equal(dataset[0]["audio"], expected[0])
+
+
+def test_a_forked_child_opens_files_of_its_own(folder):
+    dataset = MinedExcerpts(folder)
+    assert dataset[0]
+    opened = dataset._open
+    dataset._process -= 1  # what a fork looks like to the child
+    assert dataset[0]
+    assert dataset._open is not opened
+    assert all(shard.frames for shard in opened.values())
+
+
+def test_few_files_are_open_at_a_time(tmp_path, mine, monkeypatch):
+    monkeypatch.setattr(mined, "OPEN_SHARDS", 2)
+    for number in range(4):
+        mine(tmp_path, {f"{number}.mp3": {"drums": [5.0 + number]}}, shard_id=str(number)).close()
+    dataset = MinedExcerpts(tmp_path)
+    for _ in range(2):
+        assert [dataset[index]["audio"].shape[1] for index in range(4)] == [40000, 48000, 56000, 64000]
+        assert len(dataset._open) == 2
+
+
+def test_rejected_and_superseded_and_unrecorded_excerpts_are_left_out(folder, mine):
+    with sqlite3.connect(folder / "catalogue.sqlite") as database:
+        database.execute("UPDATE excerpts SET review = 'rejected' WHERE seconds = 2.0")
+        database.execute("UPDATE excerpts SET review = 'accepted' WHERE seconds = 5.0")
+    database.close()
+    mine(folder, {"b\n😀.mp3": {"drums": [4.0]}}, shard_id="b", mtime_ns=2).close()  # the file changed
+    with ShardWriter(
+        folder, "drums", sample_rate=RATE, detector_sha256="d", threshold=0.9, settings={}, shard_id="killed"
+    ) as shard:
+        shard.append(
+            np.ones((RATE, 2), dtype=np.float32),
+            track="c",
+            track_sha256="0" * 64,
+            start_seconds=0,
+            probability_mean=1,
+            probability_min=1,
+        )
+    lengths = sorted(
+        item["audio"].shape[1] / RATE for item in map(MinedExcerpts(folder, "drums").__getitem__, range(2))
+    )
+    assert lengths == [4.0, 5.0]
+    (folder / "catalogue.sqlite").unlink()
+    assert len(MinedExcerpts(folder, "drums")) == 5
+
+
+def test_shards_alone_are_enough(folder):
+    with_catalogue = [MinedExcerpts(folder)[index] for index in range(4)]
+    (folder / "catalogue.sqlite").unlink()
+    alone = [MinedExcerpts(folder)[index] for index in range(4)]
+    for one, other in zip(with_catalogue, alone, strict=True):
+        np.testing.assert_array_equal(one["audio"], other["audio"])
+        assert one["track"] == other["track"]
+        assert np.isnan(other["expected_volume_db"])
+
+
+def test_what_is_missing_or_does_not_fit_is_told(tmp_path, folder):
+    with pytest.raises(DataError, match="holds no shards"):
+        MinedExcerpts(tmp_path)
+    with pytest.raises(DataError, match="no excerpts without vocals"):
+        MinedExcerpts(folder, "vocals")
+    with pytest.raises(UsageError, match="seconds"):
+        MinedExcerpts(folder, seconds=0)
+    shutil.move(folder / "shards" / "bass-a.h5", tmp_path)
+    with pytest.raises(DataError, match=r"bass-a\.h5 is in the catalogue but not on the disk"):
+        MinedExcerpts(folder)
+    (folder / "catalogue.sqlite").unlink()
+    with ShardWriter(folder, "bass", detector_sha256="d", threshold=0.9, settings={}, shard_id="x") as shard:
+        shard.append(
+            np.ones((100, 2), dtype=np.float32),
+            track="c",
+            track_sha256="0" * 64,
+            start_seconds=0,
+            probability_mean=1,
+            probability_min=1,
+        )
+    dataset = MinedExcerpts(folder)
+    with pytest.raises(DataError, match="8000 Hz and 2 channels"):
+        [dataset[index] for index in range(len(dataset))]
+
+
+def test_the_public_name(folder):
+    from remix_miner.datasets import shards
+
+    assert remix_miner.MinedExcerpts is shards.MinedExcerpts is MinedExcerpts
