@@ -1,0 +1,177 @@
+"""A calibration: what each source's probability is worth, measured on labelled songs, as one JSON file.
+
+`remix_miner.detector.calibrating` makes it; scans, catalogues and reports read it. Format: docs/calibration.md.
+"""
+
+import dataclasses
+import json
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from remix_miner.atomic import write_json
+from remix_miner.config import from_mapping
+from remix_miner.errors import DataError, UsageError
+from remix_miner.sources import SOURCES
+
+FORMAT = "remix-miner/calibration"
+FORMAT_VERSION = 1
+VOLUME_FLOOR_DB = -80.0
+"""Stands for 'this or less' wherever a relative volume is stored or averaged: a silent source has -inf."""
+
+
+@dataclass(frozen=True)
+class Percentiles:
+    """Percentiles of the relative volume V over windows, in dB; None without windows."""
+
+    p50: float | None
+    p90: float | None
+    p95: float | None
+
+
+@dataclass(frozen=True)
+class SpanRule:
+    """What keeping only spans of at least ``min_seconds`` does to the windows with P >= threshold.
+
+    ``kept``: share of those windows whose audio is kept, whole; ``precision``: share of the kept windows with V at
+    most ``volume_db``; ``seconds`` kept of ``labelled_seconds`` scanned, at the assumed silence rate.
+    """
+
+    min_seconds: float
+    kept: float
+    precision: float | None
+    seconds: float
+    labelled_seconds: float
+    before: Percentiles
+    after: Percentiles
+
+
+@dataclass(frozen=True)
+class SourceCalibration:
+    """One source. ``threshold`` is None where the asked precision is not reached, and ``reason`` says why.
+
+    ``precision``: share of the windows with P >= threshold that have V <= ``volume_db``;
+    ``precision_lower_bound``: its confidence bound over artists (bound 'bootstrap'); ``held_out_precision``: the same
+    share over artists that had no part in the choice (bound 'crossval'). ``recall``: share of the silent windows
+    with P >= threshold. ``windows``, ``silent_windows``, ``accepted_windows``, ``tracks``, ``artists``: counts;
+    ``artists_accepted``: with accepted windows. ``silence_rate``: share of silent windows in the data;
+    ``assumed_silence_rate``: that to which precision is referred. The tables are isotonic: at ``probability``, the
+    expected V in dB and the share of windows with V <= ``volume_db``.
+    """
+
+    threshold: float | None
+    reason: str | None
+    volume_db: float
+    precision_target: float
+    precision: float | None
+    precision_lower_bound: float | None
+    held_out_precision: float | None
+    recall: float | None
+    windows: int
+    silent_windows: int
+    accepted_windows: int
+    tracks: int
+    artists: int
+    artists_accepted: int
+    silence_rate: float
+    assumed_silence_rate: float
+    spans: SpanRule | None
+    probability: list[float] = field(default_factory=list)
+    expected_volume_db: list[float] = field(default_factory=list)
+    expected_silent: list[float] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Thresholds and tables per source, for the detector whose weights have ``detector_sha256``.
+
+    ``settings``: how the thresholds were chosen; ``data``: names of the tracks and artists used, what was muted.
+    """
+
+    detector: str
+    detector_sha256: str
+    settings: dict[str, Any]
+    data: dict[str, Any]
+    sources: dict[str, SourceCalibration]
+    versions: dict[str, str] = field(default_factory=dict)
+
+    def threshold(self, source: str) -> float | None:
+        """p_i, or None where this source must not be mined."""
+        return self._source(source).threshold
+
+    def expected_volume_db(self, source: str, probability: float) -> float:
+        """The relative volume to expect where P_i = ``probability``; nan where unknown."""
+        return _interpolate(probability, self._source(source), "expected_volume_db")
+
+    def expected_silent(self, source: str, probability: float) -> float:
+        """The share of windows with V <= volume_db to expect where P_i = ``probability``; nan where unknown."""
+        return _interpolate(probability, self._source(source), "expected_silent")
+
+    def check_detector(self, sha256: str) -> None:
+        """Raise `DataError` when this calibration was made for another detector."""
+        if sha256 != self.detector_sha256:
+            raise DataError(
+                f"this calibration was made for the detector {self.detector!r} ({self.detector_sha256[:12]}...), "
+                f"not for the one with SHA-256 {sha256[:12]}...: its thresholds mean nothing there; "
+                "run remix-miner calibrate with the detector in use"
+            )
+
+    def save(self, path: str | Path) -> None:
+        """Write the JSON file, whole or not at all."""
+        write_json(path, {"format": FORMAT, "format_version": FORMAT_VERSION, **dataclasses.asdict(self)})
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Calibration":
+        """Read and check a file written by `save`; raises `DataError` saying what is wrong with it."""
+        try:
+            values = json.loads(Path(path).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise DataError(f"{path} cannot be read as a calibration: {error}") from error
+        return cls.from_json(values, str(path))
+
+    @classmethod
+    def from_json(cls, values: Any, where: str = "calibration") -> "Calibration":
+        """The object that the parsed JSON ``values`` state; ``where`` is for messages."""
+        if not isinstance(values, dict) or values.get("format") != FORMAT:
+            raise DataError(f"{where} is not a calibration (format {FORMAT!r}); make one with remix-miner calibrate")
+        if values.get("format_version") != FORMAT_VERSION:
+            raise DataError(
+                f"{where} has format version {values.get('format_version')!r}, this program reads {FORMAT_VERSION}: "
+                "calibrate again, or update"
+            )
+        sources = values.get("sources")
+        if not isinstance(sources, dict) or not sources or not set(sources) <= set(SOURCES):
+            raise DataError(f"{where}: 'sources' must be an object over some of {', '.join(SOURCES)}")
+        rest = {name: value for name, value in values.items() if name not in ("format", "format_version", "sources")}
+        try:
+            read = {name: from_mapping(SourceCalibration, one, f"sources.{name}.") for name, one in sources.items()}
+            calibration = dataclasses.replace(from_mapping(cls, {**rest, "sources": {}}), sources=read)
+        except (UsageError, AttributeError) as error:
+            raise DataError(f"{where} is damaged or from another version: {error}; calibrate again") from error
+        for source, one in read.items():
+            _check(source, one, where)
+        return calibration
+
+    def _source(self, source: str) -> SourceCalibration:
+        if source not in self.sources:
+            raise DataError(f"the calibration has no source {source!r}; it has {', '.join(self.sources)}")
+        return self.sources[source]
+
+
+def _interpolate(probability: float, source: SourceCalibration, table: str) -> float:
+    if not source.probability:
+        return math.nan
+    return float(np.interp(probability, source.probability, getattr(source, table)))
+
+
+def _check(source: str, one: SourceCalibration, where: str) -> None:
+    if one.threshold is not None and not 0 <= one.threshold <= 1:
+        raise DataError(f"{where}: threshold of {source} is {one.threshold}, not a probability")
+    if one.threshold is None and not one.reason:
+        raise DataError(f"{where}: {source} has neither a threshold nor a reason for its absence")
+    lengths = {len(one.probability), len(one.expected_volume_db), len(one.expected_silent)}
+    if len(lengths) != 1 or any(np.diff(one.probability) < 0):
+        raise DataError(f"{where}: the tables of {source} must have equal lengths and ascending probabilities")

@@ -1,0 +1,134 @@
+"""``remix-miner calibrate``: labelled songs in, thresholds that keep a promise out."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from remix_miner.commands.labelled import (
+    labelled_songs,
+    listen,
+    silence_rate_option,
+    silence_rates,
+    warn_of_training_songs,
+)
+from remix_miner.commands.options import device_option, note, show, verb
+from remix_miner.errors import UsageError
+
+if TYPE_CHECKING:
+    from remix_miner.detector.calibration import Calibration, SourceCalibration
+
+
+@verb(
+    "Find, per source, the lowest probability above which enough windows are truly silent, on labelled songs that the "
+    "detector was not trained on. Writes a JSON file and, beside it, one HTML page of pictures. "
+    "Exit status 1 when no source gets a threshold.",
+    "remix-miner calibrate runs/detector --stems songs/valid songs/test --out runs/detector/calibration.json",
+)
+@click.argument("detector")
+@labelled_songs
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="The JSON file; the page is .html."
+)
+@click.option(
+    "--volume-db", default=-20.0, show_default=True, help="Silent: at or below this, relative to the mixture."
+)
+@click.option("--precision", default=0.95, show_default=True, help="Share of accepted windows that must be silent.")
+@click.option(
+    "--bound",
+    default="bootstrap",
+    show_default=True,
+    type=click.Choice(["bootstrap", "crossval", "none"]),
+    help="What must reach it: a confidence bound over artists, the share on artists left out, or the plain share.",
+)
+@click.option("--confidence", default=0.95, show_default=True, help="Of the bound.")
+@click.option(
+    "--worst-artist",
+    default=0.5,
+    show_default=True,
+    help="Precision that an artist not seen here may fall to: 0 assumes nothing and takes 59 artists, 0.5 takes 29.",
+)
+@click.option("--min-seconds", default=5.0, show_default=True, help="Span length whose effect is measured.")
+@silence_rate_option
+@click.option("--page/--no-page", default=True, show_default=True, help="Whether to draw the HTML page.")
+@device_option
+def command(
+    detector: str,
+    stems: tuple[Path, ...],
+    pairs: tuple[Path, ...],
+    split: str | None,
+    artists: Path | None,
+    muted_variants: int,
+    seed: int,
+    out: Path,
+    volume_db: float,
+    precision: float,
+    bound: str,
+    confidence: float,
+    worst_artist: float,
+    min_seconds: float,
+    silence_rate: str | None,
+    page: bool,
+    device: str,
+    as_json: bool,
+) -> int:
+    from typing import cast
+
+    from remix_miner.detector.calibrating import CalibrationSettings, calibrate
+    from remix_miner.detector.loading import load_detector
+    from remix_miner.detector.thresholds import Rule
+    from remix_miner.device import pick_device
+
+    settings = CalibrationSettings(
+        volume_db=volume_db,
+        precision=precision,
+        bound=cast(Rule, bound),
+        confidence=confidence,
+        worst_artist=worst_artist,
+        min_seconds=min_seconds,
+        silence_rates=silence_rates(silence_rate, muted_variants > 0),
+        seed=seed,
+    )
+    if out.suffix.lower() == ".html":
+        raise UsageError(f"--out {out} is the JSON file; the page goes beside it")
+    loaded = load_detector(detector, device=pick_device(device))
+    songs = listen(loaded, stems, pairs, split, artists, muted_variants, seed)
+    warn_of_training_songs(loaded, songs)
+    calibration = calibrate(
+        songs, loaded.name, loaded.sha256, settings, {"muted_variants": muted_variants, "mute_seed": seed}
+    )
+    calibration.save(out)
+    if page:
+        from remix_miner.detector.pictures import write_calibration_page
+
+        write_calibration_page(out.with_suffix(".html"), calibration, songs)
+        note(f"pictures in {out.with_suffix('.html')}")
+    show(_summary(calibration, out), as_json, _table(calibration))
+    return 0 if any(one.threshold is not None for one in calibration.sources.values()) else 1
+
+
+def _summary(calibration: "Calibration", out: Path) -> dict[str, Any]:
+    import dataclasses
+
+    return {"calibration": str(out), **dataclasses.asdict(calibration)}
+
+
+def _table(calibration: "Calibration") -> str:
+    songs, artists = len(calibration.data["tracks"]), len(calibration.data["artists"])
+    lines = [f"{songs} songs by {artists} artists"]
+    lines += [f"{source:7} {_line(one)}" for source, one in calibration.sources.items()]
+    return "\n".join(lines)
+
+
+def _line(one: "SourceCalibration") -> str:
+    if one.threshold is None or one.precision is None or one.recall is None or one.spans is None:
+        return f"no threshold: {one.reason}"
+    sure = f" (at least {one.precision_lower_bound:.1%})" if one.precision_lower_bound is not None else ""
+    sure = sure or (
+        f" ({one.held_out_precision:.1%} on artists left out)" if one.held_out_precision is not None else ""
+    )
+    before, after = one.spans.before.p95, one.spans.after.p95
+    effect = f"spans of {one.spans.min_seconds:g} s keep {one.spans.kept:.0%}"
+    if before is not None and after is not None:
+        effect += f", 95th percentile {before:.0f} -> {after:.0f} dB"
+    return f"p = {one.threshold:.4f}  precision {one.precision:.1%}{sure}  recall {one.recall:.0%}  {effect}"

@@ -1,0 +1,242 @@
+"""``remix-miner yield``: hours against purity, to choose threshold, shortest span, hysteresis and smoothing."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from remix_miner.commands.labelled import (
+    calibration_for,
+    calibration_option,
+    labelled_songs,
+    listen,
+    silence_rate_option,
+    silence_rates,
+)
+from remix_miner.commands.options import device_option, note, show, verb
+from remix_miner.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from remix_miner.detector.calibration import Calibration
+    from remix_miner.detector.operating_points import HarvestRule
+    from remix_miner.detector.yields import HarvestTable, OperatingPoint
+
+
+@verb(
+    "Show what would be harvested at which purity. For a DETECTOR, on labelled songs (--stems, --pairs): thresholds, "
+    "shortest spans from 3 to 20 s, hysteresis and smoothing, each also judged on artists left out of choosing the "
+    "threshold. For a MINED folder: stricter thresholds and longer spans among what was mined, its purity as the "
+    "calibration expects it.",
+    "remix-miner yield default --stems songs/test --out yield.png",
+)
+@click.argument("mined_or_detector", metavar="MINED|DETECTOR")
+@labelled_songs
+@calibration_option
+@click.option("--purity", default=0.95, show_default=True, help="Share of the harvest that must be silent.")
+@click.option(
+    "--volume-db", default=-20.0, show_default=True, help="Silent: at or below this, relative to the mixture."
+)
+@silence_rate_option
+@click.option("--sources", default=None, help="Of a detector: which sources; all if left out.")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="A picture: PNG, SVG or PDF.")
+@device_option
+def command(
+    mined_or_detector: str,
+    stems: tuple[Path, ...],
+    pairs: tuple[Path, ...],
+    split: str | None,
+    artists: Path | None,
+    muted_variants: int,
+    seed: int,
+    calibration_path: Path | None,
+    purity: float,
+    volume_db: float,
+    silence_rate: str | None,
+    sources: str | None,
+    out: Path | None,
+    device: str,
+    as_json: bool,
+) -> None:
+    from remix_miner.datasets.catalogue_tables import CATALOGUE_NAME
+    from remix_miner.detector.drawing import check_picture
+    from remix_miner.sources import SOURCES, parse_sources
+
+    if out is not None:
+        check_picture(out)
+    if not 0 < purity < 1:
+        raise UsageError(f"--purity is a share between 0 and 1, got {purity}")
+    wanted = SOURCES if sources is None else parse_sources(sources)
+    if (Path(mined_or_detector) / CATALOGUE_NAME).is_file():
+        if stems or pairs:
+            raise UsageError(f"{mined_or_detector} is a mined folder; labelled songs are for a detector")
+        _of_mined(Path(mined_or_detector), calibration_path, wanted, purity, out, as_json)
+        return
+    from remix_miner.detector.loading import load_detector
+    from remix_miner.device import pick_device
+
+    loaded = load_detector(mined_or_detector, device=pick_device(device))
+    songs = listen(loaded, stems, pairs, split, artists, muted_variants, seed)
+    rates = silence_rates(silence_rate, muted_variants > 0)
+    calibration = calibration_for(loaded, calibration_path)
+    from remix_miner.detector.yields import measure
+
+    tables, scanned = {}, {}
+    for index, source in enumerate(SOURCES):
+        known = [song for song in songs if song.known(index).any()]
+        if source in wanted and known:
+            chosen = None if calibration is None or source not in calibration.sources else calibration.threshold(source)
+            tables[source] = measure(known, index, detector_rules(chosen), volume_db, rates.get(source))
+            scanned[source] = sum(song.seconds for song in known)
+    if not tables:
+        raise DataError(f"no song knows any of {', '.join(wanted)}")
+    rows = {source: _rows(table, purity) for source, table in tables.items()}
+    points = {source: table.points() for source, table in tables.items()}
+    _draw(out, points, scanned, purity)
+    result = _as_json(points, scanned, purity)
+    for source, row in rows.items():
+        result["sources"][source]["rules"] = row
+    show(result, as_json, "\n\n".join(_detector_text(source, row, scanned[source]) for source, row in rows.items()))
+
+
+def detector_rules(calibrated: float | None) -> "list[HarvestRule]":
+    """Thresholds over all of P (and the calibrated one) for each shortest span, and for each variant at 5 s."""
+    import numpy as np
+    from scipy.special import expit
+
+    from remix_miner.detector.operating_points import HarvestRule
+
+    thresholds = [float(value) for value in expit(np.linspace(-3, 9, 25))]
+    if calibrated is not None:
+        thresholds = sorted({*thresholds, calibrated})
+    shapes = [(float(seconds), 0.0, 1) for seconds in (5, 3, 8, 10, 15, 20)]
+    shapes += [(5.0, stay, smoothing) for stay, smoothing in ((1.0, 1), (2.0, 1), (0.0, 5), (0.0, 9), (1.0, 9))]
+    return [HarvestRule(p, seconds, stay, smoothing) for seconds, stay, smoothing in shapes for p in thresholds]
+
+
+def _rows(table: "HarvestTable", purity: float) -> list[dict[str, Any]]:
+    """Per family of rules: its best point at ``purity``, and what remains of it on artists left out."""
+    from remix_miner.detector.yields import best_at_purity
+
+    points, rows = table.points(), []
+    for family in dict.fromkeys(rule.family for rule in table.rules):
+        best = best_at_purity([point for point in points if point.rule.family == family], purity)
+        seconds, held_out = table.held_out(family, purity)
+        rows.append(
+            {
+                "rule": family,
+                "threshold": None if best is None else best.rule.threshold,
+                "seconds": 0.0 if best is None else best.seconds,
+                "purity": None if best is None else best.purity,
+                "volume_p95_db": None if best is None else best.volume_p95_db,
+                "recall": 0.0 if best is None else best.recall,
+                "held_out_seconds": seconds,
+                "held_out_purity": held_out,
+            }
+        )
+    return rows
+
+
+def _detector_text(source: str, rows: list[dict[str, Any]], scanned: float) -> str:
+    lines = [
+        f"{source}, most that can be harvested of {_length(scanned)}; right: threshold chosen on other artists",
+        f"  {'rule':30} {'p':>7} {'harvest':>9} {'purity':>7} {'V of 95%':>9} {'recall':>7} | "
+        f"{'harvest':>9} {'purity':>7}",
+    ]
+    for row in rows:
+        if row["threshold"] is None:
+            lines.append(f"  {row['rule']:30} never that pure")
+            continue
+        held_out = "-" if row["held_out_purity"] is None else f"{row['held_out_purity']:.1%}"
+        lines.append(
+            f"  {row['rule']:30} {row['threshold']:7.4f} {_length(row['seconds']):>9} {row['purity']:7.1%} "
+            f"{row['volume_p95_db']:6.0f} dB {row['recall']:7.0%} | {_length(row['held_out_seconds']):>9} {held_out:>7}"
+        )
+    return "\n".join(lines)
+
+
+def _of_mined(
+    folder: Path, calibration_path: Path | None, wanted: tuple[str, ...], purity: float, out: Path | None, as_json: bool
+) -> None:
+    from remix_miner.detector.calibration import Calibration
+    from remix_miner.detector.mined_yield import mined_points, read_mined
+
+    calibration = None if calibration_path is None else Calibration.load(calibration_path)
+    mined = read_mined(folder)
+    if calibration is None:
+        calibration = _default_calibration(mined.detector_sha256)
+    if calibration is None:
+        note("no calibration of the detector that mined this: purity is unknown; name one with --calibration")
+    else:
+        calibration.check_detector(mined.detector_sha256)
+    points = {
+        source: mined_points(mined.excerpts[source], source, calibration)
+        for source in wanted
+        if source in mined.excerpts
+    }
+    if not points:
+        raise DataError(f"{folder} holds no excerpts of {', '.join(wanted)}: nothing to choose from")
+    scanned = dict.fromkeys(points, mined.seconds)
+    if calibration is not None:
+        _draw(out, points, scanned, purity)
+    elif out is not None:
+        raise UsageError("--out needs a calibration: the picture shows purity")
+    show(_as_json(points, scanned, purity), as_json, _mined_text(points, mined.seconds))
+
+
+def _default_calibration(detector_sha256: str) -> "Calibration | None":
+    """The built-in detector's calibration, if it is the detector that mined."""
+    from remix_miner.detector.loading import load_detector
+
+    try:
+        loaded = load_detector("default")
+    except DataError:
+        return None
+    return loaded.calibration if loaded.sha256 == detector_sha256 else None
+
+
+def _mined_text(points: "dict[str, list[OperatingPoint]]", scanned: float) -> str:
+    lines = [
+        f"mined from {_length(scanned)}; harvest (and expected purity) if thresholds and lengths had been stricter"
+    ]
+    for source, of_source in points.items():
+        lengths = sorted({point.rule.min_seconds for point in of_source})
+        lines += ["", source, f"  {'p':>8}  " + "  ".join(f"{f'{length:g} s':>15}" for length in lengths)]
+        for threshold in sorted({point.rule.threshold for point in of_source}):
+            row = {point.rule.min_seconds: point for point in of_source if point.rule.threshold == threshold}
+            lines.append(f"  {threshold:8.6f}  " + "  ".join(f"{_mined_cell(row[length]):>15}" for length in lengths))
+    return "\n".join(lines)
+
+
+def _mined_cell(point: "OperatingPoint") -> str:
+    purity = "" if point.purity is None else f" {point.purity:.1%}"
+    return f"{_length(point.seconds)}{purity}"
+
+
+def _draw(
+    out: Path | None, points: "dict[str, list[OperatingPoint]]", scanned: dict[str, float], purity: float
+) -> None:
+    if out is None:
+        return
+    from remix_miner.detector.drawing import save_picture
+    from remix_miner.detector.yield_picture import yield_figure
+
+    save_picture(yield_figure(points, scanned, purity), out)
+    note(f"picture in {out}")
+
+
+def _as_json(points: "dict[str, list[OperatingPoint]]", scanned: dict[str, float], purity: float) -> dict[str, Any]:
+    import dataclasses
+
+    return {
+        "purity": purity,
+        "sources": {
+            source: {"scanned_seconds": scanned[source], "points": [dataclasses.asdict(point) for point in of_source]}
+            for source, of_source in points.items()
+        },
+    }
+
+
+def _length(seconds: float) -> str:
+    if seconds >= 5400:
+        return f"{seconds / 3600:.1f} h"
+    return f"{seconds / 60:.1f} min" if seconds >= 90 else f"{seconds:.0f} s"
