@@ -1,0 +1,142 @@
+"""Augmentations of stems before they are summed: gain, channel swap, sign flip, time shift, remix within the batch.
+
+Each is a small module on (batch, source, channel, time) with the generator passed in. Numbers are drawn on the CPU and
+only then moved to the stems' device, so CPU and GPU make the same batch; the work is batched and runs where the stems
+are. Inputs are never changed.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Generator, Tensor, nn
+
+from remix_miner.errors import UsageError
+
+Stems = Float[Tensor, "B S C T"]
+
+
+@dataclass(frozen=True)
+class AugmentSettings:
+    """Défossez et al. 2019, section 5.2: shift, swap, sign per channel. Gain and groups are later Demucs' additions."""
+
+    shift_seconds: float = 0.0  # each source delayed by up to so much; needed only where starts are not drawn freely
+    swap_probability: float = 0.5
+    flip_probability: float = 0.5
+    flip_per_channel: bool = True
+    gain_min: float = 1.0
+    gain_max: float = 1.0
+    remix_group: int = 0  # shuffle sources within groups of so many items; 0: mixes come from MixingSettings alone
+
+    def __post_init__(self) -> None:
+        for name in ("swap_probability", "flip_probability"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UsageError(f"{name} is a probability, got {getattr(self, name)}")
+        if not 0 < self.gain_min <= self.gain_max:
+            raise UsageError(f"need 0 < gain_min <= gain_max, got {self.gain_min} and {self.gain_max}")
+        if not 0 <= self.shift_seconds < float("inf"):
+            raise UsageError(f"shift_seconds is a finite time of 0 or more, got {self.shift_seconds}")
+        if self.remix_group < 0 or self.remix_group == 1:
+            raise UsageError(f"remix_group is 0 (off) or at least 2, got {self.remix_group}")
+
+
+class Shift(nn.Module):
+    """Cut T - ``frames`` frames out of each source, from a start of its own: the same for all its channels."""
+
+    def __init__(self, frames: int) -> None:
+        super().__init__()
+        self.frames = frames
+
+    def forward(self, stems: Stems, generator: Generator) -> Stems:
+        if not self.frames:
+            return stems
+        batch, sources, channels, frames = stems.shape
+        length = frames - self.frames
+        starts = torch.randint(self.frames + 1, (batch, sources, 1, 1), generator=generator).to(stems.device)
+        index = starts + torch.arange(length, device=stems.device)
+        return stems.gather(-1, index.expand(batch, sources, channels, length))
+
+
+class ChannelSwap(nn.Module):
+    """Reverse the order of a source's channels with probability p; nothing to do for mono."""
+
+    def __init__(self, probability: float = 0.5) -> None:
+        super().__init__()
+        self.probability = probability
+
+    def forward(self, stems: Stems, generator: Generator) -> Stems:
+        batch, sources, channels, _ = stems.shape
+        swapped = torch.rand((batch, sources, 1), generator=generator) < self.probability
+        if channels == 1:
+            return stems
+        order = torch.arange(channels)
+        order = torch.where(swapped, order.flip(0), order).to(stems.device)
+        items = torch.arange(batch, device=stems.device)[:, None, None]
+        return stems[items, torch.arange(sources, device=stems.device)[:, None], order]
+
+
+class SignFlip(nn.Module):
+    """Multiply by -1 with probability p, per source or, as the 2019 paper, per channel of each source."""
+
+    def __init__(self, probability: float = 0.5, per_channel: bool = True) -> None:
+        super().__init__()
+        self.probability = probability
+        self.per_channel = per_channel
+
+    def forward(self, stems: Stems, generator: Generator) -> Stems:
+        shape = (*stems.shape[:3], 1) if self.per_channel else (*stems.shape[:2], 1, 1)
+        signs = 1 - 2 * (torch.rand(shape, generator=generator) < self.probability).to(stems.dtype)
+        return stems * signs.to(stems.device)
+
+
+class Gain(nn.Module):
+    """Multiply each source by a factor uniform in [minimum, maximum]."""
+
+    def __init__(self, minimum: float = 0.25, maximum: float = 1.25) -> None:
+        super().__init__()
+        self.minimum = minimum
+        self.maximum = maximum
+
+    def forward(self, stems: Stems, generator: Generator) -> Stems:
+        factors = torch.rand((*stems.shape[:2], 1, 1), generator=generator)
+        return stems * (self.minimum + (self.maximum - self.minimum) * factors).to(stems)
+
+
+class Remix(nn.Module):
+    """Shuffle each source on its own within groups of ``group`` items of the batch, which must divide the batch."""
+
+    def __init__(self, group: int = 4) -> None:
+        super().__init__()
+        self.group = group
+
+    def forward(self, stems: Stems, generator: Generator) -> Stems:
+        batch, sources = stems.shape[:2]
+        if batch % self.group:
+            raise UsageError(
+                f"a batch of {batch} cannot be split into groups of {self.group}: set remix_group to a divisor"
+            )
+        order = torch.rand((batch // self.group, self.group, sources), generator=generator).argsort(dim=1)
+        rows = order + torch.arange(0, batch, self.group)[:, None, None]
+        return stems[rows.reshape(batch, sources).to(stems.device), torch.arange(sources, device=stems.device)]
+
+
+class Augmentation(nn.Module):
+    """The augmentations of ``settings``, in the order shift, swap, sign, gain, remix. Takes `margin_frames` more."""
+
+    def __init__(self, settings: AugmentSettings, sample_rate: int) -> None:
+        super().__init__()
+        self.margin_frames = round(settings.shift_seconds * sample_rate)
+        self.steps = nn.ModuleList([Shift(self.margin_frames)] if self.margin_frames else [])
+        if settings.swap_probability:
+            self.steps.append(ChannelSwap(settings.swap_probability))
+        if settings.flip_probability:
+            self.steps.append(SignFlip(settings.flip_probability, settings.flip_per_channel))
+        if (settings.gain_min, settings.gain_max) != (1.0, 1.0):
+            self.steps.append(Gain(settings.gain_min, settings.gain_max))
+        if settings.remix_group:
+            self.steps.append(Remix(settings.remix_group))
+
+    def forward(self, stems: Stems, generator: Generator) -> Stems:
+        for step in self.steps:
+            stems = step(stems, generator)
+        return stems

@@ -1,0 +1,89 @@
+"""Pitch shift and tempo change of stems, by Signalsmith Stretch (python-stretch, extra ``augment``), on the CPU.
+
+Pitch and tempo are changed in one pass, and an impulse stays in place within 0.3 ms for tempi from 0.8 to 1.2, so stems
+that are stretched alike stay aligned. Four stereo stems of 11 s cost about 0.6 core-seconds: that is why `probability`
+is 0.2 unless a study asks for more.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from remix_miner.audio import Audio
+from remix_miner.errors import UsageError
+
+
+@dataclass(frozen=True)
+class PitchTempoSettings:
+    """Off by default. Jeon et al. 2024, section 4: whole semitones up to +-3, 'consistent' or drawn per stem."""
+
+    probability: float = 0.2  # share of mixes that are changed at all
+    semitones: int = 0  # uniform over the whole numbers in [-semitones, semitones]
+    consistent: bool = True  # one shift for all stems of a mix, or one per stem
+    tempo: float = 0.0  # factor uniform in [1 - tempo, 1 + tempo], one for all stems of a mix
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.probability <= 1:
+            raise UsageError(f"pitch_tempo.probability is a probability, got {self.probability}")
+        if not 0 <= self.semitones <= 12:
+            raise UsageError(f"pitch_tempo.semitones lies in 0 to 12, got {self.semitones}")
+        if not 0 <= self.tempo <= 0.5:
+            raise UsageError(f"pitch_tempo.tempo lies in 0 to 0.5, got {self.tempo}")
+        if self.active:
+            require_stretch()
+
+    @property
+    def active(self) -> bool:
+        return self.probability > 0 and (self.semitones > 0 or self.tempo > 0)
+
+    def draw(self, generator: np.random.Generator, sources: int) -> tuple[tuple[int, ...], float]:
+        """(semitones per source, tempo) of one mix; as many numbers are drawn whatever comes out."""
+        changed = generator.random() < self.probability
+        shifts = generator.integers(-self.semitones, self.semitones + 1, size=sources)
+        tempo = generator.uniform(1 - self.tempo, 1 + self.tempo)
+        if not changed:
+            return (0,) * sources, 1.0
+        if self.consistent:
+            shifts[:] = shifts[0]
+        return tuple(int(shift) for shift in shifts), float(tempo)
+
+
+def require_stretch() -> None:
+    """Raise a `UsageError` that says what to install when python-stretch is missing."""
+    try:
+        import python_stretch  # noqa: F401
+    except ImportError as error:
+        raise UsageError(
+            "pitch and tempo changes need the optional extra: pip install 'remix-miner[augment]'; "
+            "or leave pitch_tempo.semitones and pitch_tempo.tempo at 0"
+        ) from error
+
+
+def source_frames(frames: int, tempo: float) -> int:
+    """How many frames to read so that ``frames`` are left when they are played ``tempo`` times faster."""
+    return math.ceil(frames * tempo)
+
+
+def change_pitch_tempo(audio: Audio, sample_rate: int, semitones: float, tempo: float, frames: int) -> Audio:
+    """``audio`` (channels, T) shifted by ``semitones`` and played ``tempo`` times faster, fitted to ``frames`` frames.
+
+    A tempo of 1.2 turns 12 s into 10 s. Silence stays exact silence, and nothing is touched at 0 semitones and tempo 1.
+    """
+    unchanged = semitones == 0 and tempo == 1
+    if unchanged and audio.shape[-1] == frames:
+        return audio
+    if unchanged or not np.any(audio):
+        changed = audio
+    else:
+        from python_stretch import Signalsmith
+
+        stretch = Signalsmith.Stretch()
+        stretch.preset(audio.shape[0], sample_rate)
+        stretch.setTransposeSemitones(semitones)
+        stretch.setTimeFactor(tempo)
+        changed = np.asarray(stretch.process(np.ascontiguousarray(audio, dtype=np.float32)), dtype=np.float32)
+    fitted = np.zeros((audio.shape[0], frames), dtype=np.float32)
+    kept = min(frames, changed.shape[-1])
+    fitted[:, :kept] = changed[:, :kept]
+    return fitted

@@ -1,0 +1,199 @@
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from remix_miner.datasets.catalog import load_stem_tracks
+from remix_miner.datasets.mined import MinedExcerpts
+from remix_miner.datasets.segments import Corpus, SegmentReader
+from remix_miner.datasets.shards import ShardWriter
+from remix_miner.errors import DataError, UsageError
+from remix_miner.sources import SOURCES
+from remix_miner.training.augment import AugmentSettings
+from remix_miner.training.batches import RemixSampler, RemixSettings, StemSampler
+from remix_miner.training.levels import level_gain, volume_weight
+from remix_miner.training.loudness import loudness_lufs
+from remix_miner.training.mixing import MixingSettings
+from remix_miner.training.pitch_tempo import PitchTempoSettings
+
+RATE = 8000
+SEGMENT = 4000
+PLAIN = AugmentSettings(swap_probability=0.0, flip_probability=0.0)
+LEVELS = {"drums": 0.4, "bass": 0.2, "other": 0.1, "vocals": 0.3}
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory: pytest.TempPathFactory) -> SegmentReader:
+    """Two songs of noise, each source at a level of its own."""
+    folder = tmp_path_factory.mktemp("songs")
+    generator = np.random.default_rng(0)
+    for song in range(2):
+        (folder / f"song{song}").mkdir()
+        for source in SOURCES:
+            noise = LEVELS[source] * generator.choice([-1.0, 1.0], (2 * RATE, 2))
+            soundfile.write(folder / f"song{song}" / f"{source}.wav", noise, RATE, subtype="FLOAT")
+    return SegmentReader([Corpus(load_stem_tracks(folder))], RATE, 2)
+
+
+@pytest.fixture(scope="module")
+def excerpts(tmp_path_factory: pytest.TempPathFactory) -> MinedExcerpts:
+    """Excerpts of noise at 0.05 without drums (1 s) and without vocals (0.3 s, shorter than a segment)."""
+    folder = tmp_path_factory.mktemp("mined")
+    generator = np.random.default_rng(1)
+    for source, seconds in (("drums", 1.0), ("vocals", 0.3)):
+        with ShardWriter(
+            folder, source, sample_rate=RATE, detector_sha256="0" * 64, threshold=0.9, settings={}, shard_id="0"
+        ) as shard:
+            for number in range(3):
+                shard.append(
+                    (0.05 * generator.choice([-1.0, 1.0], (round(seconds * RATE), 2))).astype(np.float32),
+                    track=f"track{number}",
+                    track_sha256="0" * 64,
+                    start_seconds=0.0,
+                    probability_mean=0.99,
+                    probability_min=0.95,
+                )
+    return MinedExcerpts(folder)
+
+
+def remix_sampler(reader: SegmentReader, excerpts: MinedExcerpts, **options: object) -> RemixSampler:
+    return RemixSampler(reader, excerpts, **{"frames": SEGMENT, "batch_size": 4, "augment": PLAIN, **options})
+
+
+def test_a_stem_batch_sums_to_its_mixture(reader: SegmentReader) -> None:
+    batch = StemSampler(reader, frames=SEGMENT, batch_size=3).batch(0)
+    assert batch.stems.shape == (3, 4, 2, SEGMENT)
+    torch.testing.assert_close(batch.mixture, sum(batch.stems[:, source] for source in range(4)))
+
+
+def test_a_shift_takes_its_margin_and_leaves_the_segment(reader: SegmentReader) -> None:
+    sampler = StemSampler(reader, frames=SEGMENT, batch_size=2, augment=AugmentSettings(shift_seconds=0.25))
+    assert sampler.draw(0).stems.shape[-1] == SEGMENT + 2000
+    assert sampler.batch(0).stems.shape[-1] == SEGMENT
+
+
+def test_an_epoch_covers_all_extracts(reader: SegmentReader) -> None:
+    # 2 songs of 2 s, segments of 0.5 s each 0.5 s: 8 extracts; 2 processes of 3 need 2 steps.
+    mixing = MixingSettings(stride_seconds=0.5)
+    assert StemSampler(reader, frames=SEGMENT, batch_size=3, mixing=mixing, world_size=2).steps_per_epoch == 2
+
+
+def test_sources_with_excerpts_are_isolated_alike_often_and_together(
+    reader: SegmentReader, excerpts: MinedExcerpts
+) -> None:
+    sampler = remix_sampler(reader, excerpts)
+    other_rank = remix_sampler(reader, excerpts, rank=1, world_size=2)
+    sources = [sampler.source_of(step) for step in range(2000)]
+    assert set(sources) == {"drums", "vocals"}
+    assert abs(sources.count("drums") / 2000 - 0.5) < 0.05
+    assert sources == [other_rank.source_of(step) for step in range(2000)]
+    batch = sampler.batch(0)
+    assert SOURCES[batch.source] == sources[0]
+    assert torch.all(batch.isolated.abs() == LEVELS[sources[0]])
+
+
+def test_frames_without_excerpt_are_invalid_and_silent(reader: SegmentReader, excerpts: MinedExcerpts) -> None:
+    sampler = remix_sampler(reader, excerpts)
+    starts = set()
+    for step in range(12):
+        batch = sampler.batch(step)
+        short = SOURCES[batch.source] == "vocals"
+        assert torch.all(batch.valid.sum(dim=1) == (2400 if short else SEGMENT))
+        assert torch.equal(batch.rest.abs().sum(dim=1) > 0, batch.valid)
+        starts |= set(batch.valid.int().argmax(dim=1).tolist()) if short else set()
+    assert len(starts) > 10, "a short excerpt lies anywhere in the segment"
+
+
+def test_the_excerpt_takes_the_level_of_the_songs_own_rest(reader: SegmentReader, excerpts: MinedExcerpts) -> None:
+    settings = RemixSettings(max_gain_db=40.0)
+    for step in range(6):
+        batch = remix_sampler(reader, excerpts, remix=settings).batch(step)
+        own = sum(level**2 for source, level in LEVELS.items() if source != SOURCES[batch.source])
+        power = (batch.rest**2).sum(dim=(1, 2)) / (2 * batch.valid.sum(dim=1))
+        torch.testing.assert_close(power, torch.full((4,), own), rtol=0.05, atol=0.0)
+    unmatched = remix_sampler(reader, excerpts, remix=RemixSettings(match_level=False)).batch(0)
+    assert torch.all((unmatched.rest.abs() - 0.05).abs()[unmatched.rest != 0] < 1e-4)
+
+
+def test_the_gain_of_an_excerpt_is_limited() -> None:
+    quiet, loud = np.full((1, 8), 0.01, np.float32), np.full((1, 8), 1.0, np.float32)
+    assert level_gain(quiet, loud, max_gain_db=20.0) == pytest.approx(10.0)
+    assert level_gain(loud, quiet, max_gain_db=20.0) == pytest.approx(0.1)
+    assert level_gain(quiet, 0 * loud, max_gain_db=20.0) == level_gain(0 * quiet, loud, max_gain_db=20.0) == 1
+
+
+def test_excerpts_are_weighted_by_what_the_catalogue_expects(
+    reader: SegmentReader, excerpts: MinedExcerpts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert torch.all(remix_sampler(reader, excerpts).batch(0).weight == 1)
+    crop = excerpts.crop
+    monkeypatch.setattr(excerpts, "crop", lambda *args: {**crop(*args), "expected_volume_db": -20.0})
+    weighed = remix_sampler(reader, excerpts, remix=RemixSettings(weigh_by_volume=True))
+    assert torch.all(weighed.batch(0).weight == 0.5)
+    assert volume_weight(-math.inf) == 1
+    assert volume_weight(math.nan) == 1
+    assert volume_weight(0.0) < 0.01
+
+
+def test_excerpts_are_brought_to_the_models_rate_and_channels(reader: SegmentReader, excerpts: MinedExcerpts) -> None:
+    slow = SegmentReader([Corpus(reader.tracks)], 5000, 1)
+    sampler = RemixSampler(slow, excerpts, frames=2000, batch_size=2)
+    for step in range(6):
+        batch = sampler.batch(step)
+        assert batch.rest.shape == batch.isolated.shape == (2, 1, 2000)
+        expected = 1500 if SOURCES[batch.source] == "vocals" else 2000
+        assert torch.all(batch.valid.sum(dim=1) == expected)
+
+
+@pytest.mark.parametrize("kind", [StemSampler, RemixSampler])
+def test_batches_depend_on_seed_number_and_rank_alone(
+    kind: type, reader: SegmentReader, excerpts: MinedExcerpts
+) -> None:
+    def make(**options: int) -> StemSampler | RemixSampler:
+        data = (reader,) if kind is StemSampler else (reader, excerpts)
+        augment = AugmentSettings(gain_min=0.5, gain_max=1.5)
+        return kind(*data, frames=SEGMENT, batch_size=2, augment=augment, **options)
+
+    straight = make(seed=1)
+    batches = [next(straight).mixture for _ in range(4)]
+    resumed = make(seed=1)
+    resumed.load_state_dict({"step": 2, "seed": 1})
+    assert torch.equal(next(resumed).mixture, batches[2])
+    assert torch.equal(next(resumed).mixture, batches[3])
+    assert straight.state_dict() == resumed.state_dict()
+    assert torch.equal(make(seed=1).batch(3).mixture, batches[3])
+    assert not torch.equal(make(seed=2).batch(3).mixture, batches[3])
+    assert not torch.equal(make(seed=1, rank=1, world_size=2).batch(3).mixture, batches[3])
+    with pytest.raises(UsageError, match="seed 1"):
+        make(seed=2).load_state_dict(straight.state_dict())
+
+
+def test_ranks_share_out_the_same_examples(reader: SegmentReader) -> None:
+    alone = StemSampler(reader, frames=SEGMENT, batch_size=4).draw(2).stems
+    ranks = [StemSampler(reader, frames=SEGMENT, batch_size=2, rank=r, world_size=2).draw(2).stems for r in (0, 1)]
+    assert torch.equal(alone, torch.cat(ranks))
+
+
+def test_pitch_and_loudness_reach_remix_batches(reader: SegmentReader, excerpts: MinedExcerpts) -> None:
+    pytest.importorskip("python_stretch")
+    pytest.importorskip("pyloudnorm")
+    mixing = MixingSettings(loudness_lufs=-20.0, pitch_tempo=PitchTempoSettings(1.0, semitones=2, tempo=0.1))
+    batch = remix_sampler(reader, excerpts, mixing=mixing).batch(1)
+    assert batch.isolated.shape == (4, 2, SEGMENT)
+    for mixture in batch.mixture.numpy():
+        assert abs(loudness_lufs(mixture, RATE) + 20) < 0.1
+    assert (batch.isolated[0].abs() > 0).all()
+
+
+def test_unusable_inputs_are_refused(reader: SegmentReader, excerpts: MinedExcerpts, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="remix_group"):
+        StemSampler(reader, frames=SEGMENT, batch_size=3, augment=AugmentSettings(remix_group=2))
+    with pytest.raises(UsageError, match="rank 2"):
+        StemSampler(reader, frames=SEGMENT, batch_size=3, rank=2, world_size=2)
+    with pytest.raises(UsageError, match="max_gain_db"):
+        RemixSettings(max_gain_db=-1.0)
+    with pytest.raises(DataError):
+        MinedExcerpts(tmp_path)
