@@ -1,0 +1,224 @@
+"""The material of the default detector: splits that share nothing, parts that hold what their folder says."""
+
+import itertools
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+FOLDER = Path(__file__).parents[1] / "examples" / "default_detector"
+MODULES = tuple(path.stem for path in FOLDER.glob("*.py"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def scripts() -> Iterator[None]:
+    """The scripts import each other by bare names, as a script's folder allows; forget them afterwards."""
+    sys.path.insert(0, str(FOLDER))
+    yield
+    sys.path.remove(str(FOLDER))
+    for name in MODULES:
+        sys.modules.pop(name, None)
+
+
+def spectrum_share(audio: np.ndarray, low_hz: float, high_hz: float) -> float:
+    power = np.square(np.abs(np.fft.rfft(audio)))
+    hertz = np.fft.rfftfreq(len(audio), 1 / 16000)
+    return float(power[(hertz >= low_hz) & (hertz < high_hz)].sum() / power.sum())
+
+
+@pytest.mark.parametrize("style", ["rock", "trap", "swing", "salsa", "kick only"])
+def test_hits_lie_inside_the_part_and_on_known_drums(style: str) -> None:
+    import rhythms
+
+    beat = rhythms.rhythm(np.random.default_rng(1), 16.0, style)
+    assert beat.hits
+    assert all(0 <= h.start_seconds < 16 and h.role in rhythms.ROLES and 0 < h.velocity <= 1 for h in beat.hits)
+
+
+def test_every_style_of_rhythm_has_bars_of_one_length() -> None:
+    import rhythms
+
+    for style, (_, pattern) in rhythms.STYLES.items():
+        assert len({len(marks) for marks in pattern.values()}) == 1, style
+        assert set(pattern) <= set(rhythms.ROLES), style
+
+
+def test_bass_lines_stay_in_the_register_of_a_bass() -> None:
+    import scores
+
+    for style in scores.BASS_LINES:
+        for seed in range(5):
+            pitches = [n.pitch for n in scores.bass_line(np.random.default_rng(seed), 20.0, style).notes]
+            assert all(19 <= p <= 55 for p in pitches), (style, min(pitches), max(pitches))
+
+
+def test_a_shelf_reaches_its_gain_and_a_lowpass_halves_power_at_its_cutoff() -> None:
+    """Worked out by hand: at DC a shelf has its gain exactly; a Butterworth low-pass has -3.01 dB at the cutoff."""
+    from effects import biquad
+    from scipy.signal import sosfreqz
+
+    _, response = sosfreqz(biquad("lowshelf", 300, gain_db=6.0), worN=[0.0, np.pi])
+    np.testing.assert_allclose(20 * np.log10(np.abs(response)), [6.0, 0.0], atol=1e-6)
+    _, response = sosfreqz(biquad("lowpass", 1000), worN=[2 * np.pi * 1000 / 16000])
+    assert 20 * np.log10(abs(response[0])) == pytest.approx(-3.01, abs=0.01)
+
+
+def test_effects_keep_the_length_and_stay_finite() -> None:
+    import effects
+
+    sound = np.random.default_rng(0).standard_normal(8000)
+    for source, chain in effects.CHAINS.items():
+        for effect in chain:
+            out = effect(sound, np.random.default_rng(3))
+            assert len(out) == len(sound), (source, effect.__name__)
+            assert np.all(np.isfinite(out)), (source, effect.__name__)
+
+
+@pytest.mark.parametrize("patch", ["subtractive", "frequency_modulation", "additive", "plucked_string", "long_808"])
+def test_a_synthesised_note_has_the_pitch_of_its_key(patch: str) -> None:
+    """Most energy lies on multiples of 110 Hz (A2), or of 55 Hz for sounds with a sub-octave, over several patches."""
+    import synthesizers
+
+    clear = 0
+    for seed in range(8):
+        note = getattr(synthesizers, patch)(np.random.default_rng(seed), "bass").voice(1.0, 45, 0.9)[1600:14400]
+        on = sum(spectrum_share(note, k * 55 - 8, k * 55 + 8) for k in range(1, 60))
+        clear += on > 0.8
+    assert clear >= 5
+
+
+def test_the_same_seed_renders_the_same_part_and_another_does_not(tmp_path: Path) -> None:
+    from generators import machine_drums
+    from ingredients import Library
+
+    first, again, other = (
+        machine_drums(Library(tmp_path), np.random.default_rng(seed), "train").audio for seed in (5, 5, 6)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert len(first) != len(other) or not np.allclose(first, other)
+
+
+def test_a_synthesised_bass_keeps_its_low_end(tmp_path: Path) -> None:
+    from generators import LOW_SHARE, synth_bass
+    from ingredients import Library
+
+    for seed in range(4):
+        audio = synth_bass(Library(tmp_path), np.random.default_rng(seed), "train").audio
+        assert spectrum_share(audio, 0, 250) >= LOW_SHARE - 0.01
+
+
+def test_a_pool_is_extended_without_touching_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import render_parts
+
+    def render(count: int) -> dict[str, float]:
+        monkeypatch.setattr(sys, "argv", ["x", str(tmp_path), "--only", "machine-drums", "--count", str(count)])
+        assert render_parts.main() == 0
+        return {p.name: p.stat().st_mtime_ns for p in (tmp_path / "drums").glob("*.flac")}
+
+    first, second = render(2), render(3)
+    assert len(second) == 3
+    assert {name: second[name] for name in first} == first
+    info = soundfile.info(next((tmp_path / "drums").glob("*.flac")))
+    assert (info.samplerate, info.channels, info.subtype) == (16000, 1, "PCM_16")
+    manifest = json.loads((tmp_path / "manifest_machine-drums_train.json").read_text())
+    assert {f"{stem}.flac" for stem in manifest} == set(second)
+
+
+def test_no_ingredient_is_in_both_splits_and_sets_of_a_family_stay_together(tmp_path: Path) -> None:
+    import sampler
+    from pool import Ingredient
+
+    names = [
+        "oramics_pearl",
+        "doughsamples_bass",
+        "doughsamples_bass2",
+        "doughsamples_voc",
+        "doughsamples_vocal",
+        "Millo-Drums_v.1",
+    ]
+    shots = [sampler.OneShot(Path(f"{n}.flac"), "drums", Ingredient(f"oneshots/{n}", "CC0")) for n in names]
+    train, heldout = (sampler.of_split(shots, "drums", split) for split in ("train", "heldout"))
+    assert len(train) + len(heldout) == len(names)
+    assert not {s.ingredient.name for s in train} & {s.ingredient.name for s in heldout}
+    for one, two in itertools.pairwise(("doughsamples_bass", "doughsamples_bass2")):
+        assert sampler.family(one) == sampler.family(two)
+    assert sampler.family("doughsamples_vocal") == sampler.family("doughsamples_voc")
+
+
+@pytest.mark.parametrize(
+    ("stem", "role"),
+    [
+        ("samples_bd_808", "kick"),
+        ("EE_Kick_Stomp", "kick"),
+        ("samples_tom-hh", "tom"),
+        ("samples_conga-hh", "conga"),
+        ("TR808EmulationKit_808_Hat_Open", "open"),
+        ("kick_bd1075", "kick"),
+        ("snare_sd0050", "snare"),
+        ("HH_05", "closed"),
+        ("cymbal_cy0025", "crash"),
+        ("legacy_GMkit_misc_Cowbell", "cowbell"),
+        ("bd_10_bd_switchangel", "kick"),
+    ],
+)
+def test_roles_follow_file_names(stem: str, role: str) -> None:
+    import sampler
+    from pool import Ingredient
+
+    assert sampler.OneShot(Path(f"{stem}.flac"), "drums", Ingredient("x", "CC0")).role == role
+
+
+def test_silence_is_not_written(tmp_path: Path) -> None:
+    from pool import Part, write_part
+
+    assert write_part(Part("bass", np.zeros(16000), "rest"), tmp_path, "x") is None
+    assert not list(tmp_path.rglob("*.flac"))
+
+
+def test_examples_in_docstrings_hold() -> None:
+    import doctest
+    import importlib
+
+    for name in ("splits", "multisamples", "soundfonts"):
+        result = doctest.testmod(importlib.import_module(name))
+        assert result.attempted
+        assert not result.failed, name
+
+
+def test_a_note_of_a_sampled_instrument_is_transposed_from_the_nearest_key(tmp_path: Path) -> None:
+    import multisamples
+
+    (tmp_path / "package.json").write_text('{"name": "tonejs-instrument-organ-mp3"}')
+    time = np.arange(44100) / 44100
+    for name, hertz in (("A3", 220.0), ("A5", 880.0)):
+        soundfile.write(tmp_path / f"{name}.mp3", 0.5 * np.sin(2 * np.pi * hertz * time), 44100)
+    (instrument,) = multisamples.instruments(tmp_path)
+    assert (instrument.name, instrument.source, sorted(instrument.keys)) == ("organ", "other", [57, 81])
+    sound = instrument.sound(60)
+    assert len(sound) / 16000 == pytest.approx(2 ** (-3 / 12), abs=0.05)  # three semitones up: shorter by as much
+    middle_c = 261.63
+    assert spectrum_share(sound, middle_c - 5, middle_c + 5) > 0.95
+
+
+def test_a_speaker_says_as_many_things_as_asked_without_the_pauses(tmp_path: Path) -> None:
+    import recorded_speakers
+
+    folder = tmp_path / "klettres" / "xx" / "syllab"
+    folder.mkdir(parents=True)
+    silence, tone = np.zeros(8000), np.sin(np.arange(4000) * 0.3)
+    for i in range(recorded_speakers.MIN_UTTERANCES):
+        soundfile.write(folder / f"{i}.wav", np.concatenate([silence, tone, silence]), 16000)
+    (speaker,) = recorded_speakers.speakers(tmp_path)
+    assert speaker.ingredient.name == "speaker/klettres-xx"
+    assert len(speaker.say(np.random.default_rng(0), 3)) == pytest.approx(3 * 4000, abs=100)
+
+
+def test_a_moving_filter_that_stands_still_is_the_plain_filter() -> None:
+    from effects import filtered, swept_filter
+
+    sound = np.random.default_rng(0).standard_normal(4096)
+    np.testing.assert_allclose(swept_filter(sound, np.full(64, 900.0), 2.0), filtered(sound, "lowpass", 900.0, 2.0))
