@@ -15,9 +15,7 @@ from remix_miner.detector.geometry import SAMPLE_RATE
 ROOMS = 48
 
 
-def colour(
-    signal: Float32[np.ndarray, "*S T"], spectrum: Complex64[np.ndarray, " F"]
-) -> Float32[np.ndarray, "*S T"]:
+def colour(signal: Float32[np.ndarray, "*S T"], spectrum: Complex64[np.ndarray, " F"]) -> Float32[np.ndarray, "*S T"]:
     """``signal`` filtered by a transfer function over its own length."""
     frames = signal.shape[-1]
     filtered: Float32[np.ndarray, "*S T"] = scipy.fft.irfft(scipy.fft.rfft(signal) * spectrum, n=frames)
@@ -69,7 +67,8 @@ def _frequencies(frames: int) -> np.ndarray:
 @lru_cache(maxsize=4)
 def _octaves(frames: int) -> np.ndarray:
     """Octaves above 31.25 Hz: 0 to 8 over the audible part of the band."""
-    return np.log2(np.maximum(_frequencies(frames), 16) / 31.25)
+    octaves: np.ndarray = np.log2(np.maximum(_frequencies(frames), 16) / 31.25)
+    return octaves
 
 
 @lru_cache(maxsize=ROOMS)

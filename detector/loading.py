@@ -40,7 +40,9 @@ def load_detector(name_or_path: str | Path = "default", device: str = "cpu") -> 
         raise DataError(f"{path} holds {description.get('name')!r}, not a {NAME}; detectors come from train-detector")
     try:
         model = build_detector(description["settings"])
-        model.load_state_dict({name: value.float() if value.is_floating_point() else value for name, value in state.items()})
+        model.load_state_dict(
+            {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
+        )
     except (TypeError, ValueError, RuntimeError) as error:
         raise DataError(f"{path} does not fit its own description: {error}") from error
     beside = path.with_name("calibration.json") if path.stem == "model" else path.with_suffix(".calibration.json")

@@ -84,15 +84,15 @@ def load_songs(tracks: Sequence[StemTrack]) -> list[Song]:
 def load_loops(folders: Sequence[Path], cache: Path | None = None) -> dict[str, list[Clip]]:
     """Clips of each ``folder/<source>/**``, whatever their format; `DataError` where a folder has no source folders."""
     found: dict[str, list[Clip]] = {source: [] for source in SOURCES}
-    jobs: list[tuple[str, Path, Path]] = []
+    jobs: list[tuple[str, Path]] = []
     for folder in folders:
         present = [source for source in SOURCES if (folder / source).is_dir()]
         if not present:
             raise DataError(f"{folder} has no folder named {', '.join(SOURCES)}; put isolated recordings into these")
         for source in present:
             paths = sorted((folder / source).rglob("*"))
-            jobs += [(source, folder, path) for path in paths if path.suffix.lower() in AUDIO_SUFFIXES]
-    for source, folder, path in track(jobs, "reading loops"):
+            jobs += [(source, path) for path in paths if path.suffix.lower() in AUDIO_SUFFIXES]
+    for source, path in track(jobs, "reading loops"):
         audio = read_mono(path, cache)
         if len(audio) >= MIN_LOOP_SECONDS * SAMPLE_RATE and audio.any():
             found[source].append(Clip(path.name, str(path.parent), audio))
@@ -102,7 +102,7 @@ def load_loops(folders: Sequence[Path], cache: Path | None = None) -> dict[str, 
 def load_weak(table: Path, cache: Path | None = None) -> list[WeakSong]:
     """Songs of a CSV with columns path, source, start_seconds, end_seconds, silent (0 or 1).
 
-    Paths are relative to the table's folder or its parent. A window is labelled where it lies wholly inside an interval.
+    Paths are relative to the table's folder or its parent. A window is labelled where it lies inside one interval.
     """
     intervals: dict[str, list[tuple[int, float, float, float]]] = defaultdict(list)
     with table.open(newline="", encoding="utf-8") as file:

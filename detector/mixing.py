@@ -90,8 +90,9 @@ class Mixer:
             if not present.any():
                 present[rng.integers(len(SOURCES))] = True
             stems = np.zeros((len(SOURCES), settings.frames), dtype=np.float32)
-            for i in np.flatnonzero(present):
-                stems[i] = self._source(SOURCES[i], rng)
+            for i, source in enumerate(SOURCES):
+                if present[i]:
+                    stems[i] = self._source(source, rng)
         for i in range(len(SOURCES)):
             if not present[i]:
                 stems[i] = 0
@@ -174,8 +175,8 @@ def _gate(frames: int, rng: np.random.Generator) -> Float32[np.ndarray, " T"]:
     a, b = np.sort(rng.uniform(-0.15, 1.15, 2)) * frames
     fade = rng.uniform(0.005, 0.3) * SAMPLE_RATE
     time = np.arange(frames)
-    inside = np.clip((time - a) / fade, 0, 1) * np.clip((b - time) / fade, 0, 1)
-    return (inside if rng.random() < 0.5 else 1 - inside).astype(np.float32)
+    inside: np.ndarray = np.clip((time - a) / fade, 0, 1) * np.clip((b - time) / fade, 0, 1)
+    return np.asarray(inside if rng.random() < 0.5 else 1 - inside, dtype=np.float32)
 
 
 def _normalised(values: list[float]) -> Float[np.ndarray, " N"]:

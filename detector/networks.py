@@ -102,9 +102,21 @@ def _paper(width: int, hidden: int) -> tuple[nn.Sequential, int]:
     return nn.Sequential(*layers), hidden
 
 
+class CellNorm(nn.Module):
+    """Batch normalisation of each of the 7 x 54 cells on its own: absent cells become zero, spectra lose their tilt."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(CHANNELS * FIRST_ORDER)
+
+    def forward(self, features: Float[Tensor, "B 7 54 frames"]) -> Float[Tensor, "B 7 54 frames"]:
+        normalised: Tensor = self.norm(features.flatten(1, 2)).unflatten(1, (CHANNELS, FIRST_ORDER))
+        return normalised
+
+
 def _small(width: int, hidden: int) -> tuple[nn.Sequential, int]:
-    layers = [
-        nn.BatchNorm2d(CHANNELS),
+    layers: list[nn.Module] = [
+        CellNorm(),
         *_convolution(CHANNELS, width, 5, stride=2),
         nn.BatchNorm2d(width),
         *_convolution(width, width, 3),
@@ -123,4 +135,3 @@ def _small(width: int, hidden: int) -> tuple[nn.Sequential, int]:
 
 # name: (convolutions, default width, default hidden size)
 NETWORKS = {"paper": (_paper, 128, 1024), "small": (_small, 48, 128)}
-

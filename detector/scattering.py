@@ -29,7 +29,7 @@ Q = 8
 FIRST_ORDER = 54
 CHANNELS = 7
 CONTEXT_FRAMES = 4096
-"""Samples beyond a coefficient that it depends on, to float32 rounding (reference: the low-pass is 407 samples wide)."""
+"""Samples beyond a coefficient that it depends on, to float32 rounding; the low-pass's deviation is 407 samples."""
 
 BLOCK_FRAMES = 1 << 17
 LOWPASS_HOPS = 21
@@ -78,7 +78,9 @@ class Scattering(nn.Module):
         self.block_frames = block_frames
         self.blocks_at_once = blocks_at_once
         first, second, _ = filter_parameters()
-        self._groups = [(j, [n for n, (_, _, jn) in enumerate(first) if jn == j]) for j in sorted({f[2] for f in first})]
+        self._groups = [
+            (j, [n for n, (_, _, jn) in enumerate(first) if jn == j]) for j in sorted({f[2] for f in first})
+        ]
         self._second = [(n2, j2) for n2, (_, _, j2) in enumerate(second) if j2 > 0]
         for name, constant in _filter_bank(block_frames).items():
             self.register_buffer(name, constant, persistent=False)
@@ -94,8 +96,8 @@ class Scattering(nn.Module):
         count = math.ceil(frames / self.step_frames)
         padded = continued(audio, CONTEXT_FRAMES, count * self.step_frames + CONTEXT_FRAMES - frames)
         result = self.of_blocks(padded.unfold(-1, self.block_frames, self.step_frames).flatten(0, 1))
-        result = result.unflatten(0, (len(audio), count)).permute(0, 2, 3, 1, 4).flatten(3)
-        return result[..., :coefficients]
+        by_track = result.view(len(audio), count, *result.shape[1:]).permute(0, 2, 3, 1, 4)
+        return by_track.flatten(3)[..., :coefficients]
 
     @torch.no_grad()
     def of_blocks(self, blocks: Float[Tensor, "N block_frames"]) -> Float[Tensor, "N 7 54 kept"]:
@@ -131,7 +133,8 @@ def _filtered_modulus(spectrum: Tensor, bank: Tensor, rate: int) -> Tensor:
     """|x * psi| for the filters of ``bank`` (2, n, F), sampled at ``rate`` points per block."""
     planes = torch.fft.irfft(spectrum[:, None, :, : bank.shape[-1]] * bank, n=rate)
     real, imaginary = planes[:, 0], planes[:, 1]
-    return real.mul_(real).addcmul_(imaginary, imaginary).sqrt_()
+    modulus: Tensor = real.mul_(real).addcmul_(imaginary, imaginary).sqrt_()
+    return modulus
 
 
 def _average(signal: Tensor, matrix: Tensor, hops: int) -> Tensor:
@@ -150,9 +153,13 @@ def _average(signal: Tensor, matrix: Tensor, hops: int) -> Tensor:
 def _averaging_matrix(sigma: float, j: int) -> np.ndarray:
     """(256 >> j, span): column k weighs a hop's samples for the output that lies span // 2 - k hops after its start."""
     length = SCATTERING_HOP_FRAMES >> j
-    offsets = np.arange(length)[:, None] * 2**j + (np.arange(LOWPASS_HOPS) - LOWPASS_HOPS // 2)[None, :] * SCATTERING_HOP_FRAMES
+    offsets = (
+        np.arange(length)[:, None] * 2**j
+        + (np.arange(LOWPASS_HOPS) - LOWPASS_HOPS // 2)[None, :] * SCATTERING_HOP_FRAMES
+    )
     width = 1 / (2 * math.pi * sigma)
-    return np.exp(-(offsets**2) / (2 * width**2)) / (width * math.sqrt(2 * math.pi)) * 2**j
+    weights: np.ndarray = np.exp(-(offsets**2) / (2 * width**2)) / (width * math.sqrt(2 * math.pi)) * 2**j
+    return weights
 
 
 @lru_cache(maxsize=4)

@@ -16,7 +16,7 @@ from remix_miner.detector.geometry import HOP_SECONDS, WINDOW_SECONDS
 
 @dataclass(frozen=True)
 class Span:
-    """Audio from ``start_seconds`` to ``end_seconds``; windows ``first_window`` to ``last_window`` (inclusive) passed."""
+    """Audio from ``start_seconds`` to ``end_seconds``; windows ``first_window`` to ``last_window`` passed."""
 
     start_seconds: float
     end_seconds: float

@@ -91,7 +91,9 @@ class ProbabilityStream:
                 break
             end = min(reach, available) if last else reach
             start = max(self._next_window - MARGIN_WINDOWS, 0) * FRAMES_PER_WINDOW
-            found.append(self._part(start, end, level)[:, self._next_window - start // FRAMES_PER_WINDOW :][:, :PART_WINDOWS])
+            found.append(
+                self._part(start, end, level)[:, self._next_window - start // FRAMES_PER_WINDOW :][:, :PART_WINDOWS]
+            )
             self._next_window = min(after, total) if total is not None else after
             self._drop_before((self._next_window - MARGIN_WINDOWS) * FRAMES_PER_WINDOW - level)
         if not found:

@@ -24,9 +24,10 @@ from remix_miner.checkpoint import save_model, versions
 from remix_miner.config import to_mapping
 from remix_miner.detector.features import Level
 from remix_miner.detector.geometry import HOP_FRAMES, HOP_SECONDS, window_volumes_db
-from remix_miner.detector.networks import NAME, Network, SilentSourceDetector, build_detector
+from remix_miner.detector.loading import LoadedDetector
 from remix_miner.detector.material import PEAK, Material, Song, WeakSong
 from remix_miner.detector.mixing import Mixer, MixingSettings
+from remix_miner.detector.networks import NAME, Network, SilentSourceDetector, build_detector
 from remix_miner.detector.validation import ValidationMix, silence_auc, validation_mixes
 from remix_miner.errors import DataError, UsageError
 from remix_miner.progress import Progress
@@ -132,13 +133,14 @@ def train_detector(
     device: str = "cpu",
     workers: int = 0,
     resume: bool = False,
+    initial: LoadedDetector | None = None,
     provenance: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Train into the run folder ``out`` and return its summary (steps, best validation areas).
 
     ``out`` gets settings.json, log.jsonl, the best weights as model.safetensors with model.json, and training.pt to
-    resume from. Raises `UsageError` when ``out`` holds a run and ``resume`` is not set, `DataError` when a loss is
-    not a number.
+    resume from. ``initial``: start from these weights instead of random ones. Raises `UsageError` when ``out`` holds a
+    run and ``resume`` is not set, `DataError` when a loss is not a number.
     """
     state_path = out / "training.pt"
     if state_path.exists() and not resume:
@@ -147,7 +149,14 @@ def train_detector(
     plain = to_mapping(settings)
     torch.manual_seed(settings.seed)
     model = build_detector(dataclasses.asdict(settings.network)).to(device)
-    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(settings.ema_decay), use_buffers=True)
+    if initial is not None:
+        if initial.model.settings != model.settings:
+            raise UsageError(
+                f"{initial.name} has other network settings ({initial.model.settings}) than {model.settings}"
+            )
+        model.load_state_dict(initial.model.state_dict())
+        provenance = {**(provenance or {}), "initial": {"name": initial.name, "sha256": initial.sha256}}
+    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.0), use_buffers=True)  # type: ignore[no-untyped-call]
     optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
     steps = settings.steps or _steps_of_epochs(material.songs, settings)
     mixes = validation_mixes(validation, seed=settings.seed)
@@ -170,9 +179,12 @@ def train_detector(
             if not torch.isfinite(loss):
                 raise DataError(f"loss is {loss.item()} at step {step}; lower learning_rate or check the material")
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip_norm)
             optimizer.step()
+            # A young average would mostly be the random start: its memory grows with its age up to the decay asked for.
+            decay = min(settings.ema_decay, (step + 1) / (step + 10))
+            average.multi_avg_fn = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
             average.update_parameters(model)
             record: dict[str, Any] = {"step": step + 1, "loss": round(loss.item(), 5)}
             due = (step + 1) % settings.validate_every == 0 or step + 1 == steps
@@ -181,8 +193,15 @@ def train_detector(
                 better = _mean(record["auc"]) >= _mean(progress_state["best"])
                 progress_state = {"step": step + 1, "best": record["auc"] if better else progress_state["best"]}
                 if better:
-                    description = {"name": NAME, "settings": model.settings, "step": step + 1, "validation_auc": record["auc"]}
-                    save_model(out, average.module.state_dict(), {**description, "training": plain, **(provenance or {})})
+                    description = {
+                        "name": NAME,
+                        "settings": model.settings,
+                        "step": step + 1,
+                        "validation_auc": record["auc"],
+                    }
+                    save_model(
+                        out, average.module.state_dict(), {**description, "training": plain, **(provenance or {})}
+                    )
                 _save(state_path, model, average, optimizer, plain, progress_state)
             with (out / "log.jsonl").open("a", encoding="utf-8") as log:
                 log.write(json.dumps(record) + "\n")
@@ -208,7 +227,11 @@ def _batches(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     on_cpu = torch.device(device).type == "cpu"
     dataset = MixBatches(material, settings, model if on_cpu else None)
-    loader = DataLoader(dataset, batch_size=None, sampler=steps, num_workers=workers, pin_memory=not on_cpu)
+    # A generator of its own: without one the loader draws from the stream that dropout uses, and a resumed run differs.
+    own = torch.Generator().manual_seed(settings.seed)
+    loader = DataLoader(
+        dataset, batch_size=None, sampler=steps, num_workers=workers, pin_memory=not on_cpu, generator=own
+    )
     return iter(loader)
 
 
@@ -249,7 +272,9 @@ def _save(
 def _restore(path: Path, model: Any, average: Any, optimizer: Any, settings: dict[str, Any]) -> dict[str, Any]:
     state = torch.load(path, weights_only=True, map_location="cpu")
     if state["settings"] != json.dumps(settings, sort_keys=True):
-        raise UsageError(f"{path} was trained with other settings; see settings.json beside it, or choose another --out")
+        raise UsageError(
+            f"{path} was trained with other settings; see settings.json beside it, or choose another --out"
+        )
     model.load_state_dict(state["model"])
     average.load_state_dict(state["average"])
     optimizer.load_state_dict(state["optimizer"])

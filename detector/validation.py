@@ -1,4 +1,4 @@
-"""Validation while training: whole songs, as they are and with sources muted, judged by the area under the ROC curve."""
+"""Validation while training: whole songs, as they are and with sources muted, judged by the area under the ROC."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -46,7 +46,7 @@ def validation_mixes(songs: Sequence[Song], seed: int = 0) -> list[ValidationMix
 def silence_auc(
     model: SilentSourceDetector, mixes: Sequence[ValidationMix], silent_db: float = SILENT_MINING_DB
 ) -> dict[str, float | None]:
-    """Per source the area under the ROC curve of P_i for V_i <= ``silent_db``, over all windows; None where undefined."""
+    """Per source the area under the ROC curve of P_i for V_i <= ``silent_db``, all windows; None where undefined."""
     from sklearn.metrics import roc_auc_score
 
     probabilities, volumes = [], []

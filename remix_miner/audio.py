@@ -30,8 +30,11 @@ PYAV_SUFFIXES = (".m4a", ".aac", ".mp4")
 AUDIO_SUFFIXES = SOUNDFILE_SUFFIXES + PYAV_SUFFIXES
 
 BLOCK_SECONDS = 10.0
-LARGEST_VALUE = 1e6
-"""Samples beyond this are not audio (full scale is 1; integers stored as floats stay below), and overflow when squared."""
+READ_FRAMES = 32_768
+"""Asked of libsndfile at a time: what a damaged file loses is the step in which the damage lies."""
+
+LARGEST_VALUE = 1e7
+"""Samples beyond this are not audio: full scale is 1, or 2^23 where integers were stored as floats."""
 SUBTYPES = {"float32": "FLOAT", "int16": "PCM_16", "int24": "PCM_24"}
 
 
@@ -93,7 +96,7 @@ class AudioReader:
             import av
         except ImportError as error:
             raise AudioError(
-                f"{display_name(self.path)}: {self.path.suffix} needs the optional extra: pip install 'remix-miner[media]'"
+                f"{display_name(self.path)}: {self.path.suffix} needs an extra: pip install 'remix-miner[media]'"
             ) from error
         try:
             self._container = av.open(str(self.path))
@@ -134,23 +137,43 @@ class AudioReader:
             raise AudioError(f"{display_name(self.path)}: no frame {start_frame}: {_reason(error)}") from error
         buffer = np.empty((block_frames, self.channels), dtype=np.float32)
         position = start_frame
-        while True:
+        filled, ended = 0, False
+        while not ended:
+            step = buffer[filled : filled + READ_FRAMES]
             try:
-                block = self._file.read(dtype="float32", always_2d=True, out=buffer)
+                read = len(self._file.read(dtype="float32", always_2d=True, out=step))
             except (soundfile.LibsndfileError, RuntimeError) as error:
                 self.problem = f"damaged after {position / self.sample_rate:.2f} s: {_reason(error)}"
-                return
-            if len(block):
-                position += len(block)
-                yield block
-            if len(block) < block_frames:
-                break
+                read = 0
+            position += read
+            filled += read
+            ended = read < len(step)
+            if filled == block_frames or (ended and filled):
+                yield buffer[:filled]
+                filled = 0
+        if self.problem:
+            return
         # An mp3 that was cut still states its full length; 1% or one second is the estimate's own tolerance.
         missing = self.frames - position
         if missing > max(self.sample_rate, 0.01 * self.frames):
             self.problem = (
                 f"truncated: {position / self.sample_rate:.2f} s of the stated {self.frames / self.sample_rate:.2f} s"
             )
+        elif self._file.format == "MP3" and (left := self._bytes_left()) > max(1 << 14, 0.01 * self._size()):
+            self.problem = (
+                f"read for the {position / self.sample_rate:.2f} s that its first frames foretell; {left} bytes "
+                "follow, perhaps audio (an mp3 of variable bit rate without Xing header)"
+            )
+
+    def _size(self) -> int:
+        return os.fstat(self._descriptor).st_size
+
+    def _bytes_left(self) -> int:
+        """Bytes after the last one decoded, but for a tag at the end of the file."""
+        place, size = os.lseek(self._descriptor, 0, os.SEEK_CUR), self._size()
+        with open(self.path, "rb") as file:
+            file.seek(max(size - 256, 0))
+            return 0 if b"APETAGEX" in file.read() else size - place
 
     def _pyav_blocks(self, block_frames: int, start_frame: int) -> Iterator[Block]:
         import av
@@ -201,8 +224,8 @@ def audio_info(path: str | os.PathLike[str]) -> AudioInfo:
 def read_audio(path: str | os.PathLike[str], start_frame: int = 0, frames: int | None = None) -> tuple[Audio, int]:
     """(channels, frames) and the sample rate of a file or of a part of it.
 
-    Raises `AudioError` when the file is damaged or ends before ``start_frame + frames``: use `AudioReader` to take
-    what can be had.
+    Raises `AudioError` when the file is damaged, holds samples that are not numbers, or ends before
+    ``start_frame + frames``: use `AudioReader` to take what can be had.
     """
     with AudioReader(path) as reader:
         if frames == 0:
@@ -214,10 +237,16 @@ def read_audio(path: str | os.PathLike[str], start_frame: int = 0, frames: int |
             blocks = [block.copy() for block in reader.blocks(start_frame=start_frame)]
         if reader.problem and (frames is None or sum(map(len, blocks)) < frames):
             raise AudioError(f"{display_name(reader.path)} is {reader.problem}; replace the file")
+        if reader.bad_values:
+            raise AudioError(
+                f"{display_name(reader.path)} holds {reader.bad_values} samples that are NaN, infinite or absurd; "
+                "repair or replace the file"
+            )
         audio = np.concatenate(blocks) if blocks else np.zeros((0, reader.channels), dtype=np.float32)
         if frames is not None and len(audio) < frames:
             raise AudioError(
-                f"{display_name(reader.path)} ends at frame {start_frame + len(audio)}, wanted {frames} frames from {start_frame}"
+                f"{display_name(reader.path)} ends at frame {start_frame + len(audio)}, "
+                f"wanted {frames} frames from {start_frame}"
             )
         return np.ascontiguousarray(audio.T), reader.sample_rate
 
@@ -254,9 +283,10 @@ def write_audio(path: str | os.PathLike[str], audio: Audio, sample_rate: int, su
 def downmix(audio: Audio) -> Float32[np.ndarray, " T"]:
     """Mean over channels, as one product (several times faster than ``audio.mean(0)``)."""
     channels = audio.shape[0]
-    if channels == 1:
-        return audio[0]
-    return np.full(channels, 1 / channels, dtype=np.float32) @ audio
+    mono: Float32[np.ndarray, " T"] = (
+        audio[0] if channels == 1 else np.full(channels, 1 / channels, dtype=np.float32) @ audio
+    )
+    return mono
 
 
 def to_channels(audio: Audio, channels: int) -> Audio:

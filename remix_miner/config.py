@@ -38,7 +38,9 @@ def find_config(config: str | Path) -> Path:
     if path.parent == Path(".") and recipe.is_file():
         return recipe
     known = sorted(file.stem for file in RECIPES.glob("*.toml"))
-    raise UsageError(f"no settings file or recipe {str(config)!r}{_suggest(path.stem, known)}; recipes: {', '.join(known)}")
+    raise UsageError(
+        f"no settings file or recipe {str(config)!r}{_suggest(path.stem, known)}; recipes: {', '.join(known)}"
+    )
 
 
 def read_toml(path: Path) -> dict[str, Any]:

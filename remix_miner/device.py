@@ -12,5 +12,7 @@ def pick_device(name: str = "auto") -> str:
     try:
         torch.zeros(1, device=name)
     except (RuntimeError, AssertionError) as error:
-        raise UsageError(f"device {name!r} cannot be used here: {str(error).splitlines()[0]}; try --device cpu") from error
+        raise UsageError(
+            f"device {name!r} cannot be used here: {str(error).splitlines()[0]}; try --device cpu"
+        ) from error
     return name

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from types import TracebackType
 from typing import TypeVar
 
@@ -87,7 +87,9 @@ class Progress:
             rest = f", {elapsed * max(self.total - self.done, 0) / self.done:.0f} s left"
         note = f"  {self.note}" if self.note else ""
         print(
-            f"{self.description}: {self.done:g}{of_total} {self.unit} in {elapsed:.0f} s{rest}{note}".replace("  in", " in"),
+            f"{self.description}: {self.done:g}{of_total} {self.unit} in {elapsed:.0f} s{rest}{note}".replace(
+                "  in", " in"
+            ),
             file=sys.stderr,
             flush=True,
         )
@@ -95,7 +97,7 @@ class Progress:
 
 def track(items: Iterable[Item], description: str, total: int | None = None) -> Iterator[Item]:
     """Iterate with a progress bar, counting each item when it is done."""
-    if total is None and hasattr(items, "__len__"):
+    if total is None and isinstance(items, Sized):
         total = len(items)
     with Progress(description, total) as progress:
         for item in items:

@@ -52,5 +52,3 @@ def window_energies(signal: Float[Tensor, "*B T"], window: int, hop: int) -> Flo
     sums = squares[..., : blocks * step].reshape(-1, 1, blocks, step).sum(dim=-1)
     kernel = sums.new_ones(1, 1, window // step)
     return F.conv1d(sums, kernel, stride=hop // step).reshape(*lead, -1)
-
-

@@ -14,7 +14,11 @@ HEAVY = ("torch", "librosa", "kymatio", "sklearn", "matplotlib", "h5py")
 
 def test_help_imports_nothing_heavy() -> None:
     """Each verb's --help too: modules of commands import what they need when they run."""
-    code = "import sys; from remix_miner.cli import main\ntry: main(sys.argv[1:])\nfinally: print([m for m in %r if m in sys.modules], file=sys.stderr)"
+    code = (
+        "import sys; from remix_miner.cli import main\n"
+        "try: main(sys.argv[1:])\n"
+        "finally: print([m for m in %r if m in sys.modules], file=sys.stderr)"
+    )
     for arguments in ([], *([verb] for verb in VERBS)):
         done = subprocess.run(
             [sys.executable, "-c", code % (HEAVY,), *arguments, "--help"], capture_output=True, text=True, check=False
@@ -35,7 +39,9 @@ def test_every_verb_has_help_that_ends_with_an_example_and_takes_json(verb: str)
         assert any("--json" in parameter.opts for parameter in leaf.params), leaf.name
 
 
-@pytest.mark.parametrize("arguments", [["nonsense"], ["detect"], ["inspect", "/nowhere"], ["train-detector", "--out", "x"]])
+@pytest.mark.parametrize(
+    "arguments", [["nonsense"], ["detect"], ["inspect", "/nowhere"], ["train-detector", "--out", "x"]]
+)
 def test_wrong_usage_exits_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as exit_:
         main(arguments)

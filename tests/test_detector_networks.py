@@ -63,7 +63,15 @@ def test_settings_build_the_same_network_again() -> None:
     assert again.settings == detector.settings
 
 
-@pytest.mark.parametrize(("settings", "message"), [({"network": "big"}, "paper, small"), ({"level": "loud"}, "local"), ({"floor": 0.0}, "positive"), ({"level_frames": 4}, "odd")])
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"network": "big"}, "paper, small"),
+        ({"level": "loud"}, "local"),
+        ({"floor": 0.0}, "positive"),
+        ({"level_frames": 4}, "odd"),
+    ],
+)
 def test_refuses_settings_that_mean_nothing(settings: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         SilentSourceDetector(**settings)

@@ -13,10 +13,28 @@ from remix_miner.commands.options import config_option, device_option, note, set
 )
 @click.argument("stems", nargs=-1, type=click.Path(exists=True, path_type=Path))
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="The run folder.")
-@click.option("--loops", multiple=True, type=click.Path(exists=True, path_type=Path), help="Folder with drums/, bass/, other/, vocals/ of isolated recordings; repeatable.")
-@click.option("--weak", multiple=True, type=click.Path(exists=True, dir_okay=False, path_type=Path), help="CSV path,source,start_seconds,end_seconds,silent; repeatable.")
-@click.option("--valid", multiple=True, type=click.Path(exists=True, path_type=Path), help="Songs to validate on; without it a fifth of the artists of STEMS is held out.")
+@click.option(
+    "--loops",
+    multiple=True,
+    type=click.Path(exists=True, path_type=Path),
+    help="Folder with drums/, bass/, other/, vocals/ of isolated recordings; repeatable.",
+)
+@click.option(
+    "--weak",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="CSV path,source,start_seconds,end_seconds,silent; repeatable.",
+)
+@click.option(
+    "--valid",
+    multiple=True,
+    type=click.Path(exists=True, path_type=Path),
+    help="Songs to validate on; without it a fifth of the artists of STEMS is held out.",
+)
 @click.option("--cache", type=click.Path(path_type=Path), help="Folder that keeps decoded loops for the next run.")
+@click.option(
+    "--init", "initial", help="A detector whose weights to start from: a run folder, a file, or a built-in name."
+)
 @click.option("--workers", default=1, show_default=True, help="Processes that draw mixes and compute features.")
 @click.option("--resume", is_flag=True, help="Continue the run in --out.")
 @config_option
@@ -29,6 +47,7 @@ def command(
     weak: tuple[Path, ...],
     valid: tuple[Path, ...],
     cache: Path | None,
+    initial: str | None,
     workers: int,
     resume: bool,
     config: str | None,
@@ -38,6 +57,7 @@ def command(
 ) -> None:
     from remix_miner.config import load_settings
     from remix_miner.datasets.catalog import load_stem_tracks
+    from remix_miner.detector.loading import load_detector
     from remix_miner.detector.material import Material, load_loops, load_songs, load_weak
     from remix_miner.detector.training import DetectorTrainingSettings, train_detector
     from remix_miner.detector.validation import split_by_artist
@@ -69,6 +89,7 @@ def command(
         device=pick_device(device),
         workers=workers,
         resume=resume,
+        initial=load_detector(initial) if initial else None,
         provenance={
             "songs": [track.name for track in train_tracks],
             "validation_songs": [track.name for track in valid_tracks],

@@ -19,6 +19,9 @@ SEPARATORS = {
     "demucs": "remix_miner.separators.demucs.Demucs",
     "demucs_v1": "remix_miner.separators.demucs_v1.DemucsV1",
     "hdemucs": "remix_miner.separators.hdemucs.HDemucs",
+    "tfc_tdf_v2": "remix_miner.separators.tfc_tdf_v2.TfcTdfV2",
+    "tfc_tdf_v3": "remix_miner.separators.tfc_tdf_v3.TfcTdfV3",
+    "kuielab_mdx_net": "remix_miner.separators.kuielab_mdx_net.KuielabMdxNet",
 }
 """Name -> class. To add a separator: one file and one line here; the shared tests pick it up."""
 
@@ -45,7 +48,9 @@ def build(name: str, **settings: Any) -> "Separator":
 def separator_class(name: str) -> "type[Separator]":
     """The class of a separator, imported when asked for."""
     if name not in SEPARATORS:
-        raise UsageError(f"unknown separator {name!r}{_nearest(name, SEPARATORS)}; choose among {', '.join(SEPARATORS)}")
+        raise UsageError(
+            f"unknown separator {name!r}{_nearest(name, SEPARATORS)}; choose among {', '.join(SEPARATORS)}"
+        )
     module, _, attribute = SEPARATORS[name].rpartition(".")
     kind: type[Separator] = getattr(importlib.import_module(module), attribute)
     return kind
