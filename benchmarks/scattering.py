@@ -1,0 +1,73 @@
+"""Speed of the scattering transform against kymatio's own, in one run on one thread.
+
+    python benchmarks/scattering.py [--seconds 60] [--repeats 5] [--json]
+
+Each round times every variant once, in turn, so that whatever else the machine does falls on all of them alike; the
+table gives the best of the rounds. Input is noise: neither cost depends on the signal. tests/test_scattering.py checks
+that both compute the same.
+"""
+
+import argparse
+import json
+import platform
+import time
+
+import torch
+from kymatio.torch import Scattering1D
+
+from remix_miner.detector.scattering import Scattering
+
+KYMATIO_CHUNKS = (5, 10, 20, 30, 60)
+BLOCKS = (1 << 16, 1 << 17)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=int, default=60, help="length of the audio")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    audio = torch.randn(1, options.seconds * 16_000, generator=torch.Generator().manual_seed(0))
+    variants = {f"ours, blocks of {block}": (lambda s=Scattering(block_frames=block): s(audio)) for block in BLOCKS}
+    for chunk in KYMATIO_CHUNKS:
+        if options.seconds % chunk == 0:
+            transform = Scattering1D(J=8, shape=chunk * 16_000, Q=8)
+            pieces = audio.view(-1, 1, chunk * 16_000)
+            variants[f"kymatio, {chunk} s"] = lambda t=transform, p=pieces: [t(piece) for piece in p]
+    times = {name: [] for name in variants}
+    with torch.no_grad():
+        for run in variants.values():
+            run()
+        for _ in range(options.repeats):
+            for name, run in variants.items():
+                start = time.perf_counter()
+                run()
+                times[name].append(time.perf_counter() - start)
+    speed = {name: options.seconds / min(values) for name, values in times.items()}
+    ours = max(value for name, value in speed.items() if name.startswith("ours"))
+    best = max(value for name, value in speed.items() if name.startswith("kymatio"))
+    result = {
+        "times_real_time": {name: round(value, 1) for name, value in speed.items()},
+        "ratio_to_kymatio_at_10_s": round(ours / speed.get("kymatio, 10 s", float("nan")), 2),
+        "ratio_to_kymatio_at_its_best": round(ours / best, 2),
+        "machine": {
+            "processor": platform.processor() or platform.machine(),
+            "threads": options.threads,
+            "torch": torch.__version__,
+        },
+    }
+    if options.json:
+        print(json.dumps(result, indent=2))
+        return
+    for name, value in speed.items():
+        print(f"{name:24} {value:7.1f} x real time")
+    print(
+        f"ratio to kymatio at 10 s chunks {result['ratio_to_kymatio_at_10_s']}, "
+        f"at its best {result['ratio_to_kymatio_at_its_best']}"
+    )
+
+
+if __name__ == "__main__":
+    main()
