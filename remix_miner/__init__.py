@@ -31,6 +31,8 @@ _PUBLIC = {
     "load_detector": "remix_miner.detector.loading",
     "Calibration": "remix_miner.detector.calibration",
     "MinedExcerpts": "remix_miner.datasets.shards",
+    "build": "remix_miner.separators",
+    "load_separator": "remix_miner.separators.loading",
 }
 
 __all__ = [*_PUBLIC, "__version__"]

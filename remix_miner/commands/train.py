@@ -1,0 +1,84 @@
+"""``remix-miner train``: train a separator on labelled stems, and on mined excerpts where there are some."""
+
+import click
+
+from remix_miner.commands.options import config_option, device_option, note, set_option, show, verb
+from remix_miner.errors import UsageError
+
+
+@verb(
+    "Train a separator on stems; with --mined also on remixes of excerpts in which a source is silent.",
+    "remix-miner train --stems musdb18hq --mined mined/ --config demucs_remix --out runs/demucs",
+)
+@click.option("--stems", multiple=True, metavar="STEMS", help="Labelled songs to train on; repeatable.")
+@click.option("--mined", default=None, metavar="MINED", help="Excerpts from `remix-miner detect`.")
+@click.option(
+    "--valid", multiple=True, metavar="STEMS", help="Songs to validate on  [default: split 'valid', or held out]"
+)
+@click.option("--out", required=True, metavar="RUN", help="Folder of the run: settings, log, best model, checkpoint.")
+@config_option
+@set_option
+@click.option("--resume", is_flag=True, help="Continue RUN where it stopped, with its settings and data.")
+@click.option("--workers", default=2, show_default=True, help="Processes that read batches ahead; 0 reads in the loop.")
+@click.option("--cache", default=None, metavar="DIR", help="Keep a fast copy of the stems here (made once).")
+@click.option(
+    "--part", "parts", multiple=True, metavar="SOURCE=MODEL", help="Trained separators under kuielab_mdx_net."
+)
+@click.option("--tensorboard", is_flag=True, help="Also log for TensorBoard, in RUN/tensorboard.")
+@device_option
+def command(
+    stems: tuple[str, ...],
+    mined: str | None,
+    valid: tuple[str, ...],
+    out: str,
+    config: str | None,
+    overrides: tuple[str, ...],
+    resume: bool,
+    workers: int,
+    cache: str | None,
+    parts: tuple[str, ...],
+    tensorboard: bool,
+    device: str,
+    as_json: bool,
+) -> None:
+    """Several processes: torchrun --nproc-per-node N -m remix_miner.cli train ..."""
+    from remix_miner.config import load_settings
+    from remix_miner.training.distributed import open_ranks
+    from remix_miner.training.run_folder import RunFolder
+    from remix_miner.training.settings import TrainingSettings
+    from remix_miner.training.start import Inputs, inputs_of_run, prepare, settings_of_run
+
+    with open_ranks(device) as ranks:
+        folder = RunFolder(out, tensorboard and ranks.first)
+        if resume and not folder.exists:
+            raise UsageError(f"{out} holds no run to resume; leave --resume out to start one")
+        settings = load_settings(TrainingSettings, config, overrides)
+        if resume and not config and not overrides:
+            settings = settings_of_run(folder)
+        inputs = Inputs(stems, valid, mined, cache, _pairs(parts))
+        if resume and not stems:
+            before = inputs_of_run(folder)
+            inputs = Inputs(before.stems, valid or before.valid, mined or before.mined, cache)
+        if not inputs.stems:
+            raise UsageError("no --stems to train on; name at least one folder of labelled songs")
+        training = prepare(settings, inputs, folder, ranks, workers=workers, resume=resume)
+        if ranks.first:
+            note(f"{out}: {training.describe()}")
+        best = training.run()
+        if not ranks.first:
+            return
+        result = {
+            "run": out,
+            "steps": training.steps_done,
+            "best": best,
+            "model": str(folder.path / "model.safetensors"),
+        }
+        score = f"uSDR {best['usdr_mean']:.2f} dB ({best['model']}, epoch {best['epoch']})" if best else "not validated"
+        show(result, as_json, f"{out}: {training.steps_done} steps, best model: {score}")
+
+
+def _pairs(parts: tuple[str, ...]) -> dict[str, str]:
+    wrong = [part for part in parts if "=" not in part]
+    if wrong:
+        raise UsageError(f"--part takes SOURCE=MODEL, got {wrong[0]!r}; for example --part vocals=runs/vocals")
+    return dict(part.split("=", 1) for part in parts)

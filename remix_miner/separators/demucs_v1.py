@@ -1,0 +1,94 @@
+"""Demucs as it was released in November 2019, and in the simplified report.
+
+It differs from the paper (`remix_miner.separators.demucs`): skips are added, not concatenated, before the decoder's
+convolution, which has the GLU; a linear layer without ReLU follows the LSTM; weights and biases are divided by
+sqrt(alpha) and the output is not multiplied back. 648.6 M parameters at 100 channels, 265.7 M at 64, the width of the
+simplified report (section 2). Both normalise whole songs; here a model with ``normalize`` does it to each segment,
+since a random mix has no song. Written from the descriptions; the released code has another licence.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from remix_miner.separators.base import Separator, centre_fit
+from remix_miner.separators.demucs import check_unet, unet_valid_length
+from remix_miner.sources import SOURCES
+
+
+class DemucsV1(Separator):
+    """The released variant. Settings as in `remix_miner.separators.demucs.Demucs`."""
+
+    def __init__(
+        self,
+        sources: Sequence[str] = SOURCES,
+        audio_channels: int = 2,
+        sample_rate: int = 44100,
+        segment_seconds: float = 10.0,
+        normalize: bool = True,
+        channels: int = 100,
+        growth: int = 2,
+        depth: int = 6,
+        kernel_size: int = 8,
+        stride: int = 4,
+        context: int = 3,
+        lstm_layers: int = 2,
+        rescale: float | None = 0.1,
+    ) -> None:
+        super().__init__(sources, audio_channels, sample_rate, segment_seconds, normalize)
+        check_unet(channels, growth, depth, kernel_size, stride, context, lstm_layers)
+        self.depth, self.kernel_size, self.stride, self.context = depth, kernel_size, stride, context
+        widths = [audio_channels, *(channels * growth**layer for layer in range(depth))]
+        self.encoder = nn.ModuleList()
+        self.decoder = nn.ModuleList()
+        for layer in range(1, depth + 1):
+            narrow, wide = widths[layer - 1], widths[layer]
+            self.encoder.append(
+                nn.Sequential(
+                    nn.Conv1d(narrow, wide, kernel_size, stride),
+                    nn.ReLU(),
+                    nn.Conv1d(wide, 2 * wide, 1),
+                    nn.GLU(dim=1),
+                )
+            )
+            out = len(self.sources) * audio_channels if layer == 1 else narrow
+            synthesis = nn.ConvTranspose1d(wide, out, kernel_size, stride)
+            self.decoder.insert(
+                0,
+                nn.Sequential(
+                    nn.Conv1d(wide, 2 * wide, context),
+                    nn.GLU(dim=1),
+                    synthesis,
+                    nn.Identity() if layer == 1 else nn.ReLU(),
+                ),
+            )
+        self.lstm = nn.LSTM(widths[-1], widths[-1], lstm_layers, bidirectional=True)
+        self.linear = nn.Linear(2 * widths[-1], widths[-1])
+        if rescale is not None:
+            rescale_convolutions(self, rescale)
+
+    def valid_length(self, frames: int) -> int:
+        return unet_valid_length(frames, self.depth, self.kernel_size, self.stride, self.context)
+
+    def estimate(self, mixture: Float[Tensor, "B C V"]) -> Float[Tensor, "B S C U"]:
+        x, skips = mixture, []
+        for encode in self.encoder:
+            x = encode(x)
+            skips.append(x)
+        x = self.linear(self.lstm(x.permute(2, 0, 1))[0]).permute(1, 2, 0)
+        for decode in self.decoder:
+            x = decode(x + centre_fit(skips.pop(), x.shape[-1]))
+        return self.by_source(x)
+
+
+@torch.no_grad()
+def rescale_convolutions(module: nn.Module, reference: float) -> None:
+    """Divide weights and biases of all convolutions by sqrt(std(w) / reference), in place. The LSTM is not touched."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv1d | nn.ConvTranspose1d):
+            factor = (layer.weight.std() / reference).sqrt()
+            layer.weight /= factor
+            if layer.bias is not None:
+                layer.bias /= factor

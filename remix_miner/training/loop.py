@@ -1,0 +1,240 @@
+"""The training loop: supervised steps, remix steps between them, validation, checkpoints.
+
+It can stop after any step and go on from there with the same numbers to the last bit (on a CPU): weights, averages,
+both optimisers, random states, the samplers' places and the coin are all in one checkpoint.
+"""
+
+import contextlib
+import math
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+from remix_miner.errors import DataError
+from remix_miner.progress import Progress
+from remix_miner.separators.base import count_parameters
+from remix_miner.separators.loading import save_separator
+from remix_miner.training.batches import RemixBatch, StemBatch
+from remix_miner.training.checkpoints import random_state, set_random_state
+from remix_miner.training.feeding import Feed
+from remix_miner.training.interrupts import Interrupts
+from remix_miner.training.learner import Learner
+from remix_miner.training.run_folder import Record, RunFolder, finite
+from remix_miner.training.steps import NonFiniteLoss, main_step, remix_step
+from remix_miner.training.validation import Validator
+
+
+class Training:
+    """One run. ``stems`` and ``remixes`` feed this rank's batches; without ``remixes`` there are no remix steps.
+
+    `run` trains until the settings' last epoch and returns the best validation's record, or None without validation.
+    """
+
+    def __init__(
+        self,
+        learner: Learner,
+        stems: Feed[StemBatch],
+        remixes: Feed[RemixBatch] | None,
+        validator: Validator | None,
+        folder: RunFolder,
+        steps_per_epoch: int,
+    ) -> None:
+        self.learner = learner
+        self.settings = learner.settings
+        self.ranks = learner.ranks
+        self.stems = stems
+        self.remixes = remixes
+        self.validator = validator if self.settings.validation.every_epochs else None
+        self.folder = folder
+        self.steps_per_epoch = steps_per_epoch
+        # The same on every rank: a rank that took a remix step alone would drift away from the others.
+        self.coin = torch.Generator().manual_seed(self.settings.seed)
+        self.epoch = 0
+        self.step = 0  # within the epoch
+        self.best: Record | None = None
+        self._window = _Window()
+
+    def run(self) -> Record | None:
+        total = self.settings.epochs * self.steps_per_epoch
+        with Interrupts() as interrupts, self._closing_feeds(), _progress(total, self.ranks.first) as progress:
+            progress.advance(self.steps_done)
+            while self.epoch < self.settings.epochs:
+                self.learner.start_epoch(self.epoch)
+                while self.step < self.steps_per_epoch:
+                    self._window.add(self._one_step())
+                    progress.advance(1, self._note())
+                    self._after_step(interrupts)
+                self.epoch, self.step = self.epoch + 1, 0
+                self._end_epoch()
+        return self.best
+
+    def describe(self) -> str:
+        """One line for people: what will be trained, on what."""
+        model, songs = self.learner.model, self.validator.tracks if self.validator else []
+        remix = f", remixed with probability {self.settings.remix.probability}" if self.remixes is not None else ""
+        return (
+            f"{model.name}, {count_parameters(model) / 1e6:.2f} M parameters, {self.steps_done} of "
+            f"{self.settings.epochs * self.steps_per_epoch} steps done{remix}, {len(songs)} songs to validate on"
+        )
+
+    @property
+    def steps_done(self) -> int:
+        """Main steps since the start of the run."""
+        return self.epoch * self.steps_per_epoch + self.step
+
+    def _one_step(self) -> Record:
+        """A main step, and with the settings' probability a remix step after it."""
+        try:
+            record: Record = {"loss": main_step(self.learner, self.stems)}
+            if self.remixes is not None and self._toss() < self.settings.remix.probability:
+                record |= remix_step(self.learner, self.remixes)
+        except NonFiniteLoss as error:
+            path = self.folder.keep_batch(error.batch, self.steps_done)
+            raise DataError(
+                f"the loss is {error.loss} in step {self.steps_done} (epoch {self.epoch}); the batch is kept in "
+                f"{path}. Look for bad audio in it, repair that and --resume; if it is sound, start anew with a lower "
+                "optimizer.learning_rate or with optimizer.clip_norm"
+            ) from error
+        self.learner.update_average()
+        self.step += 1
+        return record
+
+    @contextlib.contextmanager
+    def _closing_feeds(self) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            self.stems.close()
+            if self.remixes is not None:
+                self.remixes.close()
+
+    def _toss(self) -> float:
+        return torch.rand((), generator=self.coin).item()
+
+    def _after_step(self, interrupts: Interrupts) -> None:
+        if self.steps_done % self.settings.log_every_steps == 0:
+            summaries = self.ranks.gather(self._window.summary(self.settings.batch_size))
+            means = {name: sum(summary[name] for summary in summaries) / len(summaries) for name in summaries[0]}
+            self._log(kind="step", **means, learning_rate=self.learner.optimizer.param_groups[0]["lr"])
+        if self.ranks.any(interrupts.wanted)[0]:
+            self.save()
+            raise KeyboardInterrupt
+        if self.steps_done % self.settings.checkpoint_every_steps == 0 and self.step < self.steps_per_epoch:
+            self.save()
+
+    def _end_epoch(self) -> None:
+        if self.validator is None:
+            self._keep("raw", {})
+        elif self.epoch % self.settings.validation.every_epochs == 0 or self.epoch == self.settings.epochs:
+            self._validate(self.validator)
+        self.save()
+
+    def _validate(self, validator: Validator) -> None:
+        """Score the raw and the averaged model; keep the better one if it beats all before it."""
+        for which, model in self.learner.candidates().items():
+            record = {"model": which, **validator(model).record()}
+            self._log(kind="validation", **record)
+            if self.best is None or _rank(record) > _rank(self.best):
+                self.best = {"epoch": self.epoch, "step": self.steps_done, **record}
+                self._keep(which, self.best)
+
+    def _keep(self, which: str, validation: Record) -> None:
+        if self.ranks.first:
+            trained = {"epoch": self.epoch, "step": self.steps_done, "which": which, "validation": finite(validation)}
+            save_separator(self.folder.path, self.learner.candidates()[which], trained=trained)
+
+    def save(self) -> None:
+        """Write the checkpoint. Collective: every rank contributes its random state and its place in the data."""
+        mine = {
+            "random": random_state(self.ranks.device),
+            "stems": self.stems.state_dict(),
+            "remixes": self.remixes.state_dict() if self.remixes is not None else None,
+        }
+        states = self.ranks.gather(mine)
+        if self.ranks.first:
+            self.folder.save_state(
+                {
+                    "epoch": self.epoch,
+                    "step": self.step,
+                    "best": self.best,
+                    "coin": self.coin.get_state(),
+                    "chosen": self.validator.chosen if self.validator is not None else None,
+                    "learner": self.learner.state_dict(),
+                    "ranks": states,
+                }
+            )
+
+    def resume(self) -> None:
+        """Go on from the folder's checkpoint; the number of processes must be the same."""
+        state = self.folder.load_state()
+        if len(state["ranks"]) != self.ranks.world_size:
+            raise DataError(
+                f"the run was made by {len(state['ranks'])} processes, this is {self.ranks.world_size}; "
+                "resume it with as many, since each has its own place in the data"
+            )
+        mine = state["ranks"][self.ranks.rank]
+        self.epoch, self.step, self.best = state["epoch"], state["step"], state["best"]
+        self.coin.set_state(state["coin"])
+        self.learner.load_state_dict(state["learner"])
+        self.stems.load_state_dict(mine["stems"])
+        if self.remixes is not None:
+            self.remixes.load_state_dict(mine["remixes"])
+        if self.validator is not None:
+            self.validator.chosen = state["chosen"]
+        set_random_state(mine["random"], self.ranks.device)
+        if self.ranks.first:
+            self.folder.forget_after(self.steps_done)
+
+    def _log(self, **record: Any) -> None:
+        if self.ranks.first:
+            self.folder.log({**record, "epoch": self.epoch, "step": self.steps_done})
+
+    def _note(self) -> str:
+        best = f", best uSDR {self.best['usdr_mean']:.2f} dB" if self.best else ""
+        return f"epoch {self.epoch + 1}/{self.settings.epochs}, loss {self._window.last_loss:.4g}{best}"
+
+
+def _rank(validation: Record) -> float:
+    """The score that models are compared by; songs that are all silent say nothing."""
+    mean: float = validation["usdr_mean"]
+    return -math.inf if math.isnan(mean) else mean
+
+
+def _progress(total: int, first: bool) -> Any:
+    return Progress("training", total, "steps") if first else contextlib.nullcontext(_Silent())
+
+
+class _Silent:
+    """What ranks but the first show."""
+
+    def advance(self, steps: float = 1, note: str | None = None) -> None:
+        pass
+
+
+class _Window:
+    """Means since the last log line, each over the steps that had such a number."""
+
+    def __init__(self) -> None:
+        self.last_loss = float("nan")
+        self._clear()
+
+    def _clear(self) -> None:
+        self._values: dict[str, list[float]] = {}
+        self._steps = 0
+        self._since = time.monotonic()
+
+    def add(self, record: Record) -> None:
+        self.last_loss = record["loss"]
+        self._steps += 1
+        for name, value in record.items():
+            self._values.setdefault(name, []).append(value)
+
+    def summary(self, batch_size: int) -> Record:
+        seconds = time.monotonic() - self._since
+        means = {name: sum(values) / len(values) for name, values in self._values.items()}
+        counts = {"remix_steps": len(self._values.get("remix_loss", []))}
+        record = {**means, **counts, "examples_per_second": round(self._steps * batch_size / seconds, 2)}
+        self._clear()
+        return record

@@ -1,0 +1,99 @@
+"""The remix loss: strong supervision of the source that is known, weak supervision of the others through their sum.
+
+Défossez et al. 2019, sections 4 and 5.2, eq. (3), for a mix of an isolated source s_i with an excerpt m_i in which
+source i is silent:
+
+    || s_i_hat - s_i ||_1  +  lambda || sum_{j != i} s_j_hat - m_i ||_1
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from remix_miner.errors import UsageError
+
+
+@dataclass(frozen=True)
+class RemixStepSettings:
+    """The remix step. The defaults are the paper's; the options after ``norm`` go beyond it and are off."""
+
+    probability: float = 0.25  # of a remix step after each main step
+    rest_weight: float = 1e-6  # lambda of eq. (3)
+    learning_rate_ratio: float = 0.1  # of the remix step's own optimiser to the main one
+    norm: Literal["mean", "sum"] = "mean"  # over channels and time, which the paper leaves open
+    consistency_weight: float = 0.0  # of || sum of all estimates - mixture ||_1
+    teacher_weight: float = 0.0  # of the L1 distance to the averaged model's estimates of the excerpt
+    quantile: float = 1.0  # per batch, leave out the items above this quantile of the first term
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.probability <= 1:
+            raise UsageError(f"remix.probability is a probability, got {self.probability}")
+        if not self.learning_rate_ratio > 0:
+            raise UsageError(f"remix.learning_rate_ratio must be above 0, got {self.learning_rate_ratio}")
+        if min(self.rest_weight, self.consistency_weight, self.teacher_weight) < 0:
+            raise UsageError("the weights of the remix loss must be 0 or more")
+        if not 0 < self.quantile <= 1:
+            raise UsageError(f"remix.quantile must be in (0, 1], got {self.quantile}")
+
+
+def remix_loss(
+    estimates: Float[Tensor, "B S C T"],
+    isolated: Float[Tensor, "B C T"],
+    rest: Float[Tensor, "B C T"],
+    index: int,
+    valid: Bool[Tensor, "B T"],
+    weight: Float[Tensor, " B"],
+    settings: RemixStepSettings,
+    pseudo: Float[Tensor, "B S C T"] | None = None,
+) -> tuple[Float[Tensor, ""], dict[str, Tensor]]:
+    """Eq. (3) and what is switched on beside it; also its terms, unweighted, for the log.
+
+    ``index``: place of the isolated source among the estimates. ``valid``: frames that count. ``weight``: of each item.
+    ``pseudo``: see `pseudo_labels`. A model of one source has no others, so its loss is the first term alone.
+    """
+    estimates = estimates.float()
+    others = estimates.sum(dim=1) - estimates[:, index]
+    terms = {"isolated": _l1(estimates[:, index] - isolated, valid, settings.norm)}
+    weights = {"isolated": 1.0}
+    if estimates.shape[1] > 1:
+        terms["rest"] = _l1(others - rest, valid, settings.norm)
+        weights["rest"] = settings.rest_weight
+        terms["consistency"] = _l1(estimates.sum(dim=1) - isolated - rest, valid, settings.norm)
+        weights["consistency"] = settings.consistency_weight
+    if pseudo is not None:
+        errors = _l1(estimates - pseudo, valid[:, None], settings.norm)
+        terms["teacher"] = (errors.sum(dim=1) - errors[:, index]) / max(estimates.shape[1] - 1, 1)
+        weights["teacher"] = settings.teacher_weight
+    used = [name for name in terms if weights[name] > 0]
+    items = weight * torch.stack([weights[name] * terms[name] for name in used]).sum(dim=0)
+    if settings.quantile < 1:  # judged by the first term: an excerpt that holds source i after all fits badly there
+        first = terms["isolated"].detach()
+        items = items[first <= torch.quantile(first, settings.quantile)]
+    return items.mean(), {name: terms[name].detach().mean() for name in used}
+
+
+def pseudo_labels(
+    estimates: Float[Tensor, "B S C T"], rest: Float[Tensor, "B C T"], index: int
+) -> Float[Tensor, "B S C T"]:
+    """A teacher's ``estimates`` of the excerpt ``rest``, corrected by what is known: source ``index`` is silent in it.
+
+    That source becomes zero and what the others then lack to the excerpt is spread evenly over them, so they add up
+    to it. A model of one source is told silence.
+    """
+    known = estimates.clone()
+    known[:, index] = 0
+    others = estimates.shape[1] - 1
+    if others:
+        known += (rest - known.sum(dim=1))[:, None] / others
+        known[:, index] = 0
+    return known
+
+
+def _l1(error: Float[Tensor, "*B C T"], valid: Bool[Tensor, "*B T"], norm: str) -> Float[Tensor, "*B"]:
+    total = torch.where(valid[..., None, :], error.abs(), 0).sum(dim=(-2, -1))
+    if norm == "sum":
+        return total
+    return total / (valid.sum(dim=-1) * error.shape[-2]).clamp(min=1)

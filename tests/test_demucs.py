@@ -1,0 +1,110 @@
+"""Demucs against the figures that its papers and releases state."""
+
+from itertools import pairwise
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from remix_miner.separators import build
+from remix_miner.separators.base import count_parameters
+from remix_miner.separators.demucs import RescaledConv1d, RescaledConvTranspose1d, unet_valid_length
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "millions", "mebibytes"),
+    [
+        ("demucs", {}, 152.6, 582),
+        ("demucs_v1", {}, 648.5, 2474),
+        ("demucs_v1", {"channels": 64}, 265.7, 1013),
+    ],
+)
+def test_published_sizes(name, settings, millions, mebibytes):
+    with torch.device("meta"):
+        count = count_parameters(build(name, **settings))
+    assert round(count / 1e6, 1) == millions
+    assert int(4 * count / 2**20) == mebibytes
+
+
+def test_the_papers_size_worked_out_from_its_text():
+    widths = [2, 48, 96, 192, 384, 768, 1536]
+    count = 0
+    for narrow, wide in pairwise(widths):
+        count += 8 * narrow * wide + wide + 2 * wide * wide + 2 * wide  # encoder: kernel 8; 1x1 to twice as many
+        count += 3 * wide * wide + wide  # decoder: kernel 3
+        count += 2 * wide * 2 * wide + 2 * wide  # 1x1 on the concatenation, to twice as many for the GLU
+        out = 8 if narrow == 2 else narrow  # 4 C_0 at the end
+        count += 8 * wide * out + out
+    last = widths[-1]
+    for inputs in (last, 2 * last):  # two layers, two directions, four gates, two biases
+        count += 2 * (4 * last * (inputs + last) + 8 * last)
+    count += 2 * last * last + last
+    with torch.device("meta"):
+        assert count_parameters(build("demucs")) == count == 152_610_488
+
+
+@pytest.mark.parametrize(
+    ("frames", "context", "valid"),
+    [(441000, 3, 451924), (220500, 3, 234836), (441000, 1, 443732)],
+)
+def test_valid_lengths_of_the_releases(frames, context, valid):
+    assert unet_valid_length(frames, depth=6, kernel_size=8, stride=4, context=context) == valid
+
+
+@pytest.mark.parametrize("name", ["demucs", "demucs_v1"])
+def test_five_seconds_of_estimates_lie_in_the_centre_of_a_valid_mixture(name):
+    model = build(name, channels=1)
+    assert model.valid_length(220500) == 234836
+    with torch.no_grad():
+        assert model.estimate(torch.zeros(1, 2, 234836)).shape == (1, 4, 2, 223916)
+
+
+def test_rescaling_changes_the_weights_but_not_the_output():
+    torch.manual_seed(0)
+    plain = RescaledConv1d(3, 5, 4, 2, rescale=None)
+    torch.manual_seed(0)
+    rescaled = RescaledConv1d(3, 5, 4, 2, rescale=0.1)
+    x = torch.randn(2, 3, 50)
+    torch.testing.assert_close(rescaled(x), plain(x))
+    torch.testing.assert_close(plain(x), F.conv1d(x, plain.weight, plain.bias, stride=2))
+    alpha = plain.weight.std() / 0.1
+    torch.testing.assert_close(rescaled.weight, plain.weight / alpha.sqrt())
+    torch.manual_seed(0)
+    up_plain = RescaledConvTranspose1d(3, 5, 4, 2, rescale=None)
+    torch.manual_seed(0)
+    up = RescaledConvTranspose1d(3, 5, 4, 2, rescale=0.1)
+    torch.testing.assert_close(up(x), up_plain(x))
+    torch.testing.assert_close(up_plain(x), F.conv_transpose1d(x, up_plain.weight, up_plain.bias, stride=2))
+
+
+def test_the_released_rescaling_divides_weights_and_biases_and_spares_the_lstm():
+    torch.manual_seed(0)
+    plain = build("demucs_v1", channels=4, depth=2, rescale=None)
+    torch.manual_seed(0)
+    rescaled = build("demucs_v1", channels=4, depth=2)
+    for (name, before), after in zip(plain.named_parameters(), rescaled.parameters(), strict=True):
+        if "lstm" in name or "linear" in name:
+            assert torch.equal(before, after)
+    first, scaled = plain.encoder[0][0], rescaled.encoder[0][0]
+    factor = (first.weight.std() / 0.1).sqrt()
+    torch.testing.assert_close(scaled.weight, first.weight / factor)
+    torch.testing.assert_close(scaled.bias, first.bias / factor)
+
+
+def test_skips_are_aligned_with_the_estimates():
+    """Without an LSTM in the way, moving the input by one period of the strides moves the output as much."""
+    torch.manual_seed(0)
+    model = build("demucs", channels=4, depth=2, lstm_layers=1)
+    model.lstm_out = torch.nn.Identity()
+    model.lstm = _Passing()
+    period = 16
+    x = torch.randn(1, 2, model.valid_length(400) + period)
+    with torch.no_grad():
+        here, there = model.estimate(x[..., :-period]), model.estimate(x[..., period:])
+    edge = 32  # where fewer transposed convolutions overlap
+    torch.testing.assert_close(here[..., period:][..., edge:-edge], there[..., :-period][..., edge:-edge])
+
+
+class _Passing(torch.nn.Module):
+    def forward(self, x):
+        return x, None

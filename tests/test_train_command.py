@@ -1,0 +1,135 @@
+"""``remix-miner train`` from folders to a model, and what it refuses before the first step."""
+
+import json
+
+import pytest
+
+from remix_miner.cli import main
+from remix_miner.separators.loading import load_separator
+
+TINY = [
+    "separator.settings.channels=4",
+    "separator.settings.depth=2",
+    "separator.settings.sample_rate=8000",
+    "segment_seconds=0.1",
+    "batch_size=2",
+    "epochs=1",
+    "steps_per_epoch=3",
+    "remix.probability=1.0",
+]
+
+
+def train(capsys, *arguments, settings=TINY) -> tuple[int, str, str]:
+    """Exit status, standard output, standard error."""
+    overrides = [part for setting in settings for part in ("--set", setting)]
+    with pytest.raises(SystemExit) as stopped:
+        main(["train", "--workers", "0", "--device", "cpu", *map(str, arguments), *overrides])
+    captured = capsys.readouterr()
+    return stopped.value.code, captured.out, captured.err
+
+
+@pytest.fixture
+def stems(tmp_path, stem_corpus):
+    return stem_corpus(tmp_path / "stems", {"A - 1": 1.0, "B - 2": 1.0})
+
+
+def test_train_with_mined_excerpts_then_resume(capsys, tmp_path, stems, mine):
+    mine(tmp_path / "mined", {"x.mp3": {"bass": [5.0]}})
+    run = tmp_path / "run"
+    status, out, _ = train(capsys, "--stems", stems, "--mined", tmp_path / "mined", "--out", run, "--json")
+    result = json.loads(out)
+    assert status == 0
+    assert result["steps"] == 3
+    assert result["best"]["usdr_mean"] == pytest.approx(sum(result["best"]["usdr"].values()) / 4)
+    assert load_separator(run).settings["channels"] == 4
+    assert {path.name for path in run.iterdir()} == {
+        "settings.json",
+        "log.jsonl",
+        "model.json",
+        "model.safetensors",
+        "resume.pt",
+    }
+    status, out, _ = train(capsys, "--out", run, "--resume", settings=())
+    assert status == 0
+    assert "3 steps, best model: uSDR" in out
+    status, _, error = train(capsys, "--stems", stems, "--out", run)
+    assert status == 2
+    assert "pass --resume" in error
+
+
+def test_splits_decide_and_test_songs_are_never_touched(capsys, tmp_path, stem_corpus):
+    corpus = tmp_path / "corpus"
+    for split, name in (("train", "A - 1"), ("valid", "B - 2"), ("test", "C - 3")):
+        stem_corpus(corpus / split, {name: 1.0})
+    status, _, error = train(capsys, "--stems", corpus, "--out", tmp_path / "run", "--cache", tmp_path / "cache")
+    assert status == 0, error
+    data = json.loads((tmp_path / "run" / "settings.json").read_text())["data"]
+    assert (data["train"], data["valid"], data["mined"]) == (["A - 1"], ["B - 2"], None)
+    assert list((tmp_path / "cache").glob("stems-*.h5"))
+
+
+def test_songs_to_validate_on_may_be_named(capsys, tmp_path, stems, stem_corpus):
+    others = stem_corpus(tmp_path / "others", {"D - 4": 1.0})
+    status, _, error = train(capsys, "--stems", stems, "--valid", others, "--out", tmp_path / "run")
+    assert status == 0, error
+    assert json.loads((tmp_path / "run" / "settings.json").read_text())["data"]["valid"] == ["D - 4"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("separator.settings.sample_rate=44100", "has 8000 Hz and 2 channels, the model 44100 Hz and 2"),
+        ("separator.settings.audio_channels=1", "has 8000 Hz and 2 channels, the model 8000 Hz and 1"),
+        ("separator.name=demux", "unknown separator 'demux'"),
+        ("separator.settings.depht=2", "did you mean 'depth'"),
+        ("learning_rate=1", "unknown setting 'learning_rate'"),
+        ("corpus_weights=[1.0, 2.0]", "corpus_weights has 2 numbers for 1 --stems"),
+        ("separator.settings.sources=['guitar']", "separates guitar, but stems are drums"),
+        ("loss_quantile=0", "loss_quantile must be in"),
+        ("accumulate=3", "batch_size 2 cannot be shared by 1 processes x accumulate 3"),
+    ],
+)
+def test_what_does_not_fit_is_refused_before_the_first_step(capsys, tmp_path, stems, setting, message):
+    status, out, error = train(capsys, "--stems", stems, "--out", tmp_path / "run", settings=[*TINY, setting])
+    assert (status, out) == (2, "")
+    assert message in error
+    assert not (tmp_path / "run").exists()
+
+
+def test_empty_and_missing_data_are_refused(capsys, tmp_path, stems, stem_corpus):
+    (tmp_path / "empty").mkdir()
+    for folder, message in ((tmp_path / "empty", "it is empty"), (tmp_path / "none", "does not exist")):
+        status, _, error = train(capsys, "--stems", folder, "--out", tmp_path / "run")
+        assert status == 2
+        assert message in error
+    status, _, error = train(capsys, "--stems", stems, "--mined", tmp_path / "empty", "--out", tmp_path / "run")
+    assert status == 2
+    assert "holds no shards" in error
+    alone = stem_corpus(tmp_path / "alone", {"A - 1": 1.0})
+    status, _, error = train(capsys, "--stems", alone, "--out", tmp_path / "run")
+    assert status == 2
+    assert "nothing to hold out" in error
+    status, _, error = train(
+        capsys,
+        "--stems",
+        stems,
+        "--mined",
+        tmp_path,
+        "--out",
+        tmp_path / "run",
+        settings=[*TINY, "remix.probability=0"],
+    )
+    assert status == 2
+    assert "would not be used: remix.probability is 0" in error
+    status, _, error = train(capsys, "--out", tmp_path / "run")
+    assert status == 2
+    assert "no --stems" in error
+    status, _, error = train(capsys, "--stems", stems, "--out", tmp_path / "run", "--resume")
+    assert status == 2
+    assert "holds no run to resume" in error
+
+
+def test_another_rate_is_resampled_when_asked_for(capsys, tmp_path, stems):
+    settings = [*TINY, "separator.settings.sample_rate=4000", "separator.settings.audio_channels=1", "resample=true"]
+    status, _, error = train(capsys, "--stems", stems, "--out", tmp_path / "run", settings=settings)
+    assert status == 0, error
