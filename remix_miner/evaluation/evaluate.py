@@ -1,0 +1,243 @@
+"""Score estimates of a corpus, songs in parallel processes; make the estimates first if a model is given."""
+
+import contextlib
+import resource
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from remix_miner.audio import to_channels, write_audio
+from remix_miner.checkpoint import versions
+from remix_miner.datasets.tracks import StemTrack
+from remix_miner.errors import DataError
+from remix_miner.evaluation.apply import conversions, estimate_blocks
+from remix_miner.evaluation.estimates import FoundEstimates, check_estimate, missing_estimates
+from remix_miner.evaluation.models import LoadedModel
+from remix_miner.evaluation.oracles import ORACLES
+from remix_miner.evaluation.results import Result, fingerprint
+from remix_miner.evaluation.score_files import Files, one_thread, score_files
+from remix_miner.evaluation.separate import InferenceSettings, settings_mapping
+from remix_miner.progress import Progress
+from remix_miner.sources import SOURCES
+
+READ_SECONDS = 30.0
+
+
+@dataclass
+class Cost:
+    """What separating took; scoring is not counted."""
+
+    device: str
+    audio_seconds: float = 0.0
+    compute_seconds: float = 0.0
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "device": self.device,
+            "audio_seconds": round(self.audio_seconds, 3),
+            "compute_seconds": round(self.compute_seconds, 3),
+            "compute_seconds_per_audio_second": round(self.compute_seconds / max(self.audio_seconds, 1e-9), 4),
+            "peak_memory_mib": round(_peak_memory_mib(self.device), 1),
+        }
+
+
+def score_estimates(
+    tracks: Sequence[StemTrack],
+    found: FoundEstimates,
+    metrics: Sequence[str],
+    *,
+    name: str,
+    corpus: str,
+    sources: Sequence[str] = SOURCES,
+    workers: int = 1,
+    allow_missing: bool = False,
+    kept: Path | None = None,
+) -> Result:
+    """Score finished estimates. Every file is checked against its reference before the first is scored.
+
+    Raises `DataError` where estimates are missing, unless ``allow_missing``: then the result's notes list them.
+    """
+    _unique_names(tracks)
+    sources = [source for source in sources if any(source in files for files in found.tracks.values())]
+    if not sources:
+        raise DataError("no estimates found: expected <track>/<source>.wav or <track>_<source>.wav")
+    missing = missing_estimates(found.tracks, [track.name for track in tracks], sources)
+    if missing and not allow_missing:
+        raise DataError(
+            f"estimates are missing for {len(missing)} of {len(tracks)} tracks ({'; '.join(missing[:3])}"
+            f"{'; ...' if len(missing) > 3 else ''}); add them, or score the rest with --allow-missing"
+        )
+    jobs = [
+        (track, files)
+        for track in tracks
+        if all(source in (files := found.tracks.get(track.name, {})) for source in sources)
+    ]
+    for track, files in jobs:
+        for source in sources:
+            check_estimate(files[source], track.sample_rate, track.channels, track.frames)
+    rows = []
+    with Progress("scoring", total=len(jobs), unit="tracks") as progress, _pool(workers, len(jobs)) as submit:
+        for future in [submit(track, files, sources, metrics) for track, files in jobs]:
+            rows.append(future.result())
+            progress.advance()
+    return Result(
+        name,
+        sources,
+        metrics,
+        describe_corpus(tracks, corpus),
+        rows,
+        estimates=None if kept is None else str(kept),
+        notes=[f"estimates missing: {text}" for text in missing],
+        versions=versions(),
+    )
+
+
+def evaluate_model(
+    model: LoadedModel | str,
+    tracks: Sequence[StemTrack],
+    metrics: Sequence[str],
+    *,
+    name: str,
+    corpus: str,
+    folder: Path,
+    settings: InferenceSettings,
+    device: str = "cpu",
+    workers: int = 1,
+    keep: bool = False,
+) -> Result:
+    """Separate every track into ``folder/<track>/<source>.wav`` (float32) and score it while the next is separated.
+
+    ``model``: a separator, or the name of an oracle. Files are deleted once scored, unless ``keep``.
+    """
+    _unique_names(tracks)
+    oracle = isinstance(model, str)
+    names = SOURCES if isinstance(model, str) else tuple(model.model.sources)
+    sources = [source for source in SOURCES if source in names]
+    if not sources:
+        raise DataError(f"the model separates {', '.join(names)}; none of them is among {', '.join(SOURCES)}")
+    cost = Cost("cpu" if oracle else device)
+    futures: list[tuple[Future[dict[str, Any]], Files]] = []
+    with (
+        Progress("separating and scoring", total=2 * len(tracks), unit="steps") as progress,
+        _pool(workers, len(tracks)) as submit,
+    ):
+        for track in tracks:
+            started = time.perf_counter()
+            files = (
+                _write_oracle(model, track, folder)
+                if isinstance(model, str)
+                else _write_estimates(model.model, track, folder, settings, device)
+            )
+            cost.compute_seconds += time.perf_counter() - started
+            cost.audio_seconds += track.seconds
+            futures.append((submit(track, files, sources, metrics), files))
+            progress.advance(note=track.name)
+        rows = []
+        for future, files in futures:
+            rows.append(future.result())
+            progress.advance()
+            if not keep:
+                for path in files.values():
+                    path.unlink()
+    return Result(
+        name,
+        sources,
+        metrics,
+        describe_corpus(tracks, corpus),
+        rows,
+        model={"name": model, "identity": f"oracle:{model}", "settings": None}
+        if isinstance(model, str)
+        else model.description,
+        inference=None if isinstance(model, str) else _inference(settings, model.model, tracks),
+        cost=cost.document(),
+        estimates=str(folder) if keep else None,
+        versions=versions(),
+    )
+
+
+def describe_corpus(tracks: Sequence[StemTrack], name: str) -> dict[str, Any]:
+    """What a result says about the songs it was measured on."""
+    return {
+        "name": name,
+        "tracks": len(tracks),
+        "seconds": round(sum(track.seconds for track in tracks), 3),
+        "sample_rates": sorted({track.sample_rate for track in tracks}),
+        "fingerprint": fingerprint([(track.name, track.frames) for track in tracks]),
+    }
+
+
+def _write_estimates(model: Any, track: StemTrack, folder: Path, settings: InferenceSettings, device: str) -> Files:
+    step = int(READ_SECONDS * track.sample_rate)
+    blocks = (track.read_mixture(begin, min(step, track.frames - begin)).T for begin in range(0, track.frames, step))
+    estimates = np.concatenate(
+        list(estimate_blocks(model, blocks, track.sample_rate, track.channels, settings, device)), axis=-1
+    )
+    # A mono model is scored on stereo songs with its estimates in both channels; the result says so.
+    fitted = {source: to_channels(each, track.channels) for source, each in zip(model.sources, estimates, strict=True)}
+    return _write(fitted, track, folder)
+
+
+def _inference(settings: InferenceSettings, model: Any, tracks: Sequence[StemTrack]) -> dict[str, Any]:
+    shapes = {(track.sample_rate, track.channels) for track in tracks}
+    done = sorted({text for rate, channels in shapes for text in conversions(model, rate, channels)})
+    return {**settings_mapping(settings, model), "conversions": done}
+
+
+def _write_oracle(name: str, track: StemTrack, folder: Path) -> Files:
+    estimates = ORACLES[name](track.read(), track.read_mixture())
+    return _write(dict(zip(SOURCES, estimates, strict=True)), track, folder)
+
+
+def _write(estimates: Mapping[str, np.ndarray], track: StemTrack, folder: Path) -> Files:
+    files = {source: folder / track.name / f"{source}.wav" for source in estimates}
+    for source, path in files.items():
+        write_audio(path, estimates[source], track.sample_rate)
+    return files
+
+
+def _unique_names(tracks: Sequence[StemTrack]) -> None:
+    names = [track.name for track in tracks]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise DataError(
+            f"tracks of the same name cannot be told apart: {', '.join(twice[:5])}; choose one --split or corpus"
+        )
+
+
+@contextlib.contextmanager
+def _pool(workers: int, jobs: int) -> Iterator[Any]:
+    """A function that scores one track: in this process if that is enough, else in spawned ones."""
+    if min(workers, jobs) <= 1:
+        yield _score_here
+        return
+    with ProcessPoolExecutor(min(workers, jobs), mp_context=get_context("spawn"), initializer=one_thread) as pool:
+        try:
+            yield lambda *arguments: pool.submit(score_files, *arguments)
+        except BrokenProcessPool as error:
+            raise DataError("a scoring process died, most likely of memory; use fewer --workers") from error
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _score_here(*arguments: Any) -> Future[dict[str, Any]]:
+    future: Future[dict[str, Any]] = Future()
+    future.set_result(score_files(*arguments))
+    return future
+
+
+def _peak_memory_mib(device: str) -> float:
+    if device.startswith("cuda"):
+        import torch
+
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)

@@ -1,0 +1,58 @@
+"""Scores that papers report, built in, each with its paper, its exact table and the variant of the metric.
+
+They lie in published.json as the papers print them: nothing is computed, rounded or averaged here, so a column that a
+table lacks is empty. A table whose metric is our own by definition shares its view; others have one of their own.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+PUBLISHED = Path(__file__).parent / "published.json"
+
+
+@dataclass(frozen=True)
+class PublishedRow:
+    """One line of a paper's table. ``values`` in dB: sources, 'average' (mean of the sources), 'all_pooled'."""
+
+    paper: str
+    table: str
+    corpus: str
+    metric: str
+    aggregate: str
+    variant: str
+    system: str
+    training: str
+    values: Mapping[str, float]
+    deviations: Mapping[str, float] = field(default_factory=dict)
+    other: Mapping[str, float | None] = field(default_factory=dict)
+
+
+def published_rows() -> list[PublishedRow]:
+    """All rows, in the order of the papers and their tables."""
+    return [
+        PublishedRow(
+            paper["citation"],
+            table["table"],
+            table["corpus"],
+            table["metric"],
+            table["aggregate"],
+            table["variant"],
+            **row,
+        )
+        for paper in _document()["papers"]
+        for table in paper["tables"]
+        for row in table["rows"]
+    ]
+
+
+def papers_without_rows() -> list[tuple[str, str]]:
+    """(citation, why) of papers that belong here and state no scores."""
+    return [(paper["citation"], paper["note"]) for paper in _document()["papers"] if not paper["tables"]]
+
+
+def _document() -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(PUBLISHED.read_text(encoding="utf-8"))
+    return document

@@ -1,0 +1,84 @@
+"""A result: what was scored, how, at which cost, and every score. One JSON file, described in docs/evaluation.md."""
+
+import datetime
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from remix_miner.atomic import write_json
+from remix_miner.errors import DataError
+from remix_miner.evaluation.aggregates import aggregate_tracks
+
+FORMAT = "remix-miner/result"
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Result:
+    """``tracks`` is a list of ``{"name", "seconds", "sources": {source: scores}}``; scores as `score_track` gives them.
+
+    ``corpus``: name, tracks, seconds, sample_rate, and a fingerprint of names and lengths (equal fingerprints: the
+    same songs). ``model``: what separated (None for finished estimates). ``inference`` and ``cost``: settings and
+    compute of the separation. ``estimates``: the folder in which the scored audio was kept, if it was.
+    """
+
+    name: str
+    sources: Sequence[str]
+    metrics: Sequence[str]
+    corpus: dict[str, Any]
+    tracks: list[dict[str, Any]]
+    model: dict[str, Any] | None = None
+    inference: dict[str, Any] | None = None
+    cost: dict[str, Any] | None = None
+    estimates: str | None = None
+    notes: list[str] = field(default_factory=list)
+    versions: dict[str, str] = field(default_factory=dict)
+    created: str = ""
+
+    def document(self) -> dict[str, Any]:
+        """The JSON document, aggregates included (computed from the tracks, never edited by hand)."""
+        created = self.created or datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        head = {"format": FORMAT, "format_version": FORMAT_VERSION}
+        body = {**asdict(self), "sources": list(self.sources), "metrics": list(self.metrics), "created": created}
+        return {**head, **body, "aggregates": aggregate_tracks(self.tracks, self.sources)}
+
+    def save(self, path: str | Path) -> None:
+        write_json(path, self.document())
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Result":
+        """Read a result; raises `DataError` for anything else."""
+        try:
+            document = json.loads(Path(path).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise DataError(f"{path}: cannot be read as a result: {error}") from error
+        return cls.from_document(document, str(path))
+
+    @classmethod
+    def from_document(cls, document: Any, where: str = "result") -> "Result":
+        if not isinstance(document, dict) or document.get("format") != FORMAT:
+            raise DataError(
+                f"{where} is no result (format {FORMAT!r}); make one with: remix-miner evaluate ... --out RESULT.json"
+            )
+        if document["format_version"] != FORMAT_VERSION:
+            raise DataError(
+                f"{where}: version {document['format_version']} of the format, this program reads {FORMAT_VERSION}"
+            )
+        known = {name: document[name] for name in cls.__dataclass_fields__ if name in document}
+        try:
+            result = cls(**known)
+            for track in result.tracks:
+                if not isinstance(track["name"], str) or not isinstance(track["sources"], dict):
+                    raise TypeError(f"track {track!r}")
+        except (TypeError, KeyError) as error:
+            raise DataError(f"{where} is damaged: {error}") from error
+        return result
+
+
+def fingerprint(tracks: Sequence[tuple[str, int]]) -> str:
+    """16 hexadecimal digits that tell corpora apart by their tracks' names and lengths in frames."""
+    text = "\n".join(f"{name}\t{frames}" for name, frames in sorted(tracks))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,241 @@
+"""Separate a signal of any length: overlapping segments in batches, weighted by triangles, added up, divided out.
+
+A stream takes the mixture in blocks and gives back estimates as soon as they are final, so memory does not grow with
+the track. Whatever the segment, overlap, shifts and blocks, a model that returns its input gives back the mixture.
+"""
+
+import math
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from remix_miner.errors import UsageError
+
+DEFAULT_SEGMENT_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class InferenceSettings:
+    """How a model is applied: each of these moves scores by tenths of a dB, so results record them."""
+
+    segment_seconds: float | None = None
+    """None: what the model suggests, else 10 s."""
+    overlap: float = 0.25
+    """Share of a segment that the next one covers again: 0 <= overlap < 1."""
+    shifts: int = 0
+    """Average over this many distinct random shifts of 0 to 0.5 s: the 'shift trick' (Défossez et al. 2019)."""
+    max_shift_seconds: float = 0.5
+    seed: int = 0
+    batch_size: int = 4
+    """Segments given to the model at once: speed and memory, not results."""
+    polarity: bool = False
+    """Average with the estimate from the inverted mixture, which cancels what is even in the model."""
+    consistency: bool = False
+    """Spread mixture - sum of estimates evenly over the sources, so that they sum to the mixture exactly."""
+
+    def __post_init__(self) -> None:
+        if self.segment_seconds is not None and not self.segment_seconds > 0:
+            raise UsageError(f"segment_seconds is above 0, got {self.segment_seconds}")
+        if not 0 <= self.overlap < 1:
+            raise UsageError(f"overlap is at least 0 and below 1, got {self.overlap}")
+        if self.shifts < 0 or self.batch_size < 1:
+            raise UsageError(f"shifts is at least 0 and batch_size at least 1, got {self.shifts} and {self.batch_size}")
+
+
+@torch.inference_mode()
+def separate(
+    model: nn.Module,
+    mixture: Float[Tensor, "C T"] | Float[np.ndarray, "C T"],
+    *,
+    segment_seconds: float | None = None,
+    overlap: float = 0.25,
+    shifts: int = 0,
+    seed: int = 0,
+    batch_size: int = 4,
+    polarity: bool = False,
+    consistency: bool = False,
+    device: torch.device | str | None = None,
+) -> Float[Tensor, "S C T"]:
+    """Estimates (float32, on the CPU) of a whole mixture at ``model.sample_rate``; see `InferenceSettings`.
+
+    The model is put in evaluation mode while it runs and left as it was; ``device`` None leaves it where it is.
+    """
+    settings = InferenceSettings(
+        segment_seconds, overlap, shifts, seed=seed, batch_size=batch_size, polarity=polarity, consistency=consistency
+    )
+    stream = SeparationStream(model, settings, device=device)
+    samples = mixture if isinstance(mixture, Tensor) else torch.from_numpy(np.ascontiguousarray(mixture))
+    blocks = torch.split(samples, stream.block_frames, dim=-1)
+    return torch.cat([*(stream.push(block) for block in blocks), stream.finish()], dim=-1)
+
+
+class SeparationStream:
+    """Estimates of a mixture that arrives in blocks; the result depends on the blocks only by float rounding."""
+
+    def __init__(
+        self, model: nn.Module, settings: InferenceSettings, *, device: torch.device | str | None = None
+    ) -> None:
+        applied: Any = model
+        self.model = applied if device is None else applied.to(device)
+        self.settings = settings
+        self.channels: int = self.model.audio_channels
+        seconds = settings.segment_seconds or getattr(model, "segment_seconds", None) or DEFAULT_SEGMENT_SECONDS
+        self.segment = max(1, round(seconds * self.model.sample_rate))
+        self.stride = max(1, round((1 - settings.overlap) * self.segment))
+        self.block_frames = self.stride * settings.batch_size
+        """A good size for blocks: each completes about one batch per pass."""
+        # What a model needs around a segment comes from the track itself, and is silence beyond its ends.
+        whole = max(self.segment, int(self.model.valid_length(self.segment)))
+        self._before = (whole - self.segment) // 2
+        self._after = whole - self.segment - self._before
+        self._window = _triangle(self.segment)
+        self._passes = [
+            _Pass(sign, -offset, len(self.model.sources), self.channels)
+            for offset in _offsets(settings, self.model.sample_rate)
+            for sign in ((1.0, -1.0) if settings.polarity else (1.0,))
+        ]
+        self._first = self._passes_start() - self._before  # track frame of the first sample held
+        self._held = torch.zeros(self.channels, -self._first)
+        self._received = 0
+        self._emitted = 0
+        self._finished = False
+
+    def push(self, block: Float[Tensor, "C _"] | Float[np.ndarray, "C _"]) -> Float[Tensor, "S C _"]:
+        """Take the next frames of the mixture; return the estimates that became final."""
+        samples = torch.as_tensor(block, dtype=torch.float32, device="cpu")
+        if samples.ndim != 2 or samples.shape[0] != self.channels:
+            raise ValueError(f"blocks are ({self.channels}, frames), got {tuple(samples.shape)}")
+        self._held = torch.cat([self._held, samples], dim=-1)
+        self._received += samples.shape[-1]
+        return self._advance()
+
+    def finish(self) -> Float[Tensor, "S C _"]:
+        """The estimates that remain, as if silence followed. Call once, last."""
+        self._finished = True
+        last = max(each.last_start(self._received, self.segment, self.stride) for each in self._passes)
+        missing = last + self.segment + self._after - (self._first + self._held.shape[-1])
+        if self._received and missing > 0:
+            self._held = torch.cat([self._held, self._held.new_zeros(self.channels, missing)], dim=-1)
+        return self._advance()
+
+    @torch.inference_mode()
+    def _advance(self) -> Tensor:
+        jobs = list(self._ready())
+        with _evaluating(self.model):
+            for position in range(0, len(jobs), self.settings.batch_size):
+                self._run(jobs[position : position + self.settings.batch_size])
+        final = self._received if self._finished else min(self._passes_start(), self._received)
+        return self._emit(max(final, self._emitted))
+
+    def _ready(self) -> "Iterator[tuple[_Pass, int]]":
+        """Segments, pass by pass, whose samples and context are all here."""
+        available = self._first + self._held.shape[-1]
+        for each in self._passes:
+            while each.next_start + self.segment + self._after <= available:
+                if self._finished and each.next_start > each.last_start(self._received, self.segment, self.stride):
+                    break
+                yield each, each.next_start
+                each.next_start += self.stride
+
+    def _run(self, jobs: "list[tuple[_Pass, int]]") -> None:
+        width = self._before + self.segment + self._after
+        begins = [start - self._before - self._first for _, start in jobs]
+        batch = torch.stack(
+            [each.sign * self._held[:, b : b + width] for (each, _), b in zip(jobs, begins, strict=True)]
+        )
+        place = next(self.model.parameters(), batch).device
+        output = self.model(batch.to(place), self.segment).float().cpu()
+        if output.shape[-1] != self.segment:
+            raise ValueError(f"the model gave {output.shape[-1]} frames where {self.segment} were asked for")
+        for (each, start), estimate in zip(jobs, output, strict=True):
+            each.add(start - self._emitted, each.sign * estimate, self._window)
+
+    def _emit(self, final: int) -> Tensor:
+        frames = final - self._emitted
+        parts = [each.take(frames) for each in self._passes]
+        estimates = parts[0] if len(parts) == 1 else torch.stack(parts).mean(dim=0)
+        if self.settings.consistency:
+            begin = self._emitted - self._first
+            residual = self._held[:, begin : begin + frames] - estimates.sum(dim=0)
+            estimates = estimates + residual / len(estimates)
+        self._emitted = final
+        keep_from = min(self._passes_start() - self._before, self._emitted)
+        drop = min(max(keep_from - self._first, 0), self._held.shape[-1])
+        self._held = self._held[:, drop:].clone()
+        self._first += drop
+        return estimates
+
+    def _passes_start(self) -> int:
+        return min(each.next_start for each in self._passes)
+
+
+class _Pass:
+    """One walk over the track: a sign, a grid of segments, and the weighted sum of estimates not yet given out."""
+
+    def __init__(self, sign: float, start: int, sources: int, channels: int) -> None:
+        self.sign = sign
+        self.start = self.next_start = start
+        self._sum = torch.zeros(sources, channels, 0)
+        self._weight = torch.zeros(0)
+
+    def last_start(self, frames: int, segment: int, stride: int) -> int:
+        """Start of the segment that reaches the end of a track of ``frames`` frames."""
+        return self.start + max(0, math.ceil((frames - self.start - segment) / stride)) * stride
+
+    def add(self, position: int, estimate: Tensor, window: Tensor) -> None:
+        """Add a windowed segment that begins ``position`` frames after the first frame still held (or before it)."""
+        if position < 0:
+            estimate, window, position = estimate[..., -position:], window[-position:], 0
+        end = position + window.shape[-1]
+        missing = end - self._weight.shape[-1]
+        if missing > 0:
+            self._sum = torch.cat([self._sum, self._sum.new_zeros(*self._sum.shape[:-1], missing)], dim=-1)
+            self._weight = torch.cat([self._weight, self._weight.new_zeros(missing)])
+        self._sum[..., position:end] += estimate * window
+        self._weight[position:end] += window
+
+    def take(self, frames: int) -> Tensor:
+        """The estimate of the first ``frames`` frames held, which are then forgotten."""
+        estimate = self._sum[..., :frames] / self._weight[:frames]
+        self._sum, self._weight = self._sum[..., frames:].clone(), self._weight[frames:].clone()
+        return estimate
+
+
+def _offsets(settings: InferenceSettings, sample_rate: int) -> list[int]:
+    """Frames by which each pass sees the track late: 0 alone, or ``shifts`` distinct random ones."""
+    if settings.shifts == 0:
+        return [0]
+    choices = max(1, round(settings.max_shift_seconds * sample_rate))
+    if settings.shifts > choices:
+        raise UsageError(f"{settings.shifts} distinct shifts do not fit in {choices} frames; ask for fewer")
+    return random.Random(settings.seed).sample(range(choices), settings.shifts)
+
+
+def _triangle(frames: int) -> Float[Tensor, " T"]:
+    """Weights that rise linearly to the middle and fall again, above 0 everywhere, largest 1."""
+    ramp = torch.arange(1, frames + 1, dtype=torch.float32)
+    window = torch.minimum(ramp, ramp.flip(0))
+    return window / window.max()
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(training)
+
+
+def settings_mapping(settings: InferenceSettings, model: Any) -> dict[str, Any]:
+    """The settings as results record them, with the segment that was really used."""
+    seconds = settings.segment_seconds or getattr(model, "segment_seconds", None) or DEFAULT_SEGMENT_SECONDS
+    return {**asdict(settings), "segment_seconds": float(seconds)}

@@ -1,0 +1,70 @@
+"""Score what somebody sends: a zip of estimates of songs whose stems only the organiser has.
+
+Everything is checked before anything is scored, and each refusal says what to change. Nothing in a message or a row
+tells more of the references than their names, rates and lengths, which the participants know from the mixtures.
+"""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from remix_miner.datasets.tracks import StemTrack
+from remix_miner.errors import AudioError, DataError
+from remix_miner.evaluation.archive import unpack
+from remix_miner.evaluation.estimates import FoundEstimates, check_estimate, find_estimates, missing_estimates
+from remix_miner.evaluation.evaluate import score_estimates
+from remix_miner.evaluation.results import Result
+from remix_miner.sources import SOURCES
+
+HEADER_BYTES = 2**16
+
+
+def score_submission(
+    path: str | Path,
+    tracks: Sequence[StemTrack],
+    metrics: Sequence[str],
+    *,
+    name: str,
+    corpus: str,
+    sources: Sequence[str] = SOURCES,
+    workers: int = 1,
+) -> Result:
+    """Unpack, check and score a zip with one wav or flac for each of ``sources`` of every track, and nothing else."""
+    with tempfile.TemporaryDirectory(prefix="remix-miner-") as temporary:
+        folder = Path(temporary) / "submission"
+        files = len(tracks) * len(sources)
+        samples = sum(track.frames * track.channels for track in tracks) * len(sources)
+        # float64 wav is the largest sensible file; mixtures that were sent along count as well.
+        unpack(path, folder, max_bytes=8 * samples + files * HEADER_BYTES, max_files=2 * files)
+        try:
+            found = check_submission(folder, tracks, sources)
+            return score_estimates(tracks, found, metrics, name=name, corpus=corpus, sources=sources, workers=workers)
+        except (DataError, AudioError) as error:
+            raise DataError(str(error).replace(f"{folder}/", "")) from error
+
+
+def check_submission(folder: Path, tracks: Sequence[StemTrack], sources: Sequence[str]) -> FoundEstimates:
+    """The estimates of a folder, after every file's name, rate, channels and length were found right."""
+    found = find_estimates(folder, sources)
+    if found.unknown:
+        name = found.unknown[0].relative_to(folder)
+        raise DataError(
+            f"{name} ({len(found.unknown)} such files) names no source; call files "
+            f"<track>/<source>.wav or <track>_<source>.wav with a source among {', '.join(sources)}"
+        )
+    names = [track.name for track in tracks]
+    strange = sorted(set(found.tracks) - set(names))
+    if strange:
+        raise DataError(
+            f"{', '.join(strange[:3])} ({len(strange)} such) is no track of this set; "
+            f"its tracks are named like {names[0]!r}"
+        )
+    missing = missing_estimates(found.tracks, names, sources)
+    if missing:
+        raise DataError(
+            f"incomplete: {len(missing)} tracks lack estimates ({'; '.join(missing[:3])}); send all of them"
+        )
+    for track in tracks:
+        for source in sources:
+            check_estimate(found.tracks[track.name][source], track.sample_rate, track.channels, track.frames)
+    return found
