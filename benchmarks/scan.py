@@ -1,0 +1,371 @@
+"""Speed of a scan, stage by stage, against the two ways one would otherwise take, in one run.
+
+    python benchmarks/scan.py AUDIO [--minutes 30] [--baseline-minutes 1] [--processes 2] [--json scan.json]
+
+AUDIO is a folder of music. It is brought to each of mp3, ogg, flac and wav (``--minutes`` of each, in songs of four
+minutes, in ``--work``), so that every format holds the same music. Then, in processes of one thread each:
+
+* ``ours``: `remix-miner detect` on all of it, per format. Speed counts from the first block that a worker reports,
+  since starting Python and PyTorch is the same for everyone; the wall time with the start is stated too.
+* ``straightforward``: librosa.load, kymatio's Scattering1D at the chunk length that is its best here, the same network
+  and thresholds on the same 16 kHz audio.
+* ``separate``: Hybrid Demucs (torchaudio's hdemucs_high architecture, chunks of 10 s with overlap 0.1 as in its
+  tutorial), then the relative volume of each estimate against -20 dB. Weights do not change the cost: they are random.
+
+The baselines read ``--baseline-minutes`` per process: their cost per second of audio does not depend on the length.
+Ours is run before and after them; both figures are in the result. Speeds are seconds of audio per second.
+"""
+
+import argparse
+import itertools
+import json
+import multiprocessing
+import os
+import platform
+import resource
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+import torch
+
+from remix_miner.audio import AudioReader, StreamResampler, downmix, read_audio, resample, to_channels
+from remix_miner.datasets.library import content_hash, find_audio
+from remix_miner.datasets.shards import ShardWriter
+from remix_miner.detector.geometry import SAMPLE_RATE, window_volumes_db
+from remix_miner.detector.loading import load_detector
+from remix_miner.detector.scattering import CHANNELS, FIRST_ORDER, paths
+from remix_miner.detector.spans import silent_spans
+from remix_miner.detector.stream import ProbabilityStream
+from remix_miner.mining.detect import choose_thresholds
+from remix_miner.mining.engines import Watch, scan_locally
+from remix_miner.mining.plan import tasks_for
+from remix_miner.mining.records import Batch, MinerSetup, ScanSettings
+from remix_miner.mining.scan import cut, excerpt_audio, scan_audio
+from remix_miner.mining.validity import WindowValidity
+from remix_miner.sources import SOURCES
+from remix_miner.torchaudio_loader import load_torchaudio
+
+FORMATS = ("mp3", "ogg", "flac", "wav")
+RATE = 44100
+SONG_SECONDS = 240
+KYMATIO_CHUNKS = (2, 5, 10, 20, 30)
+CHUNK_SECONDS, CHUNK_OVERLAP = 10.0, 0.1
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("audio", type=Path, help="a folder of music")
+    parser.add_argument("--minutes", type=float, default=30.0, help="of each format")
+    parser.add_argument("--baseline-minutes", type=float, default=1.0, help="per process")
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--detector", default="default")
+    parser.add_argument("--device", default="cpu", help="of ours")
+    parser.add_argument("--work", type=Path, default=None, help="keep the prepared files here for the next run")
+    parser.add_argument("--no-baselines", action="store_true")
+    parser.add_argument("--json", type=Path, default=None, metavar="FILE")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    os.environ["OMP_NUM_THREADS"] = "1"
+    with tempfile.TemporaryDirectory() as temporary:
+        work = options.work or Path(temporary)
+        prepare(options.audio, work, options.minutes)
+        result: dict[str, Any] = {
+            "machine": {
+                "processor": platform.processor() or platform.machine(),
+                "cores": os.cpu_count(),
+                "load_before": os.getloadavg()[0],
+                "torch": torch.__version__,
+            },
+            "processes": options.processes,
+            "minutes_per_format": options.minutes,
+            "stages": stages(work / "mp3", options.detector) if options.device == "cpu" else {},
+            "ours": ours(work, Path(temporary) / "before", options),
+        }
+        if not options.no_baselines:
+            seconds = 60 * options.baseline_minutes
+            chunk = best_kymatio_chunk()
+            result["straightforward"] = {
+                "kymatio_chunk_seconds": chunk,
+                **in_processes(straightforward, work / "mp3", options.processes, options.detector, seconds, chunk),
+            }
+            result["separate"] = in_processes(separate, work / "mp3", options.processes, options.detector, seconds, 0)
+            result["ours_again"] = ours(work, Path(temporary) / "after", options, FORMATS[:1])
+            speed = min(result["ours"]["mp3"]["speed"], result["ours_again"]["mp3"]["speed"])
+            result["ratios_on_mp3"] = {name: speed / result[name]["speed"] for name in ("straightforward", "separate")}
+    if options.json:
+        options.json.write_text(json.dumps(result, indent=2) + "\n")
+    print(table(result))
+
+
+def prepare(audio: Path, work: Path, minutes: float) -> None:
+    """``minutes`` of the music under ``audio`` in each format, repeated where there is less."""
+    wanted = round(minutes * 60 * RATE)
+    if all((work / suffix / "done").exists() for suffix in FORMATS):
+        return
+    for suffix in FORMATS:
+        (work / suffix).mkdir(parents=True, exist_ok=True)
+    for number, song in enumerate(_songs(audio, wanted)):
+        for suffix in FORMATS:
+            with soundfile.SoundFile(work / suffix / f"{number:03d}.{suffix}", "w", RATE, 2) as file:
+                for start in range(0, len(song), 10 * RATE):
+                    file.write(song[start : start + 10 * RATE])
+    for suffix in FORMATS:
+        (work / suffix / "done").touch()
+
+
+def _songs(audio: Path, wanted: int) -> Iterator[np.ndarray]:
+    files = [file.path for file in find_audio(audio)[0]]
+    if not files:
+        raise SystemExit(f"{audio} holds no audio")
+    held: list[np.ndarray] = []
+    given = 0
+    for path in itertools.cycle(files):
+        samples, rate = read_audio(path)
+        held.append(resample(to_channels(samples, 2), rate, RATE).T)
+        while sum(map(len, held)) >= SONG_SECONDS * RATE or given + sum(map(len, held)) >= wanted:
+            joined = np.concatenate(held)
+            song, rest = joined[: min(SONG_SECONDS * RATE, wanted - given)], joined[SONG_SECONDS * RATE :]
+            held = [rest]
+            given += len(song)
+            yield song
+            if given >= wanted:
+                return
+
+
+def ours(work: Path, out: Path, options: Any, formats: tuple[str, ...] = FORMATS) -> dict[str, Any]:
+    """The scan itself, per format: workers, shards and all."""
+    detector = load_detector(options.detector)
+    thresholds, _, calibration = choose_thresholds(detector, None)
+    found = {}
+    for suffix in formats:
+        tasks = tasks_for(find_audio(work / suffix)[0])
+        settings = ScanSettings(thresholds)
+        setup = MinerSetup(
+            out / suffix, options.detector, detector.sha256, options.device, settings, {}, "bench", calibration
+        )
+        clock = Clock()
+        begun = time.perf_counter()
+        events = list(scan_locally(setup, tasks, Watch(clock), options.processes))
+        ended = time.perf_counter()
+        excerpts = [
+            row for event in events if isinstance(event, Batch) for shard in event.shards for row in shard.excerpts
+        ]
+        found[suffix] = {
+            "speed": clock.later_seconds / (ended - clock.first),
+            "seconds_of_audio": clock.first_seconds + clock.later_seconds,
+            "wall_seconds_with_start": ended - begun,
+            "excerpts": len(excerpts),
+            "excerpt_seconds": sum(row["frames"] for row in excerpts) / settings.sample_rate,
+        }
+    found["peak_memory_of_a_worker_mib"] = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    return found
+
+
+class Clock:
+    """Hears of every block. The first one is done when it is reported: time and audio count from there on."""
+
+    def __init__(self) -> None:
+        self.first = self.first_seconds = self.later_seconds = 0.0
+
+    def __call__(self, seconds: float) -> None:
+        if not self.first:
+            self.first, self.first_seconds = time.perf_counter(), seconds
+        else:
+            self.later_seconds += seconds
+
+
+def stages(folder: Path, detector: str) -> dict[str, float]:
+    """Each step alone on one song, in this process and one thread: times real time."""
+    path = sorted(folder.glob("0*"))[0]
+    model = load_detector(detector).model
+    thresholds, _, _ = choose_thresholds(load_detector(detector), None)
+    settings = ScanSettings(thresholds)
+    with AudioReader(path) as reader:
+        blocks = [block.copy() for block in reader.blocks()]
+    seconds = sum(map(len, blocks)) / RATE
+    mono = [downmix(block.T) for block in blocks]
+    validity, resampler = WindowValidity(RATE), StreamResampler(RATE, SAMPLE_RATE, 1)
+    low = np.concatenate([resampler(block[:, None])[:, 0] for block in mono])
+    scattering = model.features.scattering
+    tensor = torch.from_numpy(low)[None]
+    with torch.inference_mode():
+        coefficients = scattering(tensor)
+        features = model.features.compress(coefficients)
+
+    def decode() -> None:
+        with AudioReader(path) as reader:
+            for _ in reader.blocks():
+                pass
+
+    def network() -> None:
+        stream = ProbabilityStream(model)
+        stream.push(low)
+        stream.finish()
+
+    @torch.inference_mode()
+    def only_network() -> None:
+        for start in range(0, features.shape[-1], 1920):
+            model.logits(features[..., start : start + 1920])
+
+    scanned = scan_audio(path, model, settings)
+
+    def store() -> None:
+        with tempfile.TemporaryDirectory() as out:
+            writer = ShardWriter(Path(out), "drums", detector_sha256="", threshold=0, settings={}, shard_id="a")
+            for one, audio in cut(scanned.held.blocks(), scanned.found):
+                writer.append(
+                    excerpt_audio(audio, RATE, settings),
+                    track="",
+                    track_sha256="",
+                    start_seconds=0,
+                    probability_mean=one.probability_mean,
+                    probability_min=one.probability_min,
+                )
+            writer.close()
+
+    steps: dict[str, Callable[[], Any]] = {
+        "decode mp3": decode,
+        "downmix": lambda: [downmix(block.T) for block in blocks],
+        "copy for excerpts": lambda: [block.copy() for block in blocks],
+        "validity of windows": lambda: [validity.push(block, np.zeros(0, np.int64)) for block in mono],
+        "resample to 16 kHz": lambda: resample(np.concatenate(mono)[None], RATE, SAMPLE_RATE),
+        "scattering": lambda: scattering(tensor),
+        "level and logarithm": lambda: model.features.compress(coefficients),
+        "network": only_network,
+        "detector as a stream (the three above)": network,
+        "hash of the file": lambda: content_hash(path),
+        "cut and store excerpts": store,
+        "scan of the track": lambda: scan_audio(path, model, settings),
+    }
+    result = {}
+    for name, step in steps.items():
+        times = []
+        for _ in range(3):
+            start = time.perf_counter()
+            step()
+            times.append(time.perf_counter() - start)
+        result[name] = seconds / min(times)
+    return result
+
+
+def best_kymatio_chunk() -> int:
+    """The chunk length (s) at which kymatio is fastest on this machine, now."""
+    from kymatio.torch import Scattering1D
+
+    speed = {}
+    for chunk in KYMATIO_CHUNKS:
+        transform, audio = Scattering1D(J=8, shape=chunk * SAMPLE_RATE, Q=8), torch.randn(chunk * SAMPLE_RATE)
+        transform(audio)
+        start = time.perf_counter()
+        for _ in range(max(1, 20 // chunk)):
+            transform(audio)
+        speed[chunk] = chunk * max(1, 20 // chunk) / (time.perf_counter() - start)
+    return max(speed, key=lambda chunk: speed[chunk])
+
+
+def in_processes(
+    function: Callable[..., tuple[float, float]],
+    folder: Path,
+    processes: int,
+    detector: str,
+    seconds: float,
+    chunk: int,
+) -> dict[str, float]:
+    """Run a baseline on as many files at once as there are processes; speed is theirs together."""
+    files = sorted(folder.glob("0*"))
+    with multiprocessing.get_context("spawn").Pool(processes) as pool:
+        tasks = [(files[number % len(files)], detector, seconds, chunk) for number in range(processes)]
+        results = pool.starmap(function, tasks, chunksize=1)
+    return {"speed": sum(audio / wall for audio, wall in results), "minutes_read": sum(a for a, _ in results) / 60}
+
+
+def straightforward(path: Path, detector: str, seconds: float, chunk: int) -> tuple[float, float]:
+    """librosa + kymatio + the same network; returns seconds of audio and of work."""
+    import librosa
+    from kymatio.torch import Scattering1D
+
+    torch.set_num_threads(1)
+    loaded = load_detector(detector)
+    thresholds, _, _ = choose_thresholds(loaded, None)
+    transform = Scattering1D(J=8, shape=chunk * SAMPLE_RATE, Q=8)
+    places = {(n1, n2): channel * FIRST_ORDER + n1 for channel, n1, n2 in paths()}
+    keys, scales = transform.meta()["key"], transform.meta()["j"]
+    kept = [index for index, key in enumerate(keys) if len(key)]
+    rows = torch.tensor([places[(keys[i][0], keys[i][1] if len(keys[i]) > 1 else -1)] for i in kept])
+    gains = torch.tensor([2.0 ** np.nansum(scales[i]) for i in kept], dtype=torch.float32)[:, None]
+    librosa.load(path, sr=SAMPLE_RATE, mono=True, duration=1.0)
+    transform(torch.zeros(chunk * SAMPLE_RATE))
+    start = time.perf_counter()
+    audio, _ = librosa.load(path, sr=SAMPLE_RATE, mono=True, duration=seconds)
+    length = chunk * SAMPLE_RATE
+    padded = torch.from_numpy(np.pad(audio, (0, -len(audio) % length)))
+    with torch.inference_mode():
+        pieces = []
+        for piece in padded.view(-1, length):
+            cells = torch.zeros(CHANNELS * FIRST_ORDER, length // 256)
+            cells[rows] = transform(piece)[kept] * gains
+            pieces.append(cells)
+        coefficients = torch.cat(pieces, dim=-1).view(1, CHANNELS, FIRST_ORDER, -1)
+        probabilities = torch.sigmoid(loaded.model.logits(loaded.model.features.compress(coefficients)))[0].numpy()
+    for source, threshold in thresholds.items():
+        silent_spans(probabilities[SOURCES.index(source)], threshold, len(audio) / SAMPLE_RATE)
+    return len(audio) / SAMPLE_RATE, time.perf_counter() - start
+
+
+def separate(path: Path, detector: str, seconds: float, chunk: int) -> tuple[float, float]:
+    """Hybrid Demucs, then levels; returns seconds of audio and of work."""
+    torch.set_num_threads(1)
+    model = load_torchaudio().models.hdemucs_high(list(SOURCES)).eval()
+    segment, overlap = round(CHUNK_SECONDS * RATE), round(CHUNK_SECONDS * CHUNK_OVERLAP * RATE)
+    with torch.inference_mode():
+        model(torch.zeros(1, 2, segment))
+        start = time.perf_counter()
+        with AudioReader(path) as reader:
+            audio = next(iter(reader.blocks(round(seconds * RATE)))).T
+        mixture = torch.from_numpy(np.ascontiguousarray(audio))
+        estimates = torch.zeros(len(SOURCES), 2, mixture.shape[-1])
+        for first in range(0, mixture.shape[-1], segment - overlap):
+            part = mixture[None, :, first : first + segment]
+            fade = torch.ones(part.shape[-1])
+            fade[:overlap] = torch.linspace(0, 1, overlap)[: len(fade)] if first else 1.0
+            estimates[..., first : first + segment] += model(part)[0] * fade
+        mono = estimates.mean(dim=1).numpy()
+        low = torch.from_numpy(resample(mono, RATE, SAMPLE_RATE))
+        silent = (window_volumes_db(low) <= -20).float().numpy()
+    for row in silent:
+        silent_spans(row, 0.5, mixture.shape[-1] / RATE)
+    return mixture.shape[-1] / RATE, time.perf_counter() - start
+
+
+def table(result: dict[str, Any]) -> str:
+    lines = ["stage (one process, one thread)                times real time"]
+    lines += [f"  {name:44s} {speed:10.0f}" for name, speed in result["stages"].items()]
+    lines.append(
+        f"\nwhole scan, {result['processes']} processes                     times real time   with start   excerpts"
+    )
+    for suffix in FORMATS:
+        row = result["ours"][suffix]
+        whole = row["seconds_of_audio"] / row["wall_seconds_with_start"]
+        lines.append(f"  {suffix:44s} {row['speed']:10.0f} {whole:13.0f} {row['excerpts']:10d}")
+    lines.append(f"  peak memory of a worker {result['ours']['peak_memory_of_a_worker_mib']:.0f} MiB")
+    if "separate" in result:
+        again = result["ours_again"]["mp3"]["speed"]
+        lines.append(f"  {'mp3, again after the baselines':44s} {again:10.0f}")
+        chunk = result["straightforward"]["kymatio_chunk_seconds"]
+        names = {
+            "straightforward": f"librosa + kymatio ({chunk} s) + same network",
+            "separate": "Hybrid Demucs + levels",
+        }
+        for key, name in names.items():
+            ratio = result["ratios_on_mp3"][key]
+            lines.append(f"  {name:44s} {result[key]['speed']:10.1f}    ours is {ratio:.1f} times faster")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""``remix-miner detect``: scan a library for excerpts in which drums, bass or vocals are silent."""
+
+from pathlib import Path
+
+import click
+
+from remix_miner.commands.options import note, show, verb
+
+
+@verb(
+    "Scan files and folders for excerpts in which a source is silent, and store them as HDF5 shards with a catalogue. "
+    "Run again, it goes on where it stopped; new and changed files are scanned, others not. "
+    "A file that cannot be used is reported and does not stop the scan (exit status 1).",
+    "remix-miner detect library/ --out mined/ --workers 8",
+)
+@click.argument("library", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="The mined folder.")
+@click.option("--detector", default="default", show_default=True, help="A run folder, a file, or a built-in name.")
+@click.option(
+    "--calibration",
+    "calibration_path",
+    default=None,
+    type=click.Path(path_type=Path),
+    help="Thresholds; those beside the detector if left out.",
+)
+@click.option("--sources", default="drums,bass,vocals", show_default=True, help="Whose absence to mine.")
+@click.option("--min-seconds", default=5.0, show_default=True, help="Shortest excerpt.")
+@click.option("--sample-rate", default=44100, show_default=True, help="Of the stored excerpts, in Hz.")
+@click.option("--channels", default=2, show_default=True, type=click.IntRange(1, 2), help="Of the stored excerpts.")
+@click.option("--workers", default=None, type=int, help="Processes; one per CPU core if left out, 0: this process.")
+@click.option("--engine", default="local", show_default=True, type=click.Choice(["local", "ray"]))
+@click.option("--address", default=None, help="Of a Ray cluster; a local one is started if left out.")
+@click.option("--gpus-per-worker", default=None, type=float, help="Share of a GPU that a Ray actor holds, e.g. 0.25.")
+@click.option("--device", default="cpu", show_default=True, help="'cpu', 'cuda', 'cuda:1'; auto takes a GPU if any.")
+@click.option("--shard", default=None, metavar="I/N", help="Scan share I of N (from 1) only; join them with merge.")
+@click.option("--restart", is_flag=True, help="Throw away what --out holds and begin anew.")
+@click.option("--retry-failed", is_flag=True, help="Also scan files again that failed before.")
+@click.option(
+    "--exclude",
+    multiple=True,
+    metavar="STEMS",
+    type=click.Path(path_type=Path, exists=True),
+    help="Test sets, as stems or as audio: no file that holds a recording of theirs is mined. Repeatable.",
+)
+@click.option("--keep-duplicates", is_flag=True, help="Mine every copy of a recording; without it, one.")
+@click.option(
+    "--plant",
+    "planted",
+    multiple=True,
+    metavar="STEMS",
+    type=click.Path(path_type=Path, exists=True),
+    help="Labelled songs to slip in, to measure the purity of the harvest; never stored. Repeatable.",
+)
+def command(
+    library: tuple[Path, ...],
+    out: Path,
+    detector: str,
+    calibration_path: Path | None,
+    sources: str,
+    min_seconds: float,
+    sample_rate: int,
+    channels: int,
+    workers: int | None,
+    engine: str,
+    address: str | None,
+    gpus_per_worker: float | None,
+    device: str,
+    shard: str | None,
+    restart: bool,
+    retry_failed: bool,
+    exclude: tuple[Path, ...],
+    keep_duplicates: bool,
+    planted: tuple[Path, ...],
+    as_json: bool,
+) -> int:
+    from remix_miner.detector.calibration import Calibration
+    from remix_miner.detector.loading import load_detector
+    from remix_miner.mining.detect import Engine, choose_thresholds, mine, usable_cores
+    from remix_miner.mining.duplicates import LeaveOut
+    from remix_miner.mining.plan import parse_shard
+    from remix_miner.mining.report import promise
+    from remix_miner.sources import parse_sources
+
+    wanted = parse_sources(sources)
+    share = None if shard is None else parse_shard(shard)
+    scanner = Engine(engine, workers, device, address, gpus_per_worker)
+    calibration = None if calibration_path is None else Calibration.load(calibration_path)
+    thresholds, refused, used = choose_thresholds(load_detector(detector), calibration, wanted)
+    for line in promise(used, thresholds):
+        note(f"expected {line}")
+    for source, reason in refused.items():
+        note(f"refused without {source}: {reason}")
+    here = min(scanner.processes, usable_cores())
+    left_out = LeaveOut(out, exclude=exclude, duplicates=not keep_duplicates, workers=here, restart=restart)
+    report = mine(
+        library,
+        out,
+        detector=detector,
+        calibration=used,
+        sources=wanted,
+        min_seconds=min_seconds,
+        sample_rate=sample_rate,
+        channels=channels,
+        engine=scanner,
+        shard=share,
+        restart=restart,
+        retry_failed=retry_failed,
+        planted=planted,
+        choose=left_out,
+    )
+    show(report.as_json(), as_json, report.as_text(out))
+    if report.run.interrupted:
+        raise KeyboardInterrupt
+    return 0 if report.complete else 1

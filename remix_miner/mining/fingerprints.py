@@ -1,0 +1,148 @@
+"""Fingerprints that tell whether two files hold the same recording, whatever its codec, level, offset or small speed.
+
+A fingerprint is the constellation of a track: times and pitches of the peaks of its spectrogram that stand out in
+their neighbourhood (Wang, An Industrial-Strength Audio Search Algorithm, ISMIR 2003). Peaks survive a codec and do not
+know the level. What is looked up are groups of three or four peaks, described by the pitch of the first, the intervals
+to the others and the times between them (Six and Leman, Panako, ISMIR 2014, section 3): on a logarithmic pitch scale
+a recording that is played 1% faster keeps its intervals, is 0.17 semitones higher and 1% shorter, which the
+quantisation absorbs.
+"""
+
+import itertools
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import scipy.fft
+from jaxtyping import Float32, Int64, UInt64
+from scipy.ndimage import maximum_filter
+
+from remix_miner.audio import Audio, AudioReader, StreamResampler, display_name, downmix
+from remix_miner.errors import AudioError
+
+SAMPLE_RATE = 5500
+WINDOW_FRAMES = 1024
+HOP_FRAMES = 128
+LOWEST_BIN, HIGHEST_BIN = 46, 420
+"""250 to 2250 Hz: what every codec and every loudspeaker keeps."""
+REACH_HOPS, REACH_BINS = 15, 30
+"""A peak is the loudest cell within 0.35 s and 161 Hz on either side: five to eight peaks a second in music."""
+FLOOR = 1e-10
+"""Power of a cell that is too quiet to be a peak: about -90 dBFS, the noise of 16 bits."""
+CHUNK_HOPS = 1024
+
+REFERENCE_HERTZ = 200.0
+PITCH_STEP, INTERVAL_STEP, TIME_STEP = 2.0, 0.5, 0.06
+"""Quantisation of a group: semitones of its first peak, semitones to the others, seconds between neighbours."""
+LEAST_GAP_SECONDS, LONGEST_SECONDS = 0.07, 3.0
+"""Peaks closer than this may change their order; a group that lasts longer tells of a pause, not of music."""
+WIDEST_INTERVAL = 64.0
+
+FINGERPRINT_VERSION = 1
+"""Changes with everything above: stored fingerprints of another version are made anew."""
+
+PEAK = np.dtype([("seconds", "<f4"), ("semitones", "<f4")])
+Peaks = np.ndarray
+"""(N,) of `PEAK`, in the order of time: seconds from the beginning, semitones above 200 Hz."""
+
+
+def fingerprint_file(path: Path) -> tuple[Peaks, float]:
+    """Peaks of a file, as far as it decodes, and the seconds that it lasts. Raises `AudioError` when nothing decodes.
+
+    Memory does not depend on the length.
+    """
+    with AudioReader(path) as reader:
+        blocks = (block.T for block in reader.blocks())
+        peaks = fingerprint(blocks, reader.sample_rate)
+        if not reader.frames_read:
+            raise AudioError(f"{display_name(path)}: {reader.problem or 'holds no audio'}")
+        return peaks, reader.frames_read / reader.sample_rate
+
+
+def fingerprint(blocks: Iterable[Audio], sample_rate: int) -> Peaks:
+    """Peaks of audio that arrives in blocks (channels, frames); the result does not depend on the blocks.
+
+    Silence has no peaks.
+    """
+    resampler = StreamResampler(sample_rate, SAMPLE_RATE, 1)
+    # So many hops lie before the first and after the last that count, for their neighbourhoods.
+    margin = REACH_HOPS + 1
+    chunk_frames = CHUNK_HOPS * HOP_FRAMES
+    needed = chunk_frames + 2 * margin * HOP_FRAMES + WINDOW_FRAMES
+    held = np.zeros(margin * HOP_FRAMES + WINDOW_FRAMES // 2, dtype=np.float32)
+    found, chunks = [], 0
+    for mono in _mono(blocks, resampler):
+        held = np.concatenate([held, mono])
+        while len(held) >= needed:
+            found.append(_peaks(held[:needed], chunks * CHUNK_HOPS, margin))
+            held = held[chunk_frames:]
+            chunks += 1
+    while len(held) > margin * HOP_FRAMES + WINDOW_FRAMES // 2:
+        padded = np.zeros(needed, dtype=np.float32)
+        padded[: len(held)] = held
+        found.append(_peaks(padded, chunks * CHUNK_HOPS, margin))
+        held = held[chunk_frames:]
+        chunks += 1
+    peaks = np.concatenate(found) if found else np.zeros(0, dtype=PEAK)
+    return peaks[np.argsort(peaks["seconds"], kind="stable")]
+
+
+def groups(peaks: Peaks, size: int) -> tuple[UInt64[np.ndarray, " N"], Int64[np.ndarray, " N"]]:
+    """Keys of the groups of ``size`` peaks, and the index of the first peak of each; a peak begins many groups.
+
+    A group is a peak and ``size`` - 1 of the ``size`` + 1 peaks that follow it, in every choice: a peak that a codec
+    loses costs only its own groups. Equal keys mean groups that sound alike; of different songs they are the rarer, the
+    larger the group.
+    """
+    seconds, semitones = peaks["seconds"].astype(np.float64), peaks["semitones"].astype(np.float64)
+    keys, firsts = [], []
+    for places in itertools.combinations(range(1, size + 2), size - 1):
+        count = max(len(peaks) - places[-1], 0)
+        members = [slice(place, place + count) for place in (0, *places)]
+        gaps = [seconds[later] - seconds[earlier] for earlier, later in itertools.pairwise(members)]
+        used = np.all([gap >= LEAST_GAP_SECONDS for gap in gaps], axis=0)
+        used &= np.sum(gaps, axis=0) <= LONGEST_SECONDS
+        first = semitones[members[0]]
+        key = np.round(first / PITCH_STEP).astype(np.uint64)
+        for member in members[1:]:
+            interval = np.round((semitones[member] - first + WIDEST_INTERVAL) / INTERVAL_STEP).astype(np.uint64)
+            key = (key << np.uint64(8)) | interval
+        for gap in gaps:
+            key = (key << np.uint64(6)) | np.round(np.minimum(gap, LONGEST_SECONDS) / TIME_STEP).astype(np.uint64)
+        keys.append(key[used])
+        firsts.append(np.flatnonzero(used))
+    return np.concatenate(keys), np.concatenate(firsts)
+
+
+def _mono(blocks: Iterable[Audio], resampler: StreamResampler) -> Iterable[Float32[np.ndarray, " T"]]:
+    for block in blocks:
+        yield resampler(downmix(block)[:, None])[:, 0]
+    yield resampler(np.zeros((0, 1), dtype=np.float32), last=True)[:, 0]
+
+
+def _peaks(samples: Float32[np.ndarray, " T"], first_hop: int, margin: int) -> Peaks:
+    """Peaks of the hops inside the margins."""
+    frames = np.lib.stride_tricks.sliding_window_view(samples, WINDOW_FRAMES)[::HOP_FRAMES]
+    window = np.hanning(WINDOW_FRAMES).astype(np.float32) * np.float32(2 / WINDOW_FRAMES)
+    spectrum = scipy.fft.rfft(frames * window, axis=1)[:, LOWEST_BIN - 1 : HIGHEST_BIN + 1]
+    power = np.log(spectrum.real**2 + spectrum.imag**2 + np.float32(FLOOR / 10))
+    loudest = maximum_filter(power, size=(2 * REACH_HOPS + 1, 2 * REACH_BINS + 1))
+    highest = (power == loudest) & (power > np.log(FLOOR))
+    hop, column = np.nonzero(highest[margin : margin + CHUNK_HOPS, 1:-1])
+    hop, column = hop + margin, column + 1
+    hops = first_hop + hop - margin + _vertex(power[hop - 1, column], power[hop, column], power[hop + 1, column])
+    bins = LOWEST_BIN - 1 + column + _vertex(power[hop, column - 1], power[hop, column], power[hop, column + 1])
+    peaks = np.empty(len(hop), dtype=PEAK)
+    peaks["seconds"] = hops * (HOP_FRAMES / SAMPLE_RATE)
+    peaks["semitones"] = 12 * np.log2(bins * (SAMPLE_RATE / WINDOW_FRAMES / REFERENCE_HERTZ))
+    return peaks
+
+
+def _vertex(
+    before: Float32[np.ndarray, " N"], top: Float32[np.ndarray, " N"], after: Float32[np.ndarray, " N"]
+) -> Float32[np.ndarray, " N"]:
+    """Where the parabola through three neighbours has its vertex, from the middle one: -0.5 to 0.5."""
+    curvature = before - 2 * top + after
+    slope = 0.5 * (before - after)
+    vertex: Float32[np.ndarray, " N"] = np.where(curvature < 0, slope / np.minimum(curvature, -1e-9), 0)
+    return vertex

@@ -1,0 +1,229 @@
+"""What a scan tells when it ends: report.json for machines, and a few lines that a person reads."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from remix_miner.audio import display_name
+from remix_miner.datasets.catalogue_tables import LIVE
+from remix_miner.datasets.library import Skipped
+from remix_miner.detector.calibration import Calibration
+from remix_miner.mining.catalogue import Catalogue
+from remix_miner.mining.plant import Purity, purity_json
+from remix_miner.mining.records import FAILURES
+from remix_miner.sources import SOURCES
+
+REPORT_NAME = "report.json"
+HOUR = 3600.0
+
+
+@dataclass
+class RunTally:
+    """This run alone: counted while it goes on."""
+
+    tracks: int = 0
+    seconds: float = 0.0
+    wall_seconds: float = 0.0
+    excerpts: int = 0
+    interrupted: bool = False
+
+    @property
+    def speed(self) -> float:
+        """Seconds of audio scanned per second."""
+        return self.seconds / self.wall_seconds if self.wall_seconds else 0.0
+
+
+@dataclass(frozen=True)
+class ScanReport:
+    """Everything about a mined folder after a scan. `as_json` is report.json."""
+
+    settings: Mapping[str, Any]
+    refused: Mapping[str, str]
+    """Sources that were asked for and not mined, and why."""
+    tracks: Mapping[str, int]
+    """Number of tracks by status."""
+    seconds: float
+    sources: Mapping[str, Mapping[str, float]]
+    """Excerpts, tracks and seconds of each source."""
+    failures: list[tuple[str, str, str]]
+    """Track, kind, reason."""
+    notes: list[tuple[str, str]]
+    """Tracks that were scanned although something was wrong with them, and what."""
+    skipped: list[Skipped]
+    run: RunTally
+    planted: Mapping[str, Purity] = field(default_factory=dict)
+
+    @property
+    def complete(self) -> bool:
+        """Whether all that was asked for was done."""
+        return not self.failures and not self.run.interrupted and not self.tracks.get("pending")
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "format": "remix-miner/scan-report",
+            "format_version": 1,
+            "totals": {
+                "tracks": dict(self.tracks),
+                "hours_scanned": self.seconds / HOUR,
+                "sources": {
+                    source: {"excerpts": row["excerpts"], "tracks": row["tracks"], "hours": row["seconds"] / HOUR}
+                    for source, row in self.sources.items()
+                },
+            },
+            "thresholds": dict(self.settings["thresholds"]),
+            "refused": dict(self.refused),
+            "settings": dict(self.settings),
+            "run": {
+                "tracks": self.run.tracks,
+                "hours_scanned": self.run.seconds / HOUR,
+                "seconds": self.run.wall_seconds,
+                "speed": self.run.speed,
+                "excerpts": self.run.excerpts,
+                "interrupted": self.run.interrupted,
+            },
+            "failures": [{"track": track, "kind": kind, "reason": reason} for track, kind, reason in self.failures],
+            "notes": [{"track": track, "note": note} for track, note in self.notes],
+            "skipped": [{"path": display_name(one.path), "reason": one.reason} for one in self.skipped],
+            "planted": purity_json(self.planted),
+        }
+
+    def as_text(self, out: Path) -> str:
+        """The summary that a person reads."""
+        done, pending = self.tracks.get("done", 0), self.tracks.get("pending", 0)
+        lines = [f"{_count(done, 'track')} scanned, {_length(self.seconds)} of audio, in {display_name(out)}"]
+        if self.run.tracks:
+            lines.append(
+                f"this run: {_count(self.run.tracks, 'track')}, {_length(self.run.seconds)} in "
+                f"{self.run.wall_seconds:.0f} s, {self.run.speed:.0f} times real time"
+            )
+        else:
+            lines.append("this run: nothing new")
+        for source, row in self.sources.items():
+            lines.append(
+                f"  without {source + ':':8s} {_length(row['seconds']):>8s} in "
+                f"{_count(int(row['excerpts']), 'excerpt')} from {_count(int(row['tracks']), 'track')}"
+            )
+        lines += [f"  without {source}: refused, {reason}" for source, reason in self.refused.items()]
+        lines += _purity_lines(self.planted)
+        lines += _grouped(((kind, f"{track}: {reason}") for track, kind, reason in self.failures), "failed", FAILURES)
+        if self.notes:
+            track, note = self.notes[0]
+            lines.append(f"{_count(len(self.notes), 'track')} scanned with a remark, for example {track}: {note}")
+        lines += _grouped(((_kind_of_skip(one.reason), display_name(one.path)) for one in self.skipped), "skipped", {})
+        if any(kind in ("crashed", "stalled", "error") for _, kind, _ in self.failures):
+            lines.append("--retry-failed tries those that failed again")
+        if pending and self.run.interrupted:
+            lines.append(f"{_count(pending, 'track')} left: the same command goes on")
+        lines.append(f"details: {display_name(out / REPORT_NAME)}")
+        return "\n".join(lines)
+
+
+def report_of(
+    catalogue: Catalogue,
+    *,
+    refused: Mapping[str, str],
+    skipped: Iterable[Skipped],
+    run: RunTally,
+    planted: Mapping[str, Purity],
+) -> ScanReport:
+    """Gather what the catalogue knows, over all runs, and what only this run knows."""
+    database = catalogue.database
+    settings = catalogue.settings
+    sources = {
+        source: {"excerpts": 0, "tracks": 0, "seconds": 0.0} for source in SOURCES if source in settings["thresholds"]
+    }
+    for source, excerpts, tracks, seconds in database.execute(
+        f"SELECT source, count(*), count(DISTINCT track_id), sum(seconds) FROM excerpts WHERE {LIVE} GROUP BY source"
+    ):
+        sources[source] = {"excerpts": excerpts, "tracks": tracks, "seconds": seconds}
+    rows = database.execute("SELECT path, status, error FROM tracks WHERE error IS NOT NULL ORDER BY path").fetchall()
+    return ScanReport(
+        settings=settings,
+        refused=dict(refused),
+        tracks=dict(database.execute("SELECT status, count(*) FROM tracks GROUP BY status").fetchall()),
+        seconds=database.execute("SELECT total(seconds) FROM tracks WHERE status = 'done'").fetchone()[0],
+        sources=sources,
+        failures=[(_text(path), *split_failure(error)) for path, status, error in rows if status != "done"],
+        notes=[(_text(path), error) for path, status, error in rows if status == "done"],
+        skipped=list(skipped),
+        run=run,
+        planted=planted,
+    )
+
+
+def failure_text(kind: str, reason: str) -> str:
+    """Kind and reason as the catalogue's one column of text."""
+    return f"{kind}: {reason}"
+
+
+def split_failure(error: str) -> tuple[str, str]:
+    """The inverse of `failure_text`."""
+    kind, _, reason = error.partition(": ")
+    return (kind, reason) if kind in FAILURES else ("error", error)
+
+
+def promise(calibration: Calibration, sources: Iterable[str]) -> list[str]:
+    """What the calibration lets one expect of each source: purity and yield, before the scan."""
+    lines = []
+    for source in sources:
+        one = calibration.sources[source]
+        if one.threshold is None or one.precision is None:
+            continue
+        sure = "" if one.precision_lower_bound is None else f" (at least {one.precision_lower_bound:.1%}, 95% sure)"
+        text = f"without {source}: {one.precision:.1%} of windows at or below {one.volume_db:g} dB{sure}"
+        if one.recall is not None:
+            text += f", {one.recall:.0%} of the silent ones found"
+        if one.spans is not None and one.spans.labelled_seconds:
+            per_hour = 60 * one.spans.seconds / one.spans.labelled_seconds
+            text += f"; {per_hour:.1f} minutes from an hour of the {one.tracks} calibration songs"
+        lines.append(text)
+    return lines
+
+
+def _purity_lines(planted: Mapping[str, Purity]) -> list[str]:
+    lines = []
+    for source, purity in planted.items():
+        harvest = f"{_length(purity.seconds)} from {purity.songs_harvested} of {purity.songs} planted songs"
+        if purity.purity is None:
+            lines.append(f"  audit without {source}: nothing harvested from {purity.songs} planted songs")
+            continue
+        interval = "" if purity.low is None else f" ({purity.low:.1%} to {purity.high:.1%} over songs)"
+        lines.append(
+            f"  audit without {source}: {purity.purity:.1%}{interval} at or below {purity.volume_db:g} dB, "
+            f"95th percentile {purity.percentile_95_db:.1f} dB; {harvest}"
+        )
+    return lines
+
+
+def _grouped(pairs: Iterable[tuple[str, str]], verb: str, explained: Mapping[str, str]) -> list[str]:
+    """One line for each kind, the most frequent first, with an example."""
+    counts: Counter[str] = Counter()
+    examples: dict[str, str] = {}
+    for kind, example in pairs:
+        counts[kind] += 1
+        examples.setdefault(kind, example)
+    return [
+        f"{count} {verb}: {explained.get(kind, kind)}, for example {examples[kind]}"
+        for kind, count in counts.most_common()
+    ]
+
+
+def _length(seconds: float) -> str:
+    if seconds >= HOUR:
+        return f"{seconds / HOUR:.1f} h"
+    return f"{seconds / 60:.1f} min" if seconds >= 60 else f"{seconds:.0f} s"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}".replace(",", " ")
+
+
+def _text(path: str | bytes) -> str:
+    return display_name(path if isinstance(path, str) else path.decode("utf-8", "backslashreplace"))
+
+
+def _kind_of_skip(reason: str) -> str:
+    """The part of a reason that many files share: 'already found as a.mp3' -> 'already found'."""
+    return reason.split("; ")[0].split(": ")[0].split(" as ")[0].split(" of ")[0]

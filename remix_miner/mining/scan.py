@@ -1,0 +1,210 @@
+"""The scan of one track: decoded once in blocks, heard by the detector as 16 kHz mono, cut where a source is silent."""
+
+import itertools
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32
+
+from remix_miner.audio import AudioReader, Block, StreamResampler, display_name, downmix, resample, to_channels
+from remix_miner.detector.geometry import SAMPLE_RATE
+from remix_miner.detector.networks import SilentSourceDetector
+from remix_miner.detector.spans import Span, silent_spans
+from remix_miner.detector.stream import ProbabilityStream
+from remix_miner.errors import AudioError
+from remix_miner.mining.records import Found, ScanSettings
+from remix_miner.mining.validity import WindowValidity
+from remix_miner.sources import SOURCES
+
+BLOCK_SECONDS = 10.0
+BLOCK_VALUES = 1 << 23
+"""A block holds at most so many samples over all channels (32 MiB), however many channels a header claims."""
+
+USABLE_RATES = (4000, 768_000)
+"""Sample rates (Hz) outside these are a damaged header's."""
+
+
+@dataclass(frozen=True)
+class ScannedAudio:
+    """What one pass over a track gives: its format, the spans to mine, and its audio as far as it was kept."""
+
+    sample_rate: int
+    channels: int
+    frames: int
+    probabilities: Float32[np.ndarray, "S W"]
+    found: list[Found]
+    note: str | None
+    held: "HeldAudio"
+
+    @property
+    def seconds(self) -> float:
+        return self.frames / self.sample_rate
+
+
+def scan_audio(
+    path: Path,
+    model: SilentSourceDetector,
+    settings: ScanSettings,
+    *,
+    held_bytes: int = 256 << 20,
+    push_seconds: float = 0.0,
+    on_block: Callable[[float], None] = lambda seconds: None,
+) -> ScannedAudio:
+    """Find the spans of a file in which a source is silent.
+
+    A damaged or truncated file is scanned as far as it decodes, and ``note`` says so. Windows in which the mixture is
+    digital silence, or samples were NaN or infinite, are never mined. The detector gets at least ``push_seconds`` at a
+    time, which keeps a GPU's batches large and changes no result. ``on_block`` is called with the seconds of each
+    decoded block, and may raise to stop the scan. Raises `AudioError` when nothing can be decoded.
+    """
+    with AudioReader(path) as reader:
+        rate = reader.sample_rate
+        if not USABLE_RATES[0] <= rate <= USABLE_RATES[1]:
+            raise AudioError(f"{display_name(path)} states a sample rate of {rate} Hz; its header is damaged")
+        held = HeldAudio(path, reader.channels, settings.channels, held_bytes)
+        validity = WindowValidity(rate)
+        to_detector = StreamResampler(rate, SAMPLE_RATE, 1)
+        stream = ProbabilityStream(model)
+        pieces: list[Float32[np.ndarray, "S N"]] = []
+        unheard: list[Float32[np.ndarray, " T"]] = []
+        for block in reader.blocks(block_frames(rate, reader.channels)):
+            mono = downmix(block.T)
+            validity.push(mono, reader.bad_frames)
+            held.append(block)
+            unheard.append(to_detector(mono[:, None])[:, 0].copy())
+            if sum(map(len, unheard)) >= push_seconds * SAMPLE_RATE:
+                pieces.append(stream.push(np.concatenate(unheard)))
+                unheard.clear()
+            on_block(len(block) / rate)
+        if not reader.frames_read:
+            raise AudioError(f"{display_name(path)}: {reader.problem or 'holds no audio'}")
+        unheard.append(to_detector(np.zeros((0, 1), dtype=np.float32), last=True)[:, 0])
+        pieces.append(stream.push(np.concatenate(unheard)))
+        pieces.append(stream.finish())
+        probabilities = np.concatenate(pieces, axis=1)
+        valid = validity.windows(probabilities.shape[1])
+        found = find_spans(probabilities, valid, reader.frames_read, rate, settings)
+        note = _note(reader, validity, settings)
+        return ScannedAudio(rate, reader.channels, reader.frames_read, probabilities, found, note, held)
+
+
+def block_frames(sample_rate: int, channels: int) -> int:
+    """Frames of a block: ten seconds, or fewer where many channels would make it large."""
+    return max(1, min(int(BLOCK_SECONDS * sample_rate), BLOCK_VALUES // channels))
+
+
+def find_spans(
+    probabilities: Float32[np.ndarray, "S W"],
+    valid: np.ndarray,
+    frames: int,
+    sample_rate: int,
+    settings: ScanSettings,
+) -> list[Found]:
+    """The spans to mine, in the order in which they end. Excerpts of one source do not overlap."""
+    found = []
+    for source, threshold in settings.thresholds.items():
+        row = probabilities[SOURCES.index(source)]
+        for span in silent_spans(row, threshold, frames / sample_rate, settings.min_seconds, valid):
+            found += _in_frames(source, span, frames, sample_rate, settings)
+    return sorted(found, key=lambda one: (one.start_frame + one.frames, SOURCES.index(one.source)))
+
+
+def _in_frames(source: str, span: Span, frames: int, sample_rate: int, settings: ScanSettings) -> list[Found]:
+    """A span as one excerpt, or as several equal ones where it is longer than ``max_seconds``."""
+    start = math.ceil(round(span.start_seconds * sample_rate, 6))
+    end = min(math.floor(round(span.end_seconds * sample_rate, 6)), frames)
+    if end - start < settings.min_seconds * sample_rate:
+        return []
+    parts = math.ceil((end - start) / (settings.max_seconds * sample_rate))
+    edges = [start + (end - start) * part // parts for part in range(parts + 1)]
+    return [
+        Found(source, first, last - first, float(span.probability_mean), float(span.probability_min))
+        for first, last in itertools.pairwise(edges)
+    ]
+
+
+def _note(reader: AudioReader, validity: WindowValidity, settings: ScanSettings) -> str | None:
+    """What was wrong with a track that was scanned all the same."""
+    seconds = reader.frames_read / reader.sample_rate
+    notes = [reader.problem] if reader.problem else []
+    if reader.bad_values:
+        notes.append(f"{reader.bad_values} samples are NaN, infinite or absurd: not mined around them")
+    if validity.silent:
+        notes.append("digital silence: nothing to mine")
+    elif seconds < settings.min_seconds:
+        notes.append(f"lasts {seconds:.2f} s, less than the shortest excerpt ({settings.min_seconds:g} s)")
+    return "; ".join(notes) or None
+
+
+class HeldAudio:
+    """The blocks of a track with the shard's number of channels: kept while they fit, else decoded a second time.
+
+    The second pass starts at the beginning, since seeking in a damaged file can land elsewhere than decoding does.
+    """
+
+    def __init__(self, path: Path, file_channels: int, channels: int, most_bytes: int) -> None:
+        self.path = path
+        self.file_channels = file_channels
+        self.channels = channels
+        self.most_bytes = most_bytes
+        self._blocks: list[Block] | None = []
+        self._bytes = 0
+
+    def append(self, block: Block) -> None:
+        """Keep a copy of the next block, or give up keeping any."""
+        if self._blocks is None:
+            return
+        self._bytes += len(block) * self.channels * block.itemsize
+        if self._bytes > self.most_bytes:
+            self._blocks = None
+        else:
+            self._blocks.append(self._converted(block))
+
+    def blocks(self) -> Iterator[Block]:
+        """All blocks (frames, channels) from the beginning."""
+        if self._blocks is not None:
+            yield from self._blocks
+            return
+        with AudioReader(self.path) as reader:
+            if reader.channels != self.file_channels:
+                raise AudioError(f"{display_name(self.path)} changed while it was scanned")
+            for block in reader.blocks(block_frames(reader.sample_rate, reader.channels)):
+                yield self._converted(block)
+
+    def _converted(self, block: Block) -> Block:
+        if block.shape[1] == self.channels:
+            return block.copy()
+        return np.ascontiguousarray(to_channels(block.T, self.channels).T)
+
+
+def cut(blocks: Iterable[Block], found: list[Found]) -> Iterator[tuple[Found, Block]]:
+    """The audio (frames, channels) of each span, in the given order (by end); stops reading after the last.
+
+    Spans may overlap: those of different sources often do. Raises `AudioError` when the blocks end too early.
+    """
+    waiting = list(found)
+    if not waiting:
+        return
+    pieces: dict[int, list[Block]] = {id(one): [] for one in waiting}
+    position = 0
+    for block in blocks:
+        for one in waiting:
+            first, last = one.start_frame - position, one.start_frame + one.frames - position
+            if first < len(block):
+                pieces[id(one)].append(block[max(first, 0) : max(last, 0)])
+        position += len(block)
+        while waiting and waiting[0].start_frame + waiting[0].frames <= position:
+            one = waiting.pop(0)
+            yield one, np.concatenate(pieces.pop(id(one)))
+        if not waiting:
+            return
+    if waiting:
+        raise AudioError(f"the audio ended at frame {position}, before the spans that were found in it")
+
+
+def excerpt_audio(audio: Block, sample_rate: int, settings: ScanSettings) -> Block:
+    """An excerpt at the shard's sample rate: (frames, channels). Its channels are right already."""
+    return np.ascontiguousarray(resample(np.ascontiguousarray(audio.T), sample_rate, settings.sample_rate).T)

@@ -1,0 +1,250 @@
+"""Fingerprints, and what a scan leaves out: copies of a recording that is mined, and recordings of test sets."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+import soxr
+
+from remix_miner.audio import write_audio
+from remix_miner.cli import main
+from remix_miner.datasets.library import LibraryFile, find_audio
+from remix_miner.datasets.synthetic import synthesize_song
+from remix_miner.errors import AudioError, DataError
+from remix_miner.mining import fingerprint_store, fingerprints
+from remix_miner.mining.catalogue import Catalogue, ScannedTrack
+from remix_miner.mining.duplicates import LeaveOut
+from remix_miner.mining.fingerprint_store import NO_FINGERPRINT, FingerprintStore, Recording
+from remix_miner.mining.fingerprints import PEAK, fingerprint, groups
+from remix_miner.mining.recordings import COPY_SHARE, NOTHING, match, proposed_pairs
+
+RATE = 22050
+SECONDS = 16
+
+
+@pytest.fixture(scope="module")
+def songs() -> list[np.ndarray]:
+    """Mixtures (2, frames) of four synthetic songs."""
+    return [synthesize_song(seed, SECONDS, RATE).mixture for seed in range(4)]
+
+
+@pytest.fixture(scope="module")
+def library(songs: list[np.ndarray], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Song 0 as wav, mp3, and cropped; song 1 as ogg and wav with silence before it; song 2; and a copy of it."""
+    folder = tmp_path_factory.mktemp("music") / "library"
+    folder.mkdir()
+    write_audio(folder / "a0.mp3", songs[0], RATE)
+    write_audio(folder / "b0.wav", songs[0], RATE)
+    write_audio(folder / "c0.wav", 0.3 * songs[0][:, 4 * RATE : 14 * RATE], RATE)
+    write_audio(folder / "d1.ogg", songs[1], RATE)
+    write_audio(folder / "e1.wav", np.pad(songs[1], ((0, 0), (RATE // 3, 0))), RATE)
+    write_audio(folder / "f2.wav", songs[2], RATE)
+    shutil.copy(folder / "f2.wav", folder / "g2.wav")
+    return folder
+
+
+@pytest.fixture
+def leave_out(library: Path, tmp_path: Path) -> Callable[..., dict[str, str]]:
+    """A function from options of `LeaveOut` to the reason of each file that is left out of ``library``."""
+
+    def choose(**options: Any) -> dict[str, str]:
+        Catalogue.open(tmp_path, {}).close()
+        chosen = LeaveOut(tmp_path, **options)(find_audio(library)[0])
+        return {skipped.path.name: skipped.reason for skipped in chosen}
+
+    return choose
+
+
+def faster(audio: np.ndarray, speed: float) -> np.ndarray:
+    return np.ascontiguousarray(soxr.resample(audio.T, round(1000 * speed), 1000).T)
+
+
+def as_decoded(path: Path, audio: np.ndarray) -> np.ndarray:
+    write_audio(path, audio, RATE)
+    return soundfile.read(path, dtype="float32", always_2d=True)[0].T
+
+
+CHANGES = {
+    "mp3": lambda song, folder: as_decoded(folder / "x.mp3", song),
+    "ogg, 20 dB softer": lambda song, folder: as_decoded(folder / "x.ogg", 0.1 * song),
+    "1% faster": lambda song, folder: faster(song, 1.01),
+    "1% shigher": lambda song, folder: faster(song, 0.99),
+    "cropped": lambda song, folder: song[:, round(3.21 * RATE) : round(13.21 * RATE)],
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_changed_recording_is_the_same_and_other_songs_are_not(
+    change: str, songs: list[np.ndarray], tmp_path: Path
+) -> None:
+    prints = [fingerprint([song], RATE) for song in songs]
+    changed = fingerprint([CHANGES[change](songs[0], tmp_path)], RATE)
+    found = match(changed, prints[0])
+    assert found.same_recording
+    pairs, shares = proposed_pairs([*prints, changed])
+    assert found.offset_seconds == pytest.approx(3.21 if change == "cropped" else 0, abs=0.2)
+    assert (0, 4) in map(tuple, pairs[shares >= COPY_SHARE].tolist())
+    assert max(match(changed, other).matched_seconds for other in prints[1:]) <= 2
+
+
+def test_a_fingerprint_knows_neither_the_blocks_nor_the_level(songs: list[np.ndarray]) -> None:
+    whole = fingerprint([songs[0]], RATE)
+    cuts = np.split(songs[0], [1, 5000, 5001, 200_000], axis=1)
+    assert np.array_equal(fingerprint(cuts, RATE), whole)
+    softer = fingerprint([songs[0] / 4], RATE)
+    assert len(softer) == pytest.approx(len(whole), rel=0.02)
+    assert match(softer, whole).matched_seconds >= SECONDS - 2
+
+
+def test_a_fingerprint_does_not_depend_on_its_chunks(songs: list[np.ndarray], monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = fingerprint([songs[0]], RATE)
+    monkeypatch.setattr(fingerprints, "CHUNK_HOPS", 50)
+    cut = fingerprint([songs[0]], RATE)
+    assert len(cut) == len(whole)
+    for name in ("seconds", "semitones"):
+        np.testing.assert_allclose(cut[name], whole[name], atol=1e-3)
+
+
+def test_a_tone_is_a_peak_of_its_pitch_at_its_time() -> None:
+    time = np.arange(4 * RATE) / RATE
+    # 800 Hz lie two octaves above 200 Hz.
+    tone = (np.sin(2 * np.pi * 800 * time) * np.exp(-(((time - 2) / 0.2) ** 2)))[None].astype(np.float32)
+    (peak,) = [peak for peak in fingerprint([tone], RATE) if abs(peak["seconds"] - 2) < 0.3]
+    assert peak["seconds"] == pytest.approx(2, abs=0.005)
+    assert peak["semitones"] == pytest.approx(24, abs=0.02)
+
+
+@pytest.mark.parametrize("seconds", [0, 0.01, 8])
+def test_silence_has_no_peaks_and_matches_nothing(seconds: float) -> None:
+    nothing = fingerprint([np.zeros((2, round(seconds * RATE)), dtype=np.float32)], RATE)
+    assert len(nothing) == 0
+    assert match(nothing, nothing) == NOTHING
+    assert len(proposed_pairs([nothing, nothing])[0]) == 0
+    assert len(proposed_pairs([])[0]) == 0
+
+
+def test_groups_of_three_of_four_peaks() -> None:
+    # Of the three peaks that follow the first, every two make a group with it; the second has one pair behind it.
+    peaks = np.array([(0.5 * n, 5.0 * n) for n in range(4)], dtype=PEAK)
+    keys, firsts = groups(peaks, 3)
+    assert sorted(firsts.tolist()) == [0, 0, 0, 1]
+    assert len(set(keys.tolist())) == 4
+    later = peaks.copy()
+    later["seconds"] += 7
+    assert np.array_equal(groups(later, 3)[0], keys)
+    higher = peaks.copy()
+    higher["semitones"] += 6
+    assert not set(groups(higher, 3)[0].tolist()) & set(keys.tolist())
+
+
+def test_one_of_each_recording_stays(leave_out: Any) -> None:
+    left_out = leave_out()
+    assert sorted(left_out) == ["a0.mp3", "c0.wav", "d1.ogg", "g2.wav"]
+    assert left_out["a0.mp3"].startswith("duplicate of library/b0.wav; ")  # lossless before lossy
+    assert left_out["c0.wav"].startswith("duplicate of library/b0.wav; ")  # whole before cropped
+    assert left_out["d1.ogg"].startswith("duplicate of library/e1.wav; ")
+    assert left_out["g2.wav"] == "duplicate of library/f2.wav; the files are identical"
+
+
+def test_what_was_mined_before_stays(leave_out: Any, library: Path, tmp_path: Path) -> None:
+    with Catalogue.open(tmp_path, {}) as catalogue:
+        catalogue.register([file for file in find_audio(library)[0] if file.path.name == "c0.wav"])
+        catalogue.finish_track(ScannedTrack("library/c0.wav", "0" * 64, 10.0, RATE, 2))
+    left_out = leave_out()
+    assert "c0.wav" not in left_out
+    assert left_out["b0.wav"].startswith("duplicate of library/c0.wav; ")
+
+
+def test_a_file_is_decoded_once_for_its_fingerprint(leave_out: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = leave_out()
+    monkeypatch.setattr(fingerprint_store, "take", None)
+    assert leave_out() == first
+
+
+def write_stems(folder: Path, mixture: np.ndarray) -> None:
+    """A corpus of one song, its stems four parts of the mixture, without a mixture file."""
+    for source, gain in zip(("drums", "bass", "other", "vocals"), (0.1, 0.2, 0.3, 0.4), strict=True):
+        write_audio(folder / "song" / f"{source}.wav", gain * mixture, RATE)
+
+
+def test_a_recording_of_a_test_set_is_left_out_and_stays_out(
+    leave_out: Any, songs: list[np.ndarray], tmp_path: Path
+) -> None:
+    write_stems(tmp_path / "stems", songs[1][:, 2 * RATE : 12 * RATE])
+    (tmp_path / "plain").mkdir()
+    write_audio(tmp_path / "plain" / "x.flac", songs[2], RATE, "int16")
+    excluded = leave_out(exclude=[tmp_path / "stems", tmp_path / "plain"], duplicates=False)
+    assert sorted(excluded) == ["d1.ogg", "e1.wav", "f2.wav", "g2.wav"]
+    assert all(reason.startswith("excluded: ") for reason in excluded.values())
+    assert excluded["e1.wav"].endswith(f"is of {tmp_path}/stems/song/song")
+    assert leave_out(duplicates=False) == excluded  # without being told again
+    assert leave_out(duplicates=False, restart=True) == {}
+
+
+def test_what_was_mined_already_cannot_be_excluded(leave_out: Any, library: Path, tmp_path: Path) -> None:
+    with Catalogue.open(tmp_path, {}) as catalogue:
+        catalogue.register([file for file in find_audio(library)[0] if file.path.name == "f2.wav"])
+        catalogue.finish_track(ScannedTrack("library/f2.wav", "0" * 64, 16.0, RATE, 2))
+    with pytest.raises(DataError, match=r"already holds excerpts of library/f2.wav.*--restart"):
+        leave_out(exclude=[library / "g2.wav"])
+
+
+def test_nothing_to_exclude_is_an_error_and_so_is_a_broken_file(leave_out: Any, tmp_path: Path) -> None:
+    (tmp_path / "tests").mkdir()
+    with pytest.raises(DataError, match="holds no audio"):
+        leave_out(exclude=[tmp_path / "tests"])
+    (tmp_path / "tests" / "x.mp3").write_text("no music " * 100)
+    with pytest.raises(AudioError, match="cannot be decoded"):
+        leave_out(exclude=[tmp_path / "tests"])
+
+
+class DeadlyToRead:
+    """Ends the process that unpickles it."""
+
+    def __reduce__(self) -> Any:
+        return os._exit, (3,)
+
+
+def test_a_file_that_kills_its_process_costs_only_its_own_fingerprint(library: Path, tmp_path: Path) -> None:
+    files = find_audio(library)[0][:2]
+    deadly = Recording("deadly", DeadlyToRead(), 1, 1)  # type: ignore[arg-type]
+    wanted = [Recording.of_file(files[0]), deadly, Recording.of_file(files[1])]
+    with FingerprintStore(tmp_path) as store:
+        made = store.fingerprints(wanted, workers=1)
+        assert [one.seconds > 0 for one in made] == [True, False, True]
+        assert made[1].peaks.tobytes() == NO_FINGERPRINT.peaks.tobytes()
+
+
+def test_an_undecodable_file_is_left_to_the_scan(tmp_path: Path) -> None:
+    broken = tmp_path / "x.mp3"
+    broken.write_text("no music " * 100)
+    Catalogue.open(tmp_path, {}).close()
+    assert LeaveOut(tmp_path)([LibraryFile(broken, "x.mp3", 900, 1)]) == []
+
+
+def test_detect_tells_what_it_leaves_out(
+    library: Path, tiny_detector: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def detect(*options: Any) -> tuple[int, str]:
+        capsys.readouterr()
+        common = ["--out", tmp_path / "m", "--detector", tiny_detector, "--workers", 0, "--restart"]
+        with pytest.raises(SystemExit) as exited:
+            main(["detect", *map(str, [library, *common, *options])])
+        return int(exited.value.code or 0), capsys.readouterr().out
+
+    status, out = detect("--exclude", library / "f2.wav")
+    assert status == 0
+    assert "4 skipped: duplicate, for example" in out
+    assert "1 skipped: excluded, for example" in out
+    report = json.loads((tmp_path / "m" / "report.json").read_text())
+    assert report["totals"]["tracks"] == {"done": 2}
+    reasons = {Path(row["path"]).name: row["reason"] for row in report["skipped"]}
+    assert reasons["a0.mp3"].startswith("duplicate of library/b0.wav")
+    detect("--keep-duplicates")
+    assert json.loads((tmp_path / "m" / "report.json").read_text())["totals"]["tracks"] == {"done": 7}

@@ -1,0 +1,103 @@
+"""Real files with bytes changed at random: the scan never crashes or hangs, and stores no NaN."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+pytest.importorskip("hypothesis")
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from remix_miner.datasets.library import LibraryFile
+from remix_miner.datasets.shard_reader import Shard
+from remix_miner.detector.loading import load_detector
+from remix_miner.mining.miner import Miner
+from remix_miner.mining.records import FAILURES, Failed, MinerSetup, ScanSettings, Task, TrackScan
+
+FORMATS = {
+    "wav": {},
+    "float.wav": {"subtype": "FLOAT"},
+    "flac": {},
+    "mp3": {},
+    "ogg": {},
+    "opus": {"format": "OGG", "subtype": "OPUS"},
+}
+
+
+@pytest.fixture(scope="module")
+def originals(noise_song: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    folder = tmp_path_factory.mktemp("originals")
+    song = 0.5 * noise_song(1, 1.5, 16000).T
+    found = {}
+    for suffix, options in FORMATS.items():
+        soundfile.write(folder / f"a.{suffix}", song, 16000, **options)
+        found[suffix] = (folder / f"a.{suffix}").read_bytes()
+    return found
+
+
+@pytest.fixture(scope="module")
+def setup(tiny_detector: Path) -> MinerSetup:
+    thresholds = ScanSettings({"drums": 0.0}, min_seconds=1.0, sample_rate=16000)
+    sha256 = load_detector(tiny_detector).sha256
+    return MinerSetup(Path(), str(tiny_detector), sha256, "cpu", thresholds, {}, "run")
+
+
+place = st.floats(0, 1, exclude_max=True)
+"""Where in the file, as a share of its length; most headers are in the first hundredth."""
+places = st.one_of(place, place.map(lambda share: share / 100))
+change = st.one_of(
+    st.tuples(st.just("overwrite"), places, st.binary(min_size=1, max_size=8)),
+    st.tuples(st.just("zero"), places, st.integers(1, 2000)),
+    st.tuples(st.just("cut"), places, st.none()),
+    st.tuples(st.just("remove"), places, st.integers(1, 500)),
+    st.tuples(st.just("repeat"), places, st.integers(1, 500)),
+)
+
+
+def mutated(original: bytes, changes: list[tuple[str, float, Any]]) -> bytes:
+    content = bytearray(original)
+    for what, share, value in changes:
+        at = int(share * len(content))
+        if what == "overwrite":
+            content[at : at + len(value)] = value
+        elif what == "zero":
+            content[at : at + value] = bytes(len(content[at : at + value]))
+        elif what == "cut":
+            del content[at:]
+        elif what == "remove":
+            del content[at : at + value]
+        else:
+            content[at:at] = content[at : at + value]
+    return bytes(content)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("suffix", FORMATS)
+@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(changes=st.lists(change, min_size=1, max_size=4))
+def test_changed_bytes_never_crash_the_scan_or_store_what_is_not_finite(
+    originals: dict[str, bytes], setup: MinerSetup, suffix: str, changes: list[tuple[str, float, Any]]
+) -> None:
+    import dataclasses
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"a.{suffix}"
+        path.write_bytes(mutated(originals[suffix], changes))
+        status = path.stat()
+        miner = Miner(dataclasses.replace(setup, out=Path(folder)), "0")
+        result = miner.scan(Task(LibraryFile(path, path.name, status.st_size, status.st_mtime_ns), 1.0))
+        assert isinstance(result, TrackScan | Failed)
+        if isinstance(result, Failed):
+            assert result.kind in FAILURES
+            assert result.kind != "error", result.reason
+        for closed in miner.close().shards:
+            with Shard(closed.path) as shard:
+                assert not shard.problems()
+                for row in range(len(shard.excerpts)):
+                    audio = shard.read(row)
+                    assert np.isfinite(audio).all()
+                    assert np.abs(audio).max() > 0

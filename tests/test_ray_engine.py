@@ -1,0 +1,84 @@
+"""The Ray engine on a small local cluster. Skipped where the extra ``ray`` is not installed."""
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import soundfile
+
+ray = pytest.importorskip("ray")
+
+from remix_miner.mining.detect import Engine, mine  # noqa: E402
+from remix_miner.mining.scan import scan_audio  # noqa: E402
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+Harvest = dict[tuple[str, str, int], str]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cluster() -> Iterator[None]:
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory, noise_song: Any) -> Path:
+    folder = tmp_path_factory.mktemp("songs") / "library"
+    folder.mkdir()
+    for number in range(6):
+        soundfile.write(folder / f"{number}.wav", 0.5 * noise_song(number, 3.0 + number / 2, 16000).T, 16000)
+    return folder
+
+
+def scan(library: Path, out: Path, detector: Path, engine: Engine, **changes: Any) -> Any:
+    return mine([library], out, detector=str(detector), min_seconds=1.0, engine=engine, setup_changes=changes)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(library: Path, tiny_detector: Path, harvest_of: Any, tmp_path_factory: Any) -> Harvest:
+    out: Path = tmp_path_factory.mktemp("undisturbed")
+    assert scan(library, out, tiny_detector, Engine(workers=0)).complete
+    found: Harvest = harvest_of(out)
+    return found
+
+
+def test_actors_give_what_one_process_gives(
+    library: Path, tiny_detector: Path, harvest_of: Any, undisturbed: Harvest, tmp_path: Path
+) -> None:
+    report = scan(library, tmp_path, tiny_detector, Engine("ray", workers=2), batch_excerpts=2)
+    assert report.complete
+    assert harvest_of(tmp_path) == undisturbed
+
+
+def dies_at(name: str, once: Path | None = None) -> Callable[..., Any]:
+    """A scan that kills its process at one file: always, or the first time only."""
+
+    def scan(path: Path, *arguments: Any, **options: Any) -> Any:
+        if path.name == name and (once is None or once.exists()):
+            if once is not None:
+                once.unlink()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return scan_audio(path, *arguments, **options)
+
+    return scan
+
+
+def test_a_file_that_kills_its_actor_is_named_and_costs_nothing_else(
+    library: Path, tiny_detector: Path, harvest_of: Any, undisturbed: Harvest, tmp_path: Path
+) -> None:
+    report = scan(library, tmp_path, tiny_detector, Engine("ray", workers=1), scan=dies_at("3.wav"))
+    assert [(track, kind) for track, kind, _ in report.failures] == [("library/3.wav", "crashed")]
+    assert harvest_of(tmp_path) == {key: audio for key, audio in undisturbed.items() if key[0] != "library/3.wav"}
+
+
+def test_what_a_dead_actor_had_not_closed_is_scanned_again(
+    library: Path, tiny_detector: Path, harvest_of: Any, undisturbed: Harvest, tmp_path: Path
+) -> None:
+    (tmp_path / "once").touch()
+    changes = {"scan": dies_at("0.wav", tmp_path / "once"), "batch_excerpts": 10_000}
+    assert scan(library, tmp_path / "mined", tiny_detector, Engine("ray", workers=1), **changes).complete
+    assert harvest_of(tmp_path / "mined") == undisturbed
