@@ -59,7 +59,7 @@ class LazyGroup(click.Group):
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Mine unlabelled music for excerpts without drums, bass or vocals, and train source separators with them.",
 )
-@click.version_option(__version__, prog_name="remix-miner")
+@click.version_option(__version__, prog_name="remix-miner", message="%(prog)s %(version)s")
 def app() -> None:
     pass
 

@@ -81,18 +81,22 @@ class Progress:
     def _print(self) -> None:
         self._printed = time.monotonic()
         elapsed = self._printed - self._started
-        of_total = f"/{self.total:g}" if self.total is not None else ""
+        of_total = f"/{_short(self.total)}" if self.total is not None else ""
         rest = ""
         if self.total and self.done:
             rest = f", {elapsed * max(self.total - self.done, 0) / self.done:.0f} s left"
         note = f"  {self.note}" if self.note else ""
         print(
-            f"{self.description}: {self.done:g}{of_total} {self.unit} in {elapsed:.0f} s{rest}{note}".replace(
+            f"{self.description}: {_short(self.done)}{of_total} {self.unit} in {elapsed:.0f} s{rest}{note}".replace(
                 "  in", " in"
             ),
             file=sys.stderr,
             flush=True,
         )
+
+
+def _short(value: float) -> str:
+    return f"{value:.0f}" if float(value).is_integer() else f"{value:.1f}"
 
 
 def track(items: Iterable[Item], description: str, total: int | None = None) -> Iterator[Item]:

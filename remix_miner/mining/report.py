@@ -171,7 +171,13 @@ def promise(calibration: Calibration, sources: Iterable[str]) -> list[str]:
         one = calibration.sources[source]
         if one.threshold is None or one.precision is None:
             continue
-        sure = "" if one.precision_lower_bound is None else f" (at least {one.precision_lower_bound:.1%}, 95% sure)"
+        sure = ""
+        if one.precision_lower_bound is not None:
+            confidence = calibration.settings.get("confidence")
+            stated = f", {confidence:.0%} sure" if isinstance(confidence, float) else ""
+            sure = f" (at least {one.precision_lower_bound:.1%}{stated})"
+        elif one.held_out_precision is not None:
+            sure = f" ({one.held_out_precision:.1%} on artists left out; no bound)"
         text = f"without {source}: {one.precision:.1%} of windows at or below {one.volume_db:g} dB{sure}"
         if one.recall is not None:
             text += f", {one.recall:.0%} of the silent ones found"

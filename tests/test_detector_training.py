@@ -1,0 +1,184 @@
+"""Material, mixes, loss and loop of the detector."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from remix_miner.config import load_settings
+from remix_miner.detector.effects import colour, colour_spectrum
+from remix_miner.detector.loading import load_detector
+from remix_miner.detector.material import Clip, Material, Song, load_loops, load_weak
+from remix_miner.detector.mixing import Mixer, MixingSettings, active_rms
+from remix_miner.detector.training import (
+    DetectorTrainingSettings,
+    MixBatches,
+    NetworkSettings,
+    learning_rate,
+    masked_bce,
+    silence_labels,
+    train_detector,
+)
+from remix_miner.errors import DataError, UsageError
+from remix_miner.sources import SOURCES
+
+RATE = 16_000
+
+
+def tone(frequency: float, seconds: float = 3.0) -> np.ndarray:
+    wave = 0.3 * np.sin(2 * np.pi * frequency * np.arange(int(seconds * RATE)) / RATE)
+    return np.round(wave * 32_767).astype(np.int16)
+
+
+@pytest.fixture
+def material() -> Material:
+    stems = np.stack([tone(frequency, 6.0) for frequency in (3_000, 80, 700, 350)])
+    loops = {source: [Clip(f"{source}.wav", source, tone(500 + 50 * i))] for i, source in enumerate(SOURCES)}
+    return Material(songs=[Song("one", "artist", stems)], loops=loops, weak=[])
+
+
+def small_settings(**changes: object) -> DetectorTrainingSettings:
+    base = DetectorTrainingSettings(
+        network=NetworkSettings(width=4, hidden=8),
+        mixing=MixingSettings(segment_windows=30),
+        steps=4,
+        batch_size=3,
+        validate_every=2,
+    )
+    return dataclasses.replace(base, **changes)
+
+
+def test_labels_and_loss_by_hand() -> None:
+    volumes = torch.tensor([[[-13.0, -12.9, torch.nan, -torch.inf]]])
+    labels = silence_labels(volumes, -13.0)
+    assert labels[0, 0, :2].tolist() == [1.0, 0.0]
+    assert labels[0, 0, 2].isnan()
+    assert labels[0, 0, 3] == 1.0
+    # Three labelled windows at logit 0 cost log 2 each; two sources sum, and a source without labels costs nothing.
+    two = torch.cat((labels, labels, torch.full_like(labels, torch.nan)), dim=1)
+    assert masked_bce(torch.zeros(1, 3, 4), two).item() == pytest.approx(2 * np.log(2), rel=1e-6)
+
+
+def test_a_mix_is_the_sum_of_its_stems_at_some_level(material: Material) -> None:
+    mixer = Mixer(material, MixingSettings(segment_windows=30, mastering=0.0))
+    for seed in range(20):
+        stems, mixture = mixer.draw(np.random.default_rng(seed))
+        total = stems.sum(axis=0)
+        gain = float(mixture @ total / (total @ total))
+        assert np.allclose(mixture, gain * total, atol=1e-5)
+        assert stems.any()
+
+
+def test_a_mix_depends_on_the_seed_alone_and_mutes_as_often_as_asked(material: Material) -> None:
+    mixer = Mixer(material, MixingSettings(segment_windows=20, mute=0.5, gate=0.0, original=0.3))
+    first, again = (mixer.draw(np.random.default_rng(7))[1] for _ in range(2))
+    assert np.array_equal(first, again)
+    silent = np.mean([~mixer.draw(np.random.default_rng(seed))[0].any(axis=1) for seed in range(200)])
+    assert 0.4 < silent < 0.6
+
+
+def test_active_level_leaves_rests_out() -> None:
+    part = np.concatenate((np.full(8_000, 0.5), np.zeros(8_000))).astype(np.float32)
+    assert active_rms(part) == pytest.approx(0.5)
+    assert active_rms(np.zeros(100, dtype=np.float32)) == 0.0
+
+
+def test_colour_is_linear_so_labels_of_stems_stay_true() -> None:
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal((2, 4_096)).astype(np.float32)
+    spectrum = colour_spectrum(4_096, rng, depth_db=9.0, reverberant=True)
+    assert np.allclose(colour(a + b, spectrum), colour(a, spectrum) + colour(b, spectrum), atol=1e-3)
+
+
+def test_batches_do_not_depend_on_workers(material: Material) -> None:
+    settings = small_settings()
+    dataset = MixBatches(material, settings, None)
+    direct = [dataset[step] for step in range(3)]
+    loader = torch.utils.data.DataLoader(dataset, batch_size=None, sampler=range(3), num_workers=2)
+    for (heard, labels), (expected, expected_labels) in zip(loader, direct, strict=True):
+        assert torch.equal(heard, expected)
+        assert torch.equal(labels, expected_labels)
+
+
+def test_an_interrupted_run_continues_as_if_nothing_had_happened(material: Material, tmp_path: Path) -> None:
+    whole = train_detector(material, material.songs, small_settings(), tmp_path / "whole")
+    log = [json.loads(line) for line in (tmp_path / "whole" / "log.jsonl").read_text().splitlines()]
+    assert [record["step"] for record in log] == [1, 2, 3, 4]
+    assert whole["validation_auc"].keys() == set(SOURCES)
+
+    class Stop(Exception):
+        pass
+
+    class Interrupted(MixBatches):
+        def __getitem__(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+            if step == 3:
+                raise Stop
+            return super().__getitem__(step)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("remix_miner.detector.training.MixBatches", Interrupted)
+        with pytest.raises(Stop):
+            train_detector(material, material.songs, small_settings(), tmp_path / "cut")
+    with pytest.raises(UsageError, match="--resume"):
+        train_detector(material, material.songs, small_settings(), tmp_path / "cut")
+    with pytest.raises(UsageError, match="other settings"):
+        train_detector(material, material.songs, small_settings(seed=1), tmp_path / "cut", resume=True)
+    train_detector(material, material.songs, small_settings(), tmp_path / "cut", resume=True)
+    for name in ("model.safetensors",):
+        assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    loaded = load_detector(tmp_path / "cut")
+    assert loaded.model.settings["width"] == 4
+    assert not loaded.model.training
+
+
+def test_it_learns_to_tell_a_tone_from_a_tone(material: Material, tmp_path: Path) -> None:
+    easy = Material(material.songs, {source: [] for source in SOURCES}, [])
+    mixing = MixingSettings(segment_windows=30, original=0.0, speed=0.0, colour=0.0, mastering=0.0, quiet=0.0)
+    settings = small_settings(
+        network=NetworkSettings(width=8, hidden=16),
+        mixing=mixing, steps=60, batch_size=8, learning_rate=5e-3, warmup_steps=5, ema_decay=0.8, validate_every=60,
+    )  # fmt: skip
+    areas = train_detector(easy, easy.songs, settings, tmp_path)["validation_auc"]
+    assert np.mean([area for area in areas.values() if area is not None]) > 0.9
+
+
+def test_weak_labels_leave_the_unknown_out(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "song.wav", np.zeros(RATE * 4), RATE)
+    (tmp_path / "labels.csv").write_text(
+        "path,source,start_seconds,end_seconds,silent\nsong.wav,vocals,0.0,2.0,1\nsong.wav,vocals,3.0,4.0,0\n"
+    )
+    (song,) = load_weak(tmp_path / "labels.csv")
+    vocals = song.silent[SOURCES.index("vocals")]
+    assert np.isnan(song.silent[:3]).all()
+    # Window w is labelled where [0.064 w - 0.32, 0.064 w + 0.32] lies inside an interval.
+    assert np.flatnonzero(vocals == 1).tolist() == list(range(5, 27))
+    assert np.flatnonzero(vocals == 0).tolist() == list(range(52, 58))
+    (tmp_path / "labels.csv").write_text("path,source,start_seconds,end_seconds,silent\nsong.wav,voice,0,1,1\n")
+    with pytest.raises(DataError, match="line 2"):
+        load_weak(tmp_path / "labels.csv")
+
+
+def test_loops_come_from_source_folders_and_a_broken_file_stops_the_run(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="isolated recordings"):
+        load_loops([tmp_path])
+    (tmp_path / "drums" / "set").mkdir(parents=True)
+    soundfile.write(tmp_path / "drums" / "set" / "a.flac", np.random.default_rng(0).uniform(-0.5, 0.5, 22_050), 22_050)
+    (clip,) = load_loops([tmp_path], cache=tmp_path / "cache")["drums"]
+    assert len(clip.audio) == RATE
+    assert np.array_equal(load_loops([tmp_path], cache=tmp_path / "cache")["drums"][0].audio, clip.audio)
+    (tmp_path / "drums" / "b.wav").write_bytes(b"not audio")
+    with pytest.raises(Exception, match=r"b\.wav"):
+        load_loops([tmp_path])
+
+
+def test_recipes_state_what_the_paper_states() -> None:
+    paper = load_settings(DetectorTrainingSettings, "detector_paper")
+    assert (paper.learning_rate, paper.batch_size, paper.epochs, paper.silent_db) == (5e-4, 64, 40, -13.0)
+    assert paper.network.network == "paper"
+    assert paper.mixing.segment_windows * 1024 / RATE == pytest.approx(5.0, abs=0.1)
+    assert [learning_rate(paper, step, 100) for step in (0, 99)] == [5e-4, 5e-4]
+    load_settings(DetectorTrainingSettings, "detector_default")
