@@ -207,7 +207,7 @@ def tables(names: list[str], positives: dict[str, dict[str, int]], negatives: di
 
 
 def simulate(prints: list[Peaks], tracks: int) -> dict[str, float]:
-    """Seconds and bytes of the index of so many tracks of 200 s, whose peaks are those of real songs in random order."""
+    """Cost of the index of so many tracks of 200 s that have the peaks of real songs in random order."""
     rng = np.random.default_rng(0)
     made = []
     for _ in range(tracks):

@@ -19,8 +19,9 @@ from remix_miner.mining.interrupts import Interrupts
 from remix_miner.mining.recordings import COPY_SHARE, Match, match, proposed_pairs
 from remix_miner.progress import track
 
-LEAST_SHARE = 0.5
-"""Of the shorter of two files, in seconds that match: more makes the two duplicates, less a sample or a medley."""
+LEAST_SHARE = 0.4
+"""Of the shorter of two files, in seconds that match: so much makes the two duplicates, less a sample or a medley. Of
+a whole copy at least half matched, whatever was done to it, and most often 90% (docs/duplicates.md)."""
 CROPPED_SHARE = 0.97
 """A file shorter than this part of the longest copy is a crop, and not kept where there is a whole one."""
 LOSSLESS = (".wav", ".flac", ".aif", ".aiff")

@@ -4,7 +4,8 @@ Chance makes groups of peaks of different songs equal here and there; only in on
 line ``seconds in the second = speed * seconds in the first + offset``.
 """
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +32,8 @@ INDEXED_SHARE = 2
 """The index holds one key in so many, the same ones of every track."""
 LEAST_COMMON = 2
 """Keys that two tracks must have in common in the index to be proposed."""
+KEYS_AT_ONCE = 20_000_000
+"""Sorted together, to bound the memory."""
 COPY_SHARE = 0.01
 """Of the keys of the shorter of two tracks, common to both: copies have 7% and more, other songs 0.1%."""
 LARGEST_CROWD = 200
@@ -83,33 +86,39 @@ def proposed_pairs(
     The share is of the indexed keys of the one that has fewer: `COPY_SHARE` or more where one may be a copy of the
     other, less where a part may be.
 
-    Takes 12 bytes for each indexed key, 10 of which a second of music has, and as much again while it sorts.
+    Takes 4 bytes for each indexed key, 10 of which a second of music has, and about 1 GB beside.
     """
-    keys, owners = [], []
-    for number, peaks in enumerate(fingerprints):
-        # Of each track once: a loop that repeats is no more evidence than its first time.
-        kept = np.unique(_mixed(groups(peaks, INDEXED_PEAKS)[0]))
-        kept = kept[kept % INDEXED_SHARE == 0]
-        keys.append(kept)
-        owners.append(np.full(len(kept), number, dtype=np.uint32))
-    key, owner = np.concatenate([np.zeros(0, np.uint32), *keys]), np.concatenate([np.zeros(0, np.uint32), *owners])
-    order = np.argsort(key, kind="stable")
-    key, owner = key[order], owner[order].astype(np.int64)
-    _, crowd = np.unique(key, return_counts=True)
-    rare = np.repeat(crowd <= LARGEST_CROWD, crowd)
-    key, owner = key[rare], owner[rare]
-    # Within a run of equal keys the owners ascend, so the first of two is the lower number.
-    found = []
-    for lag in range(1, LARGEST_CROWD):
-        equal = key[lag:] == key[:-lag]
-        if not equal.any():
-            break
-        found.append(owner[:-lag][equal] * len(fingerprints) + owner[lag:][equal])
-    codes, common = np.unique(np.concatenate([np.zeros(0, np.int64), *found]), return_counts=True)
+    # Of each track once: a loop that repeats is no more evidence than its first time.
+    mixed = (np.unique(_mixed(groups(peaks, INDEXED_PEAKS)[0])) for peaks in fingerprints)
+    keys = [key[key % INDEXED_SHARE == 0] for key in mixed]
+    parts = 1 + sum(map(len, keys)) // KEYS_AT_ONCE
+    edges = np.arange(parts + 1, dtype=np.uint64) * np.uint64(1 << 32) // np.uint64(parts)
+    found = [np.zeros(0, dtype=np.int64)]
+    for low, high in itertools.pairwise(edges):
+        within = [key[slice(*np.searchsorted(key, [low, high]))] for key in keys]
+        found += _in_common(within)
+    codes, common = np.unique(np.concatenate(found), return_counts=True)
     enough = common >= LEAST_COMMON
     pairs = np.stack(np.divmod(codes[enough], max(len(fingerprints), 1)), axis=1)
     number_of_keys = np.array([len(one) for one in keys], dtype=np.float64)
     return pairs, common[enough] / number_of_keys[pairs].min(axis=1, initial=np.inf)
+
+
+def _in_common(keys: Sequence[UInt32[np.ndarray, " N"]]) -> Iterator[Int64[np.ndarray, " K"]]:
+    """For every key that two tracks share, the two as one number: first * tracks + second, first < second."""
+    key = np.concatenate([np.zeros(0, dtype=np.uint32), *keys])
+    owner = np.repeat(np.arange(len(keys)), [len(one) for one in keys])
+    order = np.argsort(key, kind="stable")
+    key, owner = key[order], owner[order]
+    _, crowd = np.unique(key, return_counts=True)
+    rare = np.repeat(crowd <= LARGEST_CROWD, crowd)
+    key, owner = key[rare], owner[rare]
+    # Within a run of equal keys the owners ascend, so the first of two is the lower number.
+    for lag in range(1, LARGEST_CROWD):
+        equal = key[lag:] == key[:-lag]
+        if not equal.any():
+            break
+        yield owner[:-lag][equal] * len(keys) + owner[lag:][equal]
 
 
 def _common(first: Peaks, second: Peaks) -> tuple[Int64[np.ndarray, " K"], Int64[np.ndarray, " K"]]:
