@@ -159,7 +159,7 @@ def train_detector(
     average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.0), use_buffers=True)  # type: ignore[no-untyped-call]
     optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
     steps = settings.steps or _steps_of_epochs(material.songs, settings)
-    mixes = validation_mixes(validation, seed=settings.seed)
+    mixes = validation_mixes(validation)
     progress_state: dict[str, Any] = {"step": 0, "best": None}
     if resume and state_path.exists():
         progress_state = _restore(state_path, model, average, optimizer, plain)

@@ -1,0 +1,64 @@
+"""The README is true: its console blocks run, and print what it shows up to the figures."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+TOUR = re.findall(r"<!-- run -->\s*```console\n(.*?)```", README, re.DOTALL)
+
+
+def steps(block: str) -> list[tuple[str, list[str]]]:
+    """(command, the lines shown beneath it) of a console block."""
+    found: list[tuple[str, list[str]]] = []
+    for line in block.splitlines():
+        if line.startswith("$ "):
+            found.append((line[2:], []))
+        elif found and line.strip():
+            found[-1][1].append(line)
+    return found
+
+
+def shape(line: str) -> str:
+    """A line without its figures and spacing."""
+    return re.sub(r"\s+", " ", re.sub(r"[-+]?\d+(?:\.\d+)?", "0", line)).strip()
+
+
+def test_console_blocks_run_and_print_what_they_show(tmp_path: Path) -> None:
+    commands = [step for block in TOUR for step in steps(block)]
+    assert commands
+    for command, shown in commands:
+        words = shlex.split(command)
+        assert words[0] == "remix-miner"
+        done = subprocess.run(
+            [sys.executable, "-m", "remix_miner.cli", *words[1:]],
+            cwd=tmp_path, capture_output=True, text=True, env={**os.environ, "COLUMNS": "120"}, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        printed = {shape(line) for line in done.stdout.splitlines()}
+        for line in shown:
+            if line.strip() != "...":
+                assert shape(line) in printed, f"{command} does not print a line like {line!r}:\n{done.stdout}"
+
+
+def test_the_two_commands_of_the_readme_are_marked() -> None:
+    for mark in ("main job", "tests"):
+        assert re.search(rf"<!-- {mark} -->\s*```console\n\$ ", README)
+
+
+def test_links_and_pictures_of_the_documents_exist() -> None:
+    for document in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]:
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", document.read_text(encoding="utf-8")):
+            assert (document.parent / target).exists(), f"{document.name} links to {target}, which does not exist"
+
+
+@pytest.mark.parametrize("name", ["detector", "datasets"])
+def test_the_tour_names_files_that_exist(name: str) -> None:
+    for path in re.findall(rf"`({name}/[a-z_/]+\.py|remix_miner/[a-z_/]+\.py)`", README):
+        assert (ROOT / path).is_file(), path
