@@ -26,7 +26,7 @@ def steps(out: Path) -> list[tuple[str, list[str]]]:
             "A tiny separator, trained on the stems and on remixes of what was mined",
             [
                 "train", "--stems", f"{songs}/stems", "--mined", f"{mined}", "--config", "tiny_cpu",
-                "--out", f"{run}", "--set", "steps=60",
+                "--out", f"{run}", "--set", "epochs=2",
             ],
         ),
         ("The mixture itself as an estimate, for comparison", ["evaluate", "mixture", *test, "--out", f"{results[0]}"]),
