@@ -120,7 +120,9 @@ def tiny_detector(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for source in ("drums", "bass", "vocals")
     }
     sources["other"] = SourceCalibration(threshold=None, reason="95% is out of reach", spans=None, **shared, **tables)
-    Calibration("tiny", load_model(folder)[1]["sha256"], {"confidence": 0.95}, {}, sources).save(folder / "calibration.json")
+    Calibration("tiny", load_model(folder)[1]["sha256"], {"confidence": 0.95}, {}, sources).save(
+        folder / "calibration.json"
+    )
     return folder
 
 
