@@ -23,12 +23,12 @@ from remix_miner.atomic import atomic_path, write_json
 from remix_miner.checkpoint import save_model, versions
 from remix_miner.config import to_mapping
 from remix_miner.detector.features import Level
-from remix_miner.detector.geometry import HOP_FRAMES, HOP_SECONDS, window_volumes_db
+from remix_miner.detector.geometry import HOP_FRAMES, HOP_SECONDS, SAMPLE_RATE, window_volumes_db
 from remix_miner.detector.loading import LoadedDetector
 from remix_miner.detector.material import PEAK, Material, Song, WeakSong
 from remix_miner.detector.mixing import Mixer, MixingSettings
 from remix_miner.detector.networks import NAME, Network, SilentSourceDetector, build_detector
-from remix_miner.detector.validation import ValidationMix, silence_auc, validation_mixes
+from remix_miner.detector.validation import silence_auc, validation_mixes
 from remix_miner.errors import DataError, UsageError
 from remix_miner.progress import Progress
 from remix_miner.volume import SILENT_TRAINING_DB
@@ -156,7 +156,7 @@ def train_detector(
             )
         model.load_state_dict(initial.model.state_dict())
         provenance = {**(provenance or {}), "initial": {"name": initial.name, "sha256": initial.sha256}}
-    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.0), use_buffers=True)  # type: ignore[no-untyped-call]
+    average: Any = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.0), use_buffers=True)  # type: ignore[no-untyped-call]
     optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
     steps = settings.steps or _steps_of_epochs(material.songs, settings)
     mixes = validation_mixes(validation)
@@ -189,7 +189,7 @@ def train_detector(
             record: dict[str, Any] = {"step": step + 1, "loss": round(loss.item(), 5)}
             due = (step + 1) % settings.validate_every == 0 or step + 1 == steps
             if due:
-                record["auc"] = _validate(average.module, mixes, device)
+                record["auc"] = silence_auc(average.module.eval(), mixes)
                 better = _mean(record["auc"]) >= _mean(progress_state["best"])
                 progress_state = {"step": step + 1, "best": record["auc"] if better else progress_state["best"]}
                 if better:
@@ -237,16 +237,11 @@ def _batches(
 
 def _steps_of_epochs(songs: Sequence[Song], settings: DetectorTrainingSettings) -> int:
     length = settings.mixing.segment_windows * HOP_SECONDS
-    seconds = [song.stems.shape[1] / 16_000 for song in songs]
+    seconds = [song.stems.shape[1] / SAMPLE_RATE for song in songs]
     extracts = sum(int(max(total - length, 0) / settings.stride_seconds) + 1 for total in seconds)
     if not extracts:
         raise UsageError("epochs count extracts of songs with stems, and there are none; set steps instead")
     return max(settings.epochs * extracts // settings.batch_size, 1)
-
-
-def _validate(model: Any, mixes: Sequence[ValidationMix], device: str) -> dict[str, float | None]:
-    model.eval()
-    return silence_auc(model, mixes)
 
 
 def _mean(areas: dict[str, float | None] | None) -> float:

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float32
 
 from remix_miner.datasets.tracks import StemTrack
-from remix_miner.detector.geometry import window_volumes_db
+from remix_miner.detector.geometry import SAMPLE_RATE, window_volumes_db
 from remix_miner.detector.material import PEAK, Song
 from remix_miner.detector.networks import SilentSourceDetector
 from remix_miner.detector.stream import track_probabilities
@@ -35,7 +35,7 @@ def validation_mixes(songs: Sequence[Song], seed: int = 0) -> list[ValidationMix
     rng = np.random.default_rng(seed)
     mixes = []
     for song in songs:
-        stems = song.stems[:, : MAX_SECONDS * 16_000].astype(np.float32) / PEAK
+        stems = song.stems[:, : MAX_SECONDS * SAMPLE_RATE].astype(np.float32) / PEAK
         mixes.append(ValidationMix(song.name, stems))
         sounding = np.flatnonzero(stems.any(axis=1))
         for variant in range(MUTED_VARIANTS):
