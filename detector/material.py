@@ -1,13 +1,14 @@
 """Training material of the detector in memory: mono, 16 kHz, int16, decoded and resampled once.
 
-Three kinds: songs with stems, loops (recordings of one source alone), and songs of which only some intervals are
-labelled. A cache folder keeps what was decoded, one file per recording, named by the file's content and this format.
+Four kinds: songs with stems, loops (recordings of one source alone), songs of which only vocals and accompaniment are
+known apart, and songs of which only some intervals are labelled. A cache folder keeps what was decoded, one file per
+recording, named by the file's content and this format.
 """
 
 import csv
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from jaxtyping import Float, Int16
 from remix_miner.atomic import atomic_path
 from remix_miner.audio import AUDIO_SUFFIXES, downmix, read_audio, resample
 from remix_miner.checkpoint import sha256_of_file
-from remix_miner.datasets.tracks import StemTrack
+from remix_miner.datasets.tracks import PairTrack, StemTrack
 from remix_miner.detector.geometry import HOP_SECONDS, SAMPLE_RATE, WINDOW_SECONDS, window_count
 from remix_miner.errors import DataError
 from remix_miner.progress import track
@@ -46,6 +47,15 @@ class Song:
 
 
 @dataclass(frozen=True)
+class Pair:
+    """A song as vocals and accompaniment (2, T): what sounds in the accompaniment is unknown but for the vocals."""
+
+    name: str
+    artist: str
+    parts: Int16[np.ndarray, "2 T"]
+
+
+@dataclass(frozen=True)
 class WeakSong:
     """A song whose windows are labelled for some sources and times: 1 silent, 0 sounding, nan unknown (4, W)."""
 
@@ -61,6 +71,7 @@ class Material:
     songs: list[Song]
     loops: dict[str, list[Clip]]
     weak: list[WeakSong]
+    pairs: list[Pair] = field(default_factory=list)
 
     def hours(self) -> dict[str, float]:
         """Hours of isolated material per source: loops and the stems' sounding part."""
@@ -68,17 +79,18 @@ class Material:
         for song in self.songs:
             for source, stem in zip(SOURCES, song.stems, strict=True):
                 frames[source] += len(stem) if stem.any() else 0
+        frames["vocals"] += sum(pair.parts.shape[1] for pair in self.pairs)
         return {source: count / SAMPLE_RATE / 3600 for source, count in frames.items()}
 
 
 def load_songs(tracks: Sequence[StemTrack]) -> list[Song]:
     """Stems of each track, each downmixed and resampled; a broken file raises, since training must not start."""
-    songs = []
-    for stem_track in track(tracks, "reading stems"):
-        stems = stem_track.read()
-        mono = np.stack([resample(downmix(stem)[None], stem_track.sample_rate, SAMPLE_RATE)[0] for stem in stems])
-        songs.append(Song(stem_track.name, stem_track.artist, _int16(mono)))
-    return songs
+    return [Song(one.name, one.artist, _mono(one.read(), one.sample_rate)) for one in track(tracks, "reading stems")]
+
+
+def load_pairs(tracks: Sequence[PairTrack]) -> list[Pair]:
+    """Vocals and accompaniment of each track, as `load_songs` reads stems."""
+    return [Pair(one.name, one.artist, _mono(one.read(), one.sample_rate)) for one in track(tracks, "reading pairs")]
 
 
 def load_loops(folders: Sequence[Path], cache: Path | None = None) -> dict[str, list[Clip]]:
@@ -142,6 +154,10 @@ def read_mono(path: Path, cache: Path | None = None) -> Int16[np.ndarray, " T"]:
         with atomic_path(kept) as temporary:
             np.save(temporary, mono)
     return mono
+
+
+def _mono(stems: Float[np.ndarray, "S C T"], sample_rate: int) -> Int16[np.ndarray, "S T"]:
+    return _int16(np.stack([resample(downmix(stem)[None], sample_rate, SAMPLE_RATE)[0] for stem in stems]))
 
 
 def _int16(audio: Float[np.ndarray, "*S T"]) -> Int16[np.ndarray, "*S T"]:

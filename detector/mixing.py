@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import soxr
-from jaxtyping import Float, Float32
+from jaxtyping import Bool, Float, Float32, Int16
 
 from remix_miner.detector.effects import colour, colour_spectrum, master
 from remix_miner.detector.geometry import HOP_FRAMES, SAMPLE_RATE
@@ -15,6 +15,7 @@ from remix_miner.detector.material import PEAK, Clip, Material
 from remix_miner.sources import SOURCES
 
 Stems = Float32[np.ndarray, "S T"]
+OTHER, VOCALS = SOURCES.index("other"), SOURCES.index("vocals")
 ACTIVE_BLOCK = SAMPLE_RATE // 20
 
 
@@ -24,7 +25,8 @@ class MixingSettings:
 
     ``original``: share of mixes taken from one song at one time (Jeon et al. 2024, section 3); the rest draw each
     source's recording and start on their own. ``mute``: chance that a source is absent; ``gate``: that a present
-    source starts or stops within the segment; ``quiet``: that it is much softer than usual.
+    source starts or stops within the segment; ``quiet``: that it is much softer than usual. ``backing``: share of
+    mixes on the accompaniment of a pair, where the material has pairs; only their vocals are labelled.
     """
 
     segment_windows: int = 120
@@ -42,9 +44,12 @@ class MixingSettings:
     reverberation: float = 0.35
     mastering: float = 0.6
     weak: float = 0.0
+    backing: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("original", "mute", "gate", "quiet", "layers", "stems_share", "speed", "colour", "reverberation"):
+        for name in (
+            "original", "mute", "gate", "quiet", "layers", "stems_share", "speed", "colour", "reverberation", "backing"
+        ):  # fmt: skip
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is a probability, got {getattr(self, name)}")
         if self.segment_windows < 20:
@@ -57,8 +62,21 @@ class MixingSettings:
         return self.segment_windows * HOP_FRAMES
 
 
+@dataclass(frozen=True)
+class Mix:
+    """What labels come from and what is heard: stems (4, T), mixture (T,), and which stems are ``known`` (4,).
+
+    The mixture is the stems' sum, perhaps mastered, at a random level. An accompaniment of unknown instruments stands
+    in the place of ``other``, and only the vocals are known.
+    """
+
+    stems: Stems
+    mixture: Float32[np.ndarray, " T"]
+    known: Bool[np.ndarray, " S"]
+
+
 class Mixer:
-    """Draws training mixes from material: `draw` gives the stems that labels come from and the mixture to hear."""
+    """Draws training mixes from material with `draw`."""
 
     def __init__(self, material: Material, settings: MixingSettings) -> None:
         self.settings = settings
@@ -73,18 +91,24 @@ class Mixer:
         self._shares = {
             source: _normalised([len(group) ** 0.5 for group in groups]) for source, groups in self.groups.items()
         }
+        self.pairs = [pair.parts for pair in material.pairs if pair.parts.shape[1] >= SAMPLE_RATE]
         self._stems = {
             source: [song.stems[i] for song in self.songs if song.stems[i].any()] for i, source in enumerate(SOURCES)
         }
+        self._stems["vocals"] += [vocals for vocals, _ in self.pairs]
         missing = [source for source in SOURCES if not self._stems[source] and not self.groups[source]]
         if missing:
             raise ValueError(f"no material with {', '.join(missing)}: add stems or loops that have it")
 
-    def draw(self, rng: np.random.Generator) -> tuple[Stems, Float32[np.ndarray, " T"]]:
-        """(stems (4, T), mixture (T,)): the mixture is the stems' sum, perhaps mastered, at a random level."""
+    def draw(self, rng: np.random.Generator) -> Mix:
         settings = self.settings
+        known = np.ones(len(SOURCES), dtype=bool)
         present = rng.random(len(SOURCES)) >= settings.mute
-        if self.songs and rng.random() < settings.original:
+        if self.pairs and rng.random() < settings.backing:
+            stems = self._on_backing(rng)
+            present[:VOCALS] = True
+            known[:VOCALS] = False
+        elif self.songs and rng.random() < settings.original:
             stems = self._original(rng)
         else:
             if not present.any():
@@ -103,15 +127,28 @@ class Mixer:
             mixture = master(stems.sum(axis=0), rng)
         else:
             mixture = stems.sum(axis=0)
-        return stems, mixture * np.float32(10 ** (rng.uniform(-24, 6) / 20))
+        return Mix(stems, mixture * np.float32(10 ** (rng.uniform(-24, 6) / 20)), known)
 
     def _original(self, rng: np.random.Generator) -> Stems:
+        return self._excerpt(self.songs[rng.integers(len(self.songs))].stems, rng)
+
+    def _on_backing(self, rng: np.random.Generator) -> Stems:
+        """An accompaniment with its own vocals or with others."""
+        stems = np.zeros((len(SOURCES), self.settings.frames), dtype=np.float32)
+        vocals, accompaniment = self._excerpt(self.pairs[rng.integers(len(self.pairs))], rng)
+        if rng.random() < 0.5:
+            vocals = self._source("vocals", rng)
+            accompaniment *= np.float32(0.14 / (active_rms(accompaniment) or 1.0))  # as loud as three sources at -20 dB
+        stems[OTHER], stems[VOCALS] = accompaniment, vocals
+        return stems
+
+    def _excerpt(self, song: Int16[np.ndarray, "S T"], rng: np.random.Generator) -> Stems:
+        """A segment of a song, its stems at slightly other levels."""
         frames = self.settings.frames
-        song = self.songs[rng.integers(len(self.songs))].stems
         start = rng.integers(max(song.shape[1] - frames, 0) + 1)
         cut = song[:, start : start + frames].astype(np.float32) / PEAK
         stems = np.pad(cut, ((0, 0), (0, frames - cut.shape[1])))
-        gains = rng.normal(0, self.settings.level_spread_db / 2, (len(SOURCES), 1))
+        gains = rng.normal(0, self.settings.level_spread_db / 2, (len(song), 1))
         stems *= (10 ** (gains / 20)).astype(np.float32)
         return stems
 

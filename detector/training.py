@@ -114,8 +114,10 @@ class MixBatches(Dataset[tuple[Tensor, Tensor]]):
     def _example(self, rng: np.random.Generator) -> tuple[Float[np.ndarray, " T"], Tensor]:
         if self.weak and rng.random() < self.settings.mixing.weak:
             return _weak_example(self.weak[rng.integers(len(self.weak))], self.settings.mixing.segment_windows, rng)
-        stems, mixture = self.mixer.draw(rng)
-        return mixture, silence_labels(window_volumes_db(torch.from_numpy(stems)), self.settings.silent_db)
+        mix = self.mixer.draw(rng)
+        labels = silence_labels(window_volumes_db(torch.from_numpy(mix.stems)), self.settings.silent_db)
+        labels[~torch.from_numpy(mix.known)] = torch.nan
+        return mix.mixture, labels
 
 
 def _weak_example(song: WeakSong, windows: int, rng: np.random.Generator) -> tuple[Float[np.ndarray, " T"], Tensor]:

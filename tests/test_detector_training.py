@@ -12,7 +12,7 @@ import torch
 from remix_miner.config import load_settings
 from remix_miner.detector.effects import colour, colour_spectrum
 from remix_miner.detector.loading import load_detector
-from remix_miner.detector.material import Clip, Material, Song, load_loops, load_weak
+from remix_miner.detector.material import Clip, Material, Pair, Song, load_loops, load_weak
 from remix_miner.detector.mixing import Mixer, MixingSettings, active_rms
 from remix_miner.detector.training import (
     DetectorTrainingSettings,
@@ -66,19 +66,37 @@ def test_labels_and_loss_by_hand() -> None:
 def test_a_mix_is_the_sum_of_its_stems_at_some_level(material: Material) -> None:
     mixer = Mixer(material, MixingSettings(segment_windows=30, mastering=0.0))
     for seed in range(20):
-        stems, mixture = mixer.draw(np.random.default_rng(seed))
-        total = stems.sum(axis=0)
-        gain = float(mixture @ total / (total @ total))
-        assert np.allclose(mixture, gain * total, atol=1e-5)
-        assert stems.any()
+        mix = mixer.draw(np.random.default_rng(seed))
+        total = mix.stems.sum(axis=0)
+        gain = float(mix.mixture @ total / (total @ total))
+        assert np.allclose(mix.mixture, gain * total, atol=1e-5)
+        assert mix.stems.any()
+        assert mix.known.all()
 
 
 def test_a_mix_depends_on_the_seed_alone_and_mutes_as_often_as_asked(material: Material) -> None:
     mixer = Mixer(material, MixingSettings(segment_windows=20, mute=0.5, gate=0.0, original=0.3))
-    first, again = (mixer.draw(np.random.default_rng(7))[1] for _ in range(2))
+    first, again = (mixer.draw(np.random.default_rng(7)).mixture for _ in range(2))
     assert np.array_equal(first, again)
-    silent = np.mean([~mixer.draw(np.random.default_rng(seed))[0].any(axis=1) for seed in range(200)])
+    silent = np.mean([~mixer.draw(np.random.default_rng(seed)).stems.any(axis=1) for seed in range(200)])
     assert 0.4 < silent < 0.6
+
+
+def test_on_a_backing_only_the_vocals_are_known(material: Material) -> None:
+    pair = Pair("pair", "singer", np.stack([tone(500, 6.0), tone(150, 6.0)]))
+    paired = dataclasses.replace(material, pairs=[pair])
+    settings = MixingSettings(segment_windows=20, backing=1.0, speed=0.0, colour=0.0, mastering=0.0)
+    mixer = Mixer(paired, settings)
+    mixes = [mixer.draw(np.random.default_rng(seed)) for seed in range(40)]
+    for mix in mixes:
+        assert mix.known.tolist() == [False, False, False, True]
+        assert not mix.stems[:2].any()
+        assert mix.stems[2].any() or mix.stems[3].any()
+    assert 0.2 < np.mean([not mix.stems[3].any() for mix in mixes]) < 0.7
+    _, labels = MixBatches(paired, small_settings(mixing=settings), None)[0]
+    assert labels[:, :3].isnan().all()
+    assert not labels[:, 3].isnan().all()
+    assert Mixer(paired, dataclasses.replace(settings, backing=0.0)).draw(np.random.default_rng(0)).known.all()
 
 
 def test_active_level_leaves_rests_out() -> None:
@@ -137,10 +155,11 @@ def test_an_interrupted_run_continues_as_if_nothing_had_happened(material: Mater
 
 def test_it_learns_to_tell_a_tone_from_a_tone(material: Material, tmp_path: Path) -> None:
     easy = Material(material.songs, {source: [] for source in SOURCES}, [])
-    mixing = MixingSettings(segment_windows=30, original=0.0, speed=0.0, colour=0.0, mastering=0.0, quiet=0.0)
+    mixing = MixingSettings(segment_windows=20, original=0.0, speed=0.0, colour=0.0, mastering=0.0, quiet=0.0)
+    # Twice the steps that half of the seeds need: rounding differs from machine to machine as seeds do.
     settings = small_settings(
         network=NetworkSettings(width=8, hidden=16),
-        mixing=mixing, steps=60, batch_size=8, learning_rate=5e-3, warmup_steps=5, ema_decay=0.8, validate_every=60,
+        mixing=mixing, steps=120, batch_size=4, learning_rate=5e-3, warmup_steps=5, ema_decay=0.8, validate_every=120,
     )  # fmt: skip
     areas = train_detector(easy, easy.songs, settings, tmp_path)["validation_auc"]
     assert np.mean([area for area in areas.values() if area is not None]) > 0.9

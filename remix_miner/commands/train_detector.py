@@ -20,6 +20,12 @@ from remix_miner.commands.options import config_option, device_option, note, set
     help="Folder with drums/, bass/, other/, vocals/ of isolated recordings; repeatable.",
 )
 @click.option(
+    "--pairs",
+    multiple=True,
+    type=click.Path(exists=True, path_type=Path),
+    help="Songs of which only vocals and accompaniment are known; the mixing setting 'backing' is their share.",
+)
+@click.option(
     "--weak",
     multiple=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -44,6 +50,7 @@ def command(
     stems: tuple[Path, ...],
     out: Path,
     loops: tuple[Path, ...],
+    pairs: tuple[Path, ...],
     weak: tuple[Path, ...],
     valid: tuple[Path, ...],
     cache: Path | None,
@@ -56,9 +63,9 @@ def command(
     as_json: bool,
 ) -> None:
     from remix_miner.config import load_settings
-    from remix_miner.datasets.catalog import load_stem_tracks
+    from remix_miner.datasets.catalog import load_pair_tracks, load_stem_tracks
     from remix_miner.detector.loading import load_detector
-    from remix_miner.detector.material import Material, load_loops, load_songs, load_weak
+    from remix_miner.detector.material import Material, load_loops, load_pairs, load_songs, load_weak
     from remix_miner.detector.training import DetectorTrainingSettings, train_detector
     from remix_miner.detector.validation import split_by_artist
     from remix_miner.device import pick_device
@@ -74,10 +81,12 @@ def command(
         train_tracks, valid_tracks = split_by_artist(tracks, settings.seed)
     if not valid_tracks:
         note("no songs to validate on: the last weights are kept; name some with --valid")
+    pair_tracks = load_pair_tracks(pairs) if pairs else []
     material = Material(
         songs=load_songs(train_tracks),
         loops=load_loops(loops, cache),
         weak=[song for table in weak for song in load_weak(table, cache)],
+        pairs=load_pairs(pair_tracks),
     )
     hours = material.hours()
     note("material: " + "  ".join(f"{source} {hours[source]:.2f} h" for source in hours))
@@ -91,7 +100,7 @@ def command(
         resume=resume,
         initial=load_detector(initial) if initial else None,
         provenance={
-            "songs": [track.name for track in train_tracks],
+            "songs": [track.name for track in (*train_tracks, *pair_tracks)],
             "validation_songs": [track.name for track in valid_tracks],
             "loop_folders": [folder.name for folder in loops],
             "hours": hours,
