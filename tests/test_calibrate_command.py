@@ -70,6 +70,36 @@ def test_few_artists_are_refused_with_the_number_that_it_takes(
     assert "No threshold" in out.with_suffix(".html").read_text(encoding="utf-8")
 
 
+def test_with_folds_each_song_is_heard_by_a_detector_that_did_not_learn_from_it(
+    songs: Path, tiny_detector: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state, description = load_model(tiny_detector)
+    learned = {"all": ["a - one", "a - two", "b - three"], "a": ["a - one", "a - two"], "b": ["b - three"]}
+    for name, names in learned.items():
+        # The fold that learned from b answers otherwise, so that its voice can be told.
+        sign = -1 if name == "b" else 1
+        changed = {key: value * sign if key.endswith("weight") else value for key, value in state.items()}
+        save_model(tmp_path / name, changed, {**description, "songs": names})
+    options = ["--stems", songs, "--mute", 1, "--bound", "none", "--silence-rate", "data", "--precision", 0.3]
+    options += ["--no-page"]
+    out = tmp_path / "c.json"
+    folds = ["--folds", tmp_path / "a", tmp_path / "b"]
+    run("calibrate", tmp_path / "all", *options, *folds, "--out", out)
+    capsys.readouterr()
+    assert [fold["name"] for fold in Calibration.load(out).data["folds"]] == ["a", "b"]
+
+    def areas(*arguments: object) -> dict[str, list[float | None]]:
+        run("score-detector", *arguments, "--stems", songs, "--mute", 2, "--json")
+        scored = json.loads(capsys.readouterr().out)["songs"]
+        return {name: [source["auc"]["value"] for source in one.values()] for name, one in scored.items()}
+
+    together, by_a, by_b = areas(tmp_path / "all", *folds), areas(tmp_path / "a"), areas(tmp_path / "b")
+    assert by_a != by_b
+    assert together == {"a - one": by_b["a - one"], "a - two": by_b["a - two"], "b - three": by_a["b - three"]}
+    assert run("calibrate", tmp_path / "all", *options, "--folds", tmp_path / "a", "--out", tmp_path / "d.json") == 2
+    assert "'a - one' is among the training songs" in capsys.readouterr().err
+
+
 def test_several_folders_may_follow_one_option(stem_corpus: Corpus, tiny_detector: Path, tmp_path: Path) -> None:
     first = stem_corpus(tmp_path / "first", {"a - one": 2.0})
     second = stem_corpus(tmp_path / "second", {"b - two": 2.0})

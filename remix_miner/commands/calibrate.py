@@ -8,6 +8,7 @@ import click
 from remix_miner.commands.labelled import (
     labelled_songs,
     listen,
+    load_folds,
     silence_rate_option,
     silence_rates,
     warn_of_training_songs,
@@ -60,6 +61,7 @@ def command(
     artists: Path | None,
     muted_variants: int,
     seed: int,
+    folds: tuple[str, ...],
     out: Path,
     volume_db: float,
     precision: float,
@@ -92,11 +94,13 @@ def command(
     if out.suffix.lower() == ".html":
         raise UsageError(f"--out {out} is the JSON file; the page goes beside it")
     loaded = load_detector(detector, device=pick_device(device))
-    songs = listen(loaded, stems, pairs, split, artists, muted_variants, seed)
-    warn_of_training_songs(loaded, songs)
-    calibration = calibrate(
-        songs, loaded.name, loaded.sha256, settings, {"muted_variants": muted_variants, "mute_seed": seed}
-    )
+    fold_detectors = load_folds(folds, pick_device(device))
+    songs = listen(loaded, stems, pairs, split, artists, muted_variants, seed, fold_detectors)
+    warn_of_training_songs(loaded, songs, fold_detectors)
+    data: dict[str, Any] = {"muted_variants": muted_variants, "mute_seed": seed}
+    if fold_detectors:
+        data["folds"] = [{"name": fold.name, "sha256": fold.sha256} for fold in fold_detectors]
+    calibration = calibrate(songs, loaded.name, loaded.sha256, settings, data)
     calibration.save(out)
     if page:
         from remix_miner.detector.pictures import write_calibration_page

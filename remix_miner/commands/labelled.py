@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from remix_miner.commands.options import note
-from remix_miner.errors import UsageError
+from remix_miner.errors import DataError, UsageError
 
 if TYPE_CHECKING:
+    from remix_miner.datasets.tracks import PairTrack, StemTrack
     from remix_miner.detector.calibration import Calibration
     from remix_miner.detector.labelled import LabelledSong
     from remix_miner.detector.loading import LoadedDetector
@@ -39,7 +40,7 @@ class Several(click.Option):
 
 
 def labelled_songs(function: Function) -> Function:
-    """Options ``stems``, ``pairs``, ``split``, ``artists``, ``mute`` and ``seed``, as `listen` takes them."""
+    """Options ``stems``, ``pairs``, ``split``, ``artists``, ``mute``, ``seed``, ``folds``, as `listen` takes them."""
     folder = click.Path(path_type=Path)
     for option in reversed(
         [
@@ -70,6 +71,13 @@ def labelled_songs(function: Function) -> Function:
                 help="Beside each song, N variants of it with sources muted at random: real songs rarely fall silent.",
             ),
             click.option("--seed", default=0, show_default=True, help="Of everything random."),
+            click.option(
+                "--folds",
+                cls=Several,
+                metavar="DETECTOR...",
+                help="Detectors trained as this one was, each without a part of its songs: a song that it learned from "
+                "is heard by the first of them that did not.",
+            ),
         ]
     ):
         function = option(function)
@@ -84,10 +92,15 @@ def listen(
     artists: Path | None,
     muted_variants: int,
     seed: int,
+    folds: "Sequence[LoadedDetector]" = (),
 ) -> "list[LabelledSong]":
-    """P_i and V_i of every window of the songs named."""
+    """P_i and V_i of every window of the songs named.
+
+    With ``folds`` each song is heard by the first of the detectors that did not learn from it (cross-fitting): what
+    is measured is then the way of training on songs unheard, and stands for ``detector``, which heard them all.
+    Raises `DataError` for a song that every one of them learned from.
+    """
     from remix_miner.datasets.catalog import load_pair_tracks, load_stem_tracks
-    from remix_miner.datasets.tracks import PairTrack, StemTrack
     from remix_miner.detector.labelled import label_songs, read_artists
 
     if not stems and not pairs:
@@ -95,17 +108,49 @@ def listen(
     tracks: list[StemTrack | PairTrack] = []
     tracks += load_stem_tracks(stems, split) if stems else []
     tracks += load_pair_tracks(pairs) if pairs else []
-    return label_songs(
-        detector.model,
-        tracks,
-        muted_variants=muted_variants,
-        seed=seed,
-        artists=None if artists is None else read_artists(artists),
-    )
+    by_name = None if artists is None else read_artists(artists)
+    heard: list[LabelledSong] = []
+    for listener, theirs in _shared_out(detector, folds, tracks):
+        heard += label_songs(listener.model, theirs, muted_variants=muted_variants, seed=seed, artists=by_name)
+    return heard
 
 
-def warn_of_training_songs(detector: "LoadedDetector", songs: "Sequence[LabelledSong]") -> None:
+def _shared_out(
+    detector: "LoadedDetector", folds: "Sequence[LoadedDetector]", tracks: "Sequence[StemTrack | PairTrack]"
+) -> "list[tuple[LoadedDetector, list[StemTrack | PairTrack]]]":
+    """Who hears which tracks."""
+    if not folds:
+        return [(detector, list(tracks))]
+    candidates = [detector, *folds]
+    shares: list[list[StemTrack | PairTrack]] = [[] for _ in candidates]
+    for track in tracks:
+        unheard = [i for i, one in enumerate(candidates) if track.name not in one.description.get("songs", [])]
+        if not unheard:
+            raise DataError(
+                f"{track.name!r} is among the training songs of {detector.name!r} and of every one of --folds; "
+                "add a fold that was trained without it, or leave the song out"
+            )
+        shares[unheard[0]].append(track)
+    return [(one, share) for one, share in zip(candidates, shares, strict=True) if share]
+
+
+def load_folds(paths: Sequence[str], device: str) -> "list[LoadedDetector]":
+    """The detectors of ``--folds``."""
+    from remix_miner.detector.loading import load_detector
+
+    return [load_detector(path, device=device) for path in paths]
+
+
+def warn_of_training_songs(
+    detector: "LoadedDetector", songs: "Sequence[LabelledSong]", folds: "Sequence[LoadedDetector]" = ()
+) -> None:
     """Say so when the detector learned from some of the songs: what is measured on them is too good to be true."""
+    if folds:
+        note(
+            f"songs that {detector.name!r} learned from are heard by {', '.join(fold.name for fold in folds)}: figures "
+            "are of the way of training"
+        )
+        return
     chosen_with = {*detector.description.get("songs", []), *detector.description.get("validation_songs", [])}
     seen = sorted({song.name for song in songs} & chosen_with)
     if seen:

@@ -10,6 +10,7 @@ from remix_miner.commands.labelled import (
     calibration_option,
     labelled_songs,
     listen,
+    load_folds,
     warn_of_training_songs,
 )
 from remix_miner.commands.options import device_option, note, show, verb
@@ -40,6 +41,7 @@ def command(
     artists: Path | None,
     muted_variants: int,
     seed: int,
+    folds: tuple[str, ...],
     calibration_path: Path | None,
     volume_db: float,
     min_seconds: float,
@@ -53,14 +55,15 @@ def command(
     from remix_miner.device import pick_device
 
     loaded = load_detector(detector, device=pick_device(device))
+    fold_detectors = load_folds(folds, pick_device(device))
     calibration = calibration_for(loaded, calibration_path)
     thresholds: dict[str, float | None] = {}
     if calibration is None:
         note(f"detector {loaded.name!r} has no calibration: figures that need a threshold are left out")
     else:
         thresholds = {source: one.threshold for source, one in calibration.sources.items()}
-    songs = listen(loaded, stems, pairs, split, artists, muted_variants, seed)
-    warn_of_training_songs(loaded, songs)
+    songs = listen(loaded, stems, pairs, split, artists, muted_variants, seed, fold_detectors)
+    warn_of_training_songs(loaded, songs, fold_detectors)
     names = list(dict.fromkeys(song.name for song in songs))
     twice = sorted(set(names) & set(calibration.data.get("tracks", []))) if calibration else []
     if twice:

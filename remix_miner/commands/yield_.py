@@ -10,6 +10,7 @@ from remix_miner.commands.labelled import (
     calibration_option,
     labelled_songs,
     listen,
+    load_folds,
     silence_rate_option,
     silence_rates,
 )
@@ -48,6 +49,7 @@ def command(
     artists: Path | None,
     muted_variants: int,
     seed: int,
+    folds: tuple[str, ...],
     calibration_path: Path | None,
     purity: float,
     volume_db: float,
@@ -75,7 +77,8 @@ def command(
     from remix_miner.device import pick_device
 
     loaded = load_detector(mined_or_detector, device=pick_device(device))
-    songs = listen(loaded, stems, pairs, split, artists, muted_variants, seed)
+    fold_detectors = load_folds(folds, pick_device(device))
+    songs = listen(loaded, stems, pairs, split, artists, muted_variants, seed, fold_detectors)
     rates = silence_rates(silence_rate, muted_variants > 0)
     calibration = calibration_for(loaded, calibration_path)
     from remix_miner.detector.yields import measure
