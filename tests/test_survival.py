@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from remix_miner.datasets.shards import shard_paths
 from remix_miner.errors import DataError
 from remix_miner.mining.catalogue import Catalogue
 from remix_miner.mining.detect import Engine, mine
+from remix_miner.mining.inspection import inspect_folder
 from remix_miner.mining.report import ScanReport
 from remix_miner.mining.scan import scan_audio
 
@@ -278,6 +279,49 @@ def test_a_disk_that_is_full_in_mid_shard(
     assert "make room" in (tmp_path / "error.txt").read_text()
     assert scan(songs, tmp_path).complete
     assert harvest_of(tmp_path) == undisturbed
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
+    """A function that gives a file system in memory so many bytes, and returns where it lies."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+
+    def make(size: int) -> Path:
+        again = "remount," if folder.is_mount() else ""
+        command = ["mount", "-t", "tmpfs", "-o", f"{again}size={size}", "tmpfs", str(folder)]
+        if not shutil.which("mount") or subprocess.run(command, capture_output=True, check=False).returncode:
+            pytest.skip("a small file system cannot be mounted here")
+        return folder
+
+    yield make
+    if folder.is_mount():
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_small_disk_that_fills_up_again_and_again(
+    scan: Any, songs: Path, harvest_of: Any, undisturbed: Harvest, small_disk: Any, workers: int
+) -> None:
+    """Every time it is given a little more room, and what was recorded before stays."""
+    full, recorded, in_part = 0, 0, False
+    for kilobytes in (40, 80, 2500, 7500, 8000, 9000, 10_000, 64_000):
+        out = small_disk(1024 * kilobytes) / "mined"
+        try:
+            report = scan(songs, out, workers)
+        except DataError as error:
+            assert "make room" in str(error) or "disk is full" in str(error)
+            full += 1
+        if kilobytes > 40:  # with so little not even the tables of the catalogue can be made
+            found = inspect_folder(out, verify=True)
+            assert not found.damage
+            live = sum(int(row["excerpts"]) for row in found.sources.values())
+            assert live >= recorded
+            recorded, in_part = live, in_part or 0 < live < len(undisturbed)
+    assert full >= 3
+    assert in_part or workers  # how far several of them come before the disk is full is not the same every time
+    assert report.complete
+    assert harvest_of(out) == undisturbed
 
 
 def test_interrupted_on_the_command_line_it_says_so_and_exits_with_130(
