@@ -103,6 +103,9 @@ class AudioReader:
             self._stream = self._container.streams.audio[0]
         except (av.FFmpegError, IndexError, OSError, ValueError) as error:
             raise AudioError(f"{display_name(self.path)} cannot be decoded: {_reason(error)}") from error
+        if self._stream.codec_context is None:  # and with it the stream has no rate
+            self.close()
+            raise AudioError(f"{display_name(self.path)} cannot be decoded: its codec is not known")
         self.sample_rate = int(self._stream.rate or 0)
         self.channels = int(self._stream.channels or 0)
         seconds = float(self._stream.duration * self._stream.time_base) if self._stream.duration else 0.0

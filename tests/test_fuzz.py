@@ -11,7 +11,7 @@ import pytest
 import soundfile
 
 pytest.importorskip("hypothesis")
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from remix_miner.datasets.library import LibraryFile
@@ -88,6 +88,7 @@ def mutated(original: bytes, changes: list[tuple[str, float, Any]]) -> bytes:
 @pytest.mark.parametrize("suffix", FORMATS)
 @settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=st.lists(change, min_size=1, max_size=4))
+@example(changes=[("repeat", 0.0078125, 207)])  # made an m4a whose audio has no codec, and so no rate
 def test_changed_bytes_never_crash_the_scan_or_store_what_is_not_finite(
     original: Callable[[str], bytes], setup: MinerSetup, suffix: str, changes: list[tuple[str, float, Any]]
 ) -> None:

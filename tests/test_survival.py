@@ -20,7 +20,8 @@ from remix_miner.datasets.shard_reader import Shard
 from remix_miner.datasets.shards import shard_paths
 from remix_miner.errors import DataError
 from remix_miner.mining.catalogue import Catalogue
-from remix_miner.mining.detect import Engine, mine
+from remix_miner.mining.detect import Chooser, Engine, mine
+from remix_miner.mining.duplicates import LeaveOut
 from remix_miner.mining.inspection import inspect_folder
 from remix_miner.mining.report import ScanReport
 from remix_miner.mining.scan import scan_audio
@@ -40,7 +41,7 @@ def songs(tmp_path_factory: pytest.TempPathFactory, noise_song: Any) -> Path:
 
 @pytest.fixture(scope="module")
 def scan(tiny_detector: Path) -> Callable[..., ScanReport]:
-    def run(library: Path, out: Path, workers: int = 0, **changes: Any) -> ScanReport:
+    def run(library: Path, out: Path, workers: int = 0, choose: Chooser | None = None, **changes: Any) -> ScanReport:
         return mine(
             [library],
             out,
@@ -49,6 +50,7 @@ def scan(tiny_detector: Path) -> Callable[..., ScanReport]:
             sample_rate=16000,
             engine=Engine(workers=workers),
             retry_failed=True,
+            choose=choose,
             setup_changes={"start_method": "fork", "batch_excerpts": 2, **changes},
         )
 
@@ -92,7 +94,7 @@ def test_killed_thirty_times_the_excerpts_are_those_of_an_undisturbed_scan(
         """Forked workers hold their parent's lock until the system has ended them too, a moment later."""
         while True:
             try:
-                return scan(songs, out, workers)
+                return scan(songs, out, workers, choose=LeaveOut(out))
             except DataError as error:
                 if "in use" not in str(error):
                     raise
@@ -181,13 +183,16 @@ def test_a_deleted_shard_is_made_again(
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_file_that_vanishes_or_changes_in_mid_scan_is_scanned_by_the_next_run(
+def test_files_that_vanish_change_or_appear_in_mid_scan_are_scanned_by_the_next_run(
     scan: Any, songs: Path, harvest_of: Any, undisturbed: Harvest, tmp_path: Path, workers: int
 ) -> None:
     library, out = tmp_path / "library", tmp_path / "mined"
     shutil.copytree(songs, library)
+    (library / "6.wav").unlink()
 
     def disturbed(path: Path, *arguments: Any, **options: Any) -> Any:
+        if path.name == "0.wav":
+            shutil.copy(songs / "6.wav", library)
         if path.name == "2.wav":
             path.rename(path.with_suffix(".away"))
         scanned = scan_audio(path, *arguments, **options)
@@ -201,13 +206,14 @@ def test_a_file_that_vanishes_or_changes_in_mid_scan_is_scanned_by_the_next_run(
         ("library/4.wav", "changed"),
     }
     assert not report.complete
+    assert report.tracks == {"done": 5, "pending": 2}
     (library / "2.away").rename(library / "2.wav")
     assert scan(library, out, workers).complete
     assert harvest_of(out) == undisturbed
 
 
 def test_odd_names_loops_and_folders_that_cannot_be_read(
-    scan: Any, songs: Path, harvest_of: Any, undisturbed: Harvest, tmp_path: Path
+    scan: Any, songs: Path, harvest_of: Any, undisturbed: Harvest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     library, out = tmp_path / "library", tmp_path / "mined"
     library.mkdir()
@@ -218,13 +224,27 @@ def test_odd_names_loops_and_folders_that_cannot_be_read(
     (library / "loop").symlink_to(library)
     (library / "nowhere.wav").symlink_to(tmp_path / "missing")
     (library / "empty.wav").touch()
+    (library / "closed").mkdir()
+    shutil.copy(songs / "6.wav", library / "closed")
+    listed = Path.iterdir
+
+    def iterdir(folder: Path) -> Iterator[Path]:
+        if folder.name == "closed":  # tests may run as root, to whom every folder is open
+            raise PermissionError(13, "Permission denied")
+        return listed(folder)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
     report = scan(library, out, 1)
     assert report.complete
     assert report.tracks == {"done": 7}
     found = harvest_of(out)
     per_song = [audio for key, audio in undisturbed.items() if key[0] == "library/6.wav"]
     assert sorted(found.values()) == sorted(7 * per_song)
-    assert {one.reason.split(":")[0] for one in report.skipped} >= {"empty (0 bytes)", "broken link"}
+    assert {one.reason.split(":")[0] for one in report.skipped} >= {
+        "empty (0 bytes)",
+        "broken link",
+        "cannot be read",
+    }
     report.as_text(out).encode("utf-8")
     assert (out / "report.json").read_text(encoding="utf-8")
     assert scan(library, out).run.tracks == 0
