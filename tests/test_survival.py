@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -190,7 +191,10 @@ def test_files_that_vanish_change_or_appear_in_mid_scan_are_scanned_by_the_next_
     shutil.copytree(songs, library)
     (library / "6.wav").unlink()
 
+    scans: Counter[str] = Counter()
+
     def disturbed(path: Path, *arguments: Any, **options: Any) -> Any:
+        scans[path.name] += 1
         if path.name == "0.wav":
             shutil.copy(songs / "6.wav", library)
         if path.name == "2.wav":
@@ -207,6 +211,7 @@ def test_files_that_vanish_change_or_appear_in_mid_scan_are_scanned_by_the_next_
     }
     assert not report.complete
     assert report.tracks == {"done": 5, "pending": 2}
+    assert workers or set(scans.values()) == {1}  # nobody else's work is lost with them
     (library / "2.away").rename(library / "2.wav")
     assert scan(library, out, workers).complete
     assert harvest_of(out) == undisturbed

@@ -18,7 +18,6 @@ from remix_miner.commands.options import show, verb
 @click.argument("parts", nargs=-1, required=True, type=click.Path(path_type=Path, file_okay=False))
 @click.option("--copy", is_flag=True, help="Copy every shard and compare its SHA-256, even where it could be linked.")
 @click.option("--keep-duplicates", is_flag=True, help="Take every copy of a recording; without it, one.")
-@click.option("--keep-duplicates", is_flag=True, help="Take every copy of a recording; without it, one.")
 def command(out: Path, parts: tuple[Path, ...], copy: bool, keep_duplicates: bool, as_json: bool) -> int:
     from remix_miner.mining.merge import merge
 
