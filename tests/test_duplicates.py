@@ -266,8 +266,8 @@ def detect(library: Path, tiny_detector: Path) -> Callable[..., Any]:
 
 @pytest.fixture(scope="module")
 def shares(detect: Any, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """``library`` scanned in three shares."""
-    folder = tmp_path_factory.mktemp("shares")
+    """``library`` scanned in three shares, in a folder whose name needs care."""
+    folder = tmp_path_factory.mktemp("shares") / os.fsdecode(b"a?#latin\xe9")
     for number in (1, 2, 3):
         detect(folder / str(number), (number, 3))
     return [folder / str(number) for number in (1, 2, 3)]

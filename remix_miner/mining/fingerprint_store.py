@@ -99,10 +99,10 @@ class FingerprintStore:
             if to_read:
                 # With write access SQLite can first undo what a killed scan left half-written.
                 mode = "rw" if os.access(self.path, os.W_OK) and os.access(folder, os.W_OK) else "ro"
-                self.database = sqlite3.connect(f"{self.path.absolute().as_uri()}?mode={mode}", uri=True)
+                self.database = sqlite3.connect(_uri(self.path, mode), uri=True)
                 self.database.execute("PRAGMA query_only = ON")
                 return
-            self.database = sqlite3.connect(self.path, isolation_level=None)
+            self.database = sqlite3.connect(_uri(self.path, "rwc"), uri=True, isolation_level=None)
             for statement in SCHEMA.split(";"):
                 self.database.execute(statement)
 
@@ -162,7 +162,7 @@ class FingerprintStore:
     def take_over(self, folder: Path) -> None:
         """Copy the fingerprints of another mined folder, of two versions of a file the later one."""
         with self._clear_errors():
-            self.database.execute("ATTACH ? AS part", (str(folder / STORE_NAME),))
+            self.database.execute("ATTACH ? AS part", (_uri(folder / STORE_NAME, "ro"),))
             self.database.execute(TAKE_OVER, (FINGERPRINT_VERSION,))
             self.database.execute("DETACH part")
 
@@ -294,3 +294,7 @@ class _Takers:
 
 def _key(recording: Recording) -> tuple[str, int, int, bool]:
     return recording.name, recording.size, recording.mtime_ns, recording.excluded
+
+
+def _uri(path: Path, mode: str) -> str:
+    return f"{path.absolute().as_uri()}?mode={mode}"
