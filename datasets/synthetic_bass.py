@@ -74,8 +74,8 @@ def play_bass(score: Score, rng: Generator) -> Stereo:
                 frames = int(0.4 * score.beat_seconds * score.sample_rate)
                 note = bass.note(hertz(approach), frames, score.sample_rate)
                 place(canvas, score.frame(bar, BEATS - 0.5), note, 0.7)
-    canvas = saturated(canvas, rng.choice([0.0, 0.3, 1.5])) if canvas.any() else canvas
-    return reverberated(canvas, score.sample_rate, 0.3, rng.choice([0.0, 0.0, 0.03]), rng)
+    canvas = saturated(canvas, float(rng.choice([0.0, 0.3, 1.5]))) if canvas.any() else canvas
+    return reverberated(canvas, score.sample_rate, 0.3, float(rng.choice([0.0, 0.0, 0.03])), rng)
 
 
 def _semitones(steps: int, above_tonic: int, scale: tuple[int, ...]) -> int:

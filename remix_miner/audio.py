@@ -103,6 +103,9 @@ class AudioReader:
             self._stream = self._container.streams.audio[0]
         except (av.FFmpegError, IndexError, OSError, ValueError) as error:
             raise AudioError(f"{display_name(self.path)} cannot be decoded: {_reason(error)}") from error
+        if self._stream.codec_context is None:  # and with it the stream has no rate
+            self.close()
+            raise AudioError(f"{display_name(self.path)} cannot be decoded: its codec is not known")
         self.sample_rate = int(self._stream.rate or 0)
         self.channels = int(self._stream.channels or 0)
         seconds = float(self._stream.duration * self._stream.time_base) if self._stream.duration else 0.0
@@ -153,17 +156,22 @@ class AudioReader:
                 filled = 0
         if self.problem:
             return
-        # An mp3 that was cut still states its full length; 1% or one second is the estimate's own tolerance.
-        missing = self.frames - position
-        if missing > max(self.sample_rate, 0.01 * self.frames):
-            self.problem = (
-                f"truncated: {position / self.sample_rate:.2f} s of the stated {self.frames / self.sample_rate:.2f} s"
-            )
-        elif self._file.format == "MP3" and (left := self._bytes_left()) > max(1 << 14, 0.01 * self._size()):
+        self.problem = self._shorter_than_stated(position)
+        if (
+            not self.problem
+            and self._file.format == "MP3"
+            and (left := self._bytes_left()) > max(1 << 14, 0.01 * self._size())
+        ):
             self.problem = (
                 f"read for the {position / self.sample_rate:.2f} s that its first frames foretell; {left} bytes "
                 "follow, perhaps audio (an mp3 of variable bit rate without Xing header)"
             )
+
+    def _shorter_than_stated(self, position: int) -> str | None:
+        """An mp3 that was cut still states its full length; 1% or one second is the estimate's own tolerance."""
+        if self.frames - position <= max(self.sample_rate, 0.01 * self.frames):
+            return None
+        return f"truncated: {position / self.sample_rate:.2f} s of the stated {self.frames / self.sample_rate:.2f} s"
 
     def _size(self) -> int:
         return os.fstat(self._descriptor).st_size
@@ -181,11 +189,12 @@ class AudioReader:
         resampler = av.AudioResampler(format="fltp", layout=self._stream.layout, rate=self.sample_rate)
         held: list[Block] = []
         held_frames = 0
-        skip = start_frame
+        position, skip = 0, start_frame
         try:
             for frame in self._container.decode(self._stream):
                 for piece in resampler.resample(frame):
                     array = np.ascontiguousarray(piece.to_ndarray().T, dtype=np.float32)
+                    position += len(array)
                     dropped = min(skip, len(array))
                     skip -= dropped
                     held.append(array[dropped:])
@@ -196,9 +205,11 @@ class AudioReader:
                     held = [joined[block_frames:]]
                     held_frames = len(held[0])
         except (av.FFmpegError, OSError, ValueError) as error:
-            self.problem = f"damaged after {self.frames_read / self.sample_rate:.2f} s: {_reason(error)}"
+            self.problem = f"damaged after {position / self.sample_rate:.2f} s: {_reason(error)}"
         if held_frames:
             yield np.concatenate(held)
+        if not self.problem and self._container.format.name != "aac":  # which states no length: it is guessed
+            self.problem = self._shorter_than_stated(position)
 
     def close(self) -> None:
         for handle in (self._file, self._container):

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +146,26 @@ def make_noise_song(seed: int, seconds: float, sample_rate: int, channels: int =
 def noise_song() -> Callable[..., np.ndarray]:
     """`make_noise_song`: (seed, seconds, sample_rate, channels=2) -> (channels, frames)."""
     return make_noise_song
+
+
+@pytest.fixture(scope="session")
+def write_with_pyav() -> Callable[..., bytes]:
+    """A function that encodes (channels, frames) as aac into a file of the name's format, tables first.
+
+    Returns the file's bytes. Skips where the extra ``media`` is not installed.
+    """
+    av = pytest.importorskip("av")
+
+    def write(path: Path, audio: np.ndarray, sample_rate: int) -> bytes:
+        container_format = "adts" if path.suffix == ".aac" else "mp4"
+        with av.open(str(path), "w", format=container_format, options={"movflags": "faststart"}) as container:
+            stream = container.add_stream("aac", rate=sample_rate, layout="stereo" if len(audio) == 2 else "mono")
+            frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(audio), "fltp", stream.layout.name)
+            frame.sample_rate, frame.time_base, frame.pts = sample_rate, Fraction(1, sample_rate), 0
+            container.mux([*stream.encode(frame), *stream.encode(None)])
+        return path.read_bytes()
+
+    return write
 
 
 @pytest.fixture(scope="session")

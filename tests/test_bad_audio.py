@@ -1,5 +1,6 @@
 """Files as libraries really hold them: damaged, mislabelled, lying, odd. Each is scanned or refused with a reason."""
 
+import os
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from remix_miner.datasets.library import LibraryFile
+from remix_miner.audio import AudioReader
+from remix_miner.datasets.library import LibraryFile, storable_text
 from remix_miner.detector.loading import load_detector
 from remix_miner.mining.miner import Miner
 from remix_miner.mining.records import Failed, MinerSetup, ScanSettings, Task, TrackScan
@@ -27,7 +29,7 @@ def scan(tiny_detector: Path, tmp_path: Path) -> Callable[[Path], TrackScan | Fa
 
     def run(path: Path) -> TrackScan | Failed:
         status = path.stat()
-        result = miner.scan(Task(LibraryFile(path, path.name, status.st_size, status.st_mtime_ns), 1.0))
+        result = miner.scan(Task(LibraryFile(path, storable_text(path.name), status.st_size, status.st_mtime_ns), 1.0))
         stored = sum(len(shard.excerpts) for shard in miner.close().shards)
         assert stored == (len(result.found) if isinstance(result, TrackScan) else 0)
         return result
@@ -172,3 +174,41 @@ def test_files_with_many_channels_or_nothing_at_all(scan: Any, tmp_path: Path) -
     result = scan(tmp_path / "none.wav")
     assert isinstance(result, Failed)
     assert "no audio" in result.reason
+
+
+@pytest.mark.parametrize("name", ["a.m4a", "a.aac", "a.stem.mp4", os.fsdecode(b"latin\xe9\n.m4a")])
+def test_files_that_only_pyav_reads(
+    scan: Any, noise_song: Any, write_with_pyav: Any, tmp_path: Path, name: str
+) -> None:
+    song = 0.5 * noise_song(1, SECONDS, 44100)
+    whole = write_with_pyav(tmp_path / name, song, 44100)
+    with AudioReader(tmp_path / name) as reader:
+        decoded = np.concatenate([block.copy() for block in reader.blocks()]).T
+    # Without an edit list, as in aac, the encoder's first frame of 1024 samples, which is silence, stays.
+    delay = 1024 if name.endswith(".aac") else 0
+    heard = decoded[:, delay : delay + song.shape[1]]
+    assert np.abs(heard - song).mean() < 0.05 * np.abs(song).mean()
+    result = scan(tmp_path / name)
+    assert isinstance(result, TrackScan)
+    assert (result.note, result.channels) == (None, 2)
+    assert result.seconds == pytest.approx(SECONDS, abs=0.1)
+    # Half of it ends within a packet; without the packet's rest, between two.
+    (tmp_path / name).write_bytes(whole[: len(whole) // 2])
+    half = scan(tmp_path / name)
+    assert isinstance(half, TrackScan)
+    assert 3 < half.seconds < SECONDS - 3
+    assert f"damaged after {half.seconds:.2f} s" in half.note
+
+
+def test_a_container_that_ends_between_two_packets_is_marked(
+    scan: Any, noise_song: Any, write_with_pyav: Any, tmp_path: Path
+) -> None:
+    av = pytest.importorskip("av")
+    path = tmp_path / "a.m4a"
+    whole = write_with_pyav(path, 0.5 * noise_song(1, SECONDS, 44100), 44100)
+    with av.open(str(path)) as container:
+        ends = [packet.pos + packet.size for packet in container.demux() if packet.size]
+    path.write_bytes(whole[: ends[len(ends) // 2]])
+    result = scan(path)
+    assert isinstance(result, TrackScan)
+    assert result.note.startswith(f"truncated: {result.seconds:.2f} s of the stated {SECONDS:.2f} s")

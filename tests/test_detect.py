@@ -13,12 +13,18 @@ import soundfile
 
 from remix_miner.cli import main
 from remix_miner.datasets.library import LibraryFile, Skipped
+from remix_miner.datasets.shard_reader import Shard
 from remix_miner.detector.calibration import Calibration
+from remix_miner.detector.loading import load_detector
+from remix_miner.detector.spans import silent_spans
+from remix_miner.detector.stream import track_probabilities
 from remix_miner.errors import DataError, UsageError
+from remix_miner.mining.catalogue import Catalogue
 from remix_miner.mining.detect import Engine, choose_thresholds, mine
 from remix_miner.mining.plan import parse_shard, share_of, tasks_for
 from remix_miner.mining.plant import judge
 from remix_miner.mining.records import Found, Task, TrackScan
+from remix_miner.sources import SOURCES
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +81,30 @@ def test_shards_are_as_the_contract_says(library: Path, detect: Any, tiny_detect
         settings = json.loads(shard.attrs["settings"])
         assert (settings["min_seconds"], settings["thresholds"]) == (1.0, {"drums": 0.3, "vocals": 0.3})
         assert shard["excerpts"]["track"][0].startswith(b"library/")
+
+
+def test_probabilities_and_what_they_lead_to_expect_reach_shard_and_catalogue(
+    library: Path, detect: Any, tiny_detector: Path, tmp_path: Path
+) -> None:
+    detect(library, "--out", tmp_path, "--min-seconds", 1)
+    model = load_detector(tiny_detector).model
+    with Catalogue.read(tmp_path) as catalogue:
+        rows = catalogue.database.execute(
+            "SELECT path, source, start_seconds, probability_mean, probability_min, expected_volume_db, shard, "
+            "shard_start FROM excerpts JOIN tracks ON tracks.id = track_id"
+        ).fetchall()
+    assert rows
+    for path, source, start, mean, least, expected, shard, first in rows:
+        mono = soundfile.read(library.parent / path, dtype="float32")[0].mean(axis=1)
+        row = track_probabilities(model, mono)[SOURCES.index(source)]
+        (span,) = [one for one in silent_spans(row, 0.3, 4.0, 1.0) if abs(one.start_seconds - start) < 0.001]
+        inside = row[span.first_window : span.last_window + 1]
+        assert mean == pytest.approx(inside.mean(), abs=1e-4)
+        assert least == pytest.approx(inside.min(), abs=1e-4)
+        assert expected == pytest.approx(-40 * mean, abs=1e-6)  # the calibration's table is a line from 0 to -40 dB
+        with Shard(tmp_path / "shards" / shard) as stored:
+            (excerpt,) = stored.excerpts[stored.excerpts["start_frame"] == first]
+            assert (excerpt["probability_mean"], excerpt["probability_min"]) == pytest.approx((mean, least), abs=1e-6)
 
 
 def test_other_settings_are_refused_with_the_way_out(library: Path, detect: Any, tmp_path: Path) -> None:

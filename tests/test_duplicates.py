@@ -19,9 +19,12 @@ from remix_miner.datasets.synthetic import synthesize_song
 from remix_miner.errors import AudioError, DataError
 from remix_miner.mining import fingerprint_store, fingerprints
 from remix_miner.mining.catalogue import Catalogue, ScannedTrack
+from remix_miner.mining.detect import Engine, mine
 from remix_miner.mining.duplicates import LeaveOut
 from remix_miner.mining.fingerprint_store import NO_FINGERPRINT, FingerprintStore, Recording
 from remix_miner.mining.fingerprints import PEAK, fingerprint, groups
+from remix_miner.mining.inspection import inspect_folder
+from remix_miner.mining.merge import merge
 from remix_miner.mining.recordings import COPY_SHARE, NOTHING, match, proposed_pairs
 
 RATE = 22050
@@ -248,3 +251,97 @@ def test_detect_tells_what_it_leaves_out(
     assert reasons["a0.mp3"].startswith("duplicate of library/b0.wav")
     detect("--keep-duplicates")
     assert json.loads((tmp_path / "m" / "report.json").read_text())["totals"]["tracks"] == {"done": 7}
+
+
+@pytest.fixture(scope="module")
+def detect(library: Path, tiny_detector: Path) -> Callable[..., Any]:
+    """A function that scans ``library``, or one share of it, into a folder."""
+
+    def run(out: Path, shard: tuple[int, int] | None = None, **options: Any) -> Any:
+        choose = LeaveOut(out, **options)
+        return mine([library], out, detector=str(tiny_detector), engine=Engine(workers=0), shard=shard, choose=choose)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def shares(detect: Any, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """``library`` scanned in three shares, in a folder whose name needs care."""
+    folder = tmp_path_factory.mktemp("shares") / os.fsdecode(b"a?#latin\xe9")
+    for number in (1, 2, 3):
+        detect(folder / str(number), (number, 3))
+    return [folder / str(number) for number in (1, 2, 3)]
+
+
+def test_merged_shares_are_what_one_scan_mines(
+    detect: Any, shares: list[Path], harvest_of: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one_scan = detect(tmp_path / "one")
+    expected = harvest_of(tmp_path / "one")
+    assert expected
+    before = {path: path.read_bytes() for share in shares for path in share.rglob("*.[hs]*") if path.is_file()}
+    assert {path.suffix for path in before} == {".h5", ".sqlite"}
+    monkeypatch.setattr(fingerprint_store, "take", None)  # from now on nothing is decoded for its fingerprint
+    assert sum(len(harvest_of(share)) for share in shares) > len(expected)  # copies in different shares
+    for order in (shares, shares[::-1]):
+        out = tmp_path / f"merged {order[0].name}"
+        merged = merge(out, order)
+        assert merged.left_out > 0
+        assert merged.without_fingerprint == 0
+        assert harvest_of(out) == expected
+        assert inspect_folder(out, verify=True).damage == []
+        again = merge(out, order)
+        assert (again.tracks, again.excerpts, again.shards, again.left_out) == (0, 0, 0, merged.left_out)
+        report = json.loads((out / "report.json").read_text())
+        assert report["totals"]["tracks"] == one_scan.tracks
+        assert all(row["reason"].startswith("duplicate of library/") for row in report["skipped"])
+        assert len(report["skipped"]) == merged.left_out
+        # A later scan of the whole library knows all copies and has nothing to do.
+        assert detect(out).run.tracks == 0
+        assert harvest_of(out) == expected
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_a_merge_keeps_copies_where_it_or_the_scans_were_told_to(
+    detect: Any, shares: list[Path], harvest_of: Any, library: Path, tmp_path: Path
+) -> None:
+    everything = {key: audio for share in shares for key, audio in harvest_of(share).items()}
+    assert merge(tmp_path / "told", shares, duplicates=False).left_out == 0
+    assert harvest_of(tmp_path / "told") == everything
+    # What was excluded makes fingerprints of all files, but that does not mean that copies are unwanted.
+    kept = [tmp_path / str(number) for number in (1, 2, 3)]
+    for number, out in enumerate(kept, start=1):
+        detect(out, (number, 3), duplicates=False, exclude=[library / "f2.wav"])
+    assert merge(tmp_path / "kept", kept).left_out == 0
+    assert {track for track, _, _ in harvest_of(tmp_path / "kept")} >= {track for track, _, _ in everything} - {
+        "library/f2.wav",
+        "library/g2.wav",
+    }
+
+
+def test_what_one_part_had_to_exclude_is_left_out_of_all(
+    detect: Any, shares: list[Path], harvest_of: Any, library: Path, tmp_path: Path
+) -> None:
+    first = tmp_path / "first"
+    detect(first, (1, 3), exclude=[library / "b0.wav"])
+    merge(tmp_path / "out", [first, *shares[1:]])
+    assert {track[8:] for track, _, _ in harvest_of(tmp_path / "out")} <= {"d1.ogg", "e1.wav", "f2.wav", "g2.wav"}
+    reasons = [row["reason"] for row in json.loads((tmp_path / "out" / "report.json").read_text())["skipped"]]
+    assert any(reason.startswith("excluded: ") for reason in reasons)
+    merge(tmp_path / "late", shares)
+    with pytest.raises(DataError, match=r"already holds excerpts of library/.*merge all parts into another folder"):
+        merge(tmp_path / "late", [first])
+
+
+def test_a_part_whose_fingerprints_are_lost_is_compared_by_its_bytes(
+    shares: list[Path], harvest_of: Any, tmp_path: Path
+) -> None:
+    parts = [tmp_path / share.name for share in shares]
+    for share, part in zip(shares, parts, strict=True):
+        shutil.copytree(share, part)
+        with FingerprintStore(part) as store:
+            store.database.execute("DELETE FROM fingerprints")
+    merged = merge(tmp_path / "out", parts)
+    identical = {track[8:] for track, _, _ in harvest_of(tmp_path / "out")} & {"f2.wav", "g2.wav"}
+    assert len(identical) <= 1
+    assert merged.without_fingerprint > 0

@@ -84,6 +84,15 @@ def test_finished_counts_more_than_failed_and_later_more_than_earlier(tmp_path, 
         assert inspect_folder(tmp_path / name, verify=True).damage == []
 
 
+def test_excerpts_of_an_older_version_of_a_file_stay_behind_with_shards_that_hold_nothing_else(tmp_path, mine):
+    part = tmp_path / "one"
+    mine(part, {"changed.mp3": {"drums": [5.0]}, "a.mp3": {"bass": [6.0]}}).close()
+    mine(part, {"changed.mp3": {"drums": [7.0]}, "a.mp3": {"bass": [6.0]}}, shard_id="b", mtime_ns=2).close()
+    merged = merge(tmp_path / "out", [part])
+    assert (len(shard_paths(part)), merged.shards, merged.excerpts) == (4, 2, 2)
+    assert harvest(tmp_path / "out") == [("a.mp3", "bass", 6.0), ("changed.mp3", "drums", 7.0)]
+
+
 def test_the_merged_folder_can_be_scanned_on(tmp_path, parts, mine):
     out = tmp_path / "out"
     merge(out, parts)

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -82,3 +84,34 @@ def test_what_a_dead_actor_had_not_closed_is_scanned_again(
     changes = {"scan": dies_at("0.wav", tmp_path / "once"), "batch_excerpts": 10_000}
     assert scan(library, tmp_path / "mined", tiny_detector, Engine("ray", workers=1), **changes).complete
     assert harvest_of(tmp_path / "mined") == undisturbed
+
+
+def test_asked_to_stop_it_leaves_the_track_at_hand_and_keeps_what_is_finished(
+    library: Path, tiny_detector: Path, harvest_of: Any, undisturbed: Harvest, tmp_path: Path
+) -> None:
+    """The second track never ends by itself, and others wait behind it."""
+    begun = tmp_path / "begun"
+
+    def endless(path: Path, *arguments: Any, on_block: Any, **options: Any) -> Any:
+        if path.name == "4.wav":
+            begun.touch()
+            while True:
+                on_block(0.0)
+                time.sleep(0.01)
+        return scan_audio(path, *arguments, on_block=on_block, **options)
+
+    def interrupt() -> None:
+        while not begun.exists():
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    out = tmp_path / "mined"
+    report = scan(library, out, tiny_detector, Engine("ray", workers=1), scan=endless)
+    thread.join()
+    assert report.run.interrupted
+    assert report.tracks == {"done": 1, "pending": 5}
+    assert harvest_of(out).items() <= undisturbed.items()
+    assert scan(library, out, tiny_detector, Engine(workers=0)).complete
+    assert harvest_of(out) == undisturbed

@@ -38,7 +38,15 @@ CREATE TABLE IF NOT EXISTS fingerprints (
     peaks BLOB NOT NULL,            -- pairs of float32: seconds, semitones
     excluded INTEGER NOT NULL,      -- 1: of a recording that must not be mined
     PRIMARY KEY (name, excluded)
-)
+);
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID
+"""
+
+TAKE_OVER = """
+INSERT INTO main.fingerprints SELECT * FROM part.fingerprints WHERE version = ?
+ON CONFLICT (name, excluded) DO UPDATE SET (version, size, mtime_ns, seconds, peaks) =
+    (excluded.version, excluded.size, excluded.mtime_ns, excluded.seconds, excluded.peaks)
+WHERE excluded.mtime_ns > fingerprints.mtime_ns OR excluded.version != fingerprints.version
 """
 
 
@@ -85,11 +93,32 @@ NO_FINGERPRINT = Fingerprint(np.zeros(0, dtype=PEAK), 0.0)
 class FingerprintStore:
     """The fingerprints of a mined folder, for one process at a time (the one that holds the folder's catalogue)."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, to_read: bool = False) -> None:
         self.path = folder / STORE_NAME
         with self._clear_errors():
-            self.database = sqlite3.connect(self.path, isolation_level=None)
-            self.database.execute(SCHEMA)
+            if to_read:
+                # With write access SQLite can first undo what a killed scan left half-written.
+                mode = "rw" if os.access(self.path, os.W_OK) and os.access(folder, os.W_OK) else "ro"
+                self.database = sqlite3.connect(_uri(self.path, mode), uri=True)
+                self.database.execute("PRAGMA query_only = ON")
+                return
+            self.database = sqlite3.connect(_uri(self.path, "rwc"), uri=True, isolation_level=None)
+            for statement in SCHEMA.split(";"):
+                self.database.execute(statement)
+
+    @property
+    def keeps_copies(self) -> bool:
+        """Whether the last scan mined every copy of a recording, because it was told to."""
+        with self._clear_errors():
+            if not self.database.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone():
+                return False
+            row = self.database.execute("SELECT value FROM meta WHERE key = 'keeps_copies'").fetchone()
+            return row is not None and bool(row[0])
+
+    @keeps_copies.setter
+    def keeps_copies(self, value: bool) -> None:
+        with self._clear_errors():
+            self.database.execute("INSERT OR REPLACE INTO meta VALUES ('keeps_copies', ?)", (value,))
 
     def fingerprints(
         self, recordings: Sequence[Recording], workers: int, stopping: Callable[[], bool] = lambda: False
@@ -98,7 +127,7 @@ class FingerprintStore:
 
         When ``stopping`` says so, what is finished is stored and `KeyboardInterrupt` raised.
         """
-        known = self._known()
+        known = self.known()
         missing = [one for one in recordings if _key(one) not in known]
         with Progress("listening for duplicates", len(missing), unit="tracks") as progress, self._clear_errors():
             for batch in _made(missing, workers, stopping):
@@ -123,12 +152,19 @@ class FingerprintStore:
 
     def excluded(self) -> list[tuple[str, Fingerprint]]:
         """Name and fingerprint of every recording that this folder was ever told to keep out."""
-        return sorted(((name, made) for (name, *_), made in self._known(1).items()), key=lambda pair: pair[0])
+        return sorted(((name, made) for (name, *_), made in self.known(1).items()), key=lambda pair: pair[0])
 
     def forget_excluded(self) -> None:
         """Begin anew: what was excluded before counts no more."""
         with self._clear_errors():
             self.database.execute("DELETE FROM fingerprints WHERE excluded")
+
+    def take_over(self, folder: Path) -> None:
+        """Copy the fingerprints of another mined folder, of two versions of a file the later one."""
+        with self._clear_errors():
+            self.database.execute("ATTACH ? AS part", (_uri(folder / STORE_NAME, "ro"),))
+            self.database.execute(TAKE_OVER, (FINGERPRINT_VERSION,))
+            self.database.execute("DETACH part")
 
     def close(self) -> None:
         self.database.close()
@@ -139,7 +175,8 @@ class FingerprintStore:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _known(self, least_excluded: int = 0) -> dict[tuple[str, int, int, bool], Fingerprint]:
+    def known(self, least_excluded: int = 0) -> dict[tuple[str, int, int, bool], Fingerprint]:
+        """Everything stored, by name, size, time of change, and whether it is to be kept out (1: only such)."""
         with self._clear_errors():
             rows = self.database.execute(
                 "SELECT name, size, mtime_ns, excluded, peaks, seconds FROM fingerprints "
@@ -257,3 +294,7 @@ class _Takers:
 
 def _key(recording: Recording) -> tuple[str, int, int, bool]:
     return recording.name, recording.size, recording.mtime_ns, recording.excluded
+
+
+def _uri(path: Path, mode: str) -> str:
+    return f"{path.absolute().as_uri()}?mode={mode}"

@@ -10,18 +10,21 @@ import errno
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from remix_miner.atomic import atomic_path, sync_folder, write_json
 from remix_miner.checkpoint import sha256_of_file
 from remix_miner.datasets.catalogue_tables import CATALOGUE_NAME, clear_errors
+from remix_miner.datasets.library import Skipped
 from remix_miner.errors import DataError, UsageError
 from remix_miner.mining.catalogue import Catalogue, differing_settings
 from remix_miner.mining.catalogue_view import CatalogueView
 from remix_miner.mining.lock import FolderLock
+from remix_miner.mining.merge_choice import choose, take_fingerprints
 from remix_miner.mining.report import REPORT_NAME, RunTally, report_of
+from remix_miner.progress import track
 
 KEPT = "review IS NOT 'superseded'"
 
@@ -31,10 +34,11 @@ TAKEN = f"""
 CREATE TEMP TABLE taken AS
 SELECT theirs.id AS part_id, ours.id AS id FROM part.tracks AS theirs
 LEFT JOIN main.tracks AS ours USING (path)
-WHERE ours.id IS NULL
-   OR (theirs.status = 'done' AND ours.status != 'done')
-   OR (theirs.status = 'done' AND theirs.sha256 != ours.sha256 AND theirs.mtime_ns > ours.mtime_ns)
-   OR (theirs.status = 'failed' AND ours.status = 'pending');
+WHERE path NOT IN (SELECT path FROM left_out)
+  AND (ours.id IS NULL
+       OR (theirs.status = 'done' AND ours.status != 'done')
+       OR (theirs.status = 'done' AND theirs.sha256 != ours.sha256 AND theirs.mtime_ns > ours.mtime_ns)
+       OR (theirs.status = 'failed' AND ours.status = 'pending'));
 CREATE INDEX temp.taken_by_part_id ON taken (part_id);
 CREATE INDEX temp.taken_by_id ON taken (id);
 CREATE TEMP TABLE wanted AS
@@ -83,16 +87,20 @@ class Merged:
     shards: int = 0
     repeated: int = 0
     """Tracks of parts that were there already."""
+    left_out: int = 0
+    """Tracks of parts that hold a recording which another track has, or which is excluded: see report.json."""
+    without_fingerprint: int = 0
+    """Tracks that could be compared by their bytes only."""
 
 
-def merge(
-    out: Path, parts: Sequence[Path], *, copy: bool = False, on_part: Callable[[], None] = lambda: None
-) -> Merged:
+def merge(out: Path, parts: Sequence[Path], *, copy: bool = False, duplicates: bool = True) -> Merged:
     """Add mined folders to ``out``, which is made if need be. ``copy`` never links.
 
     A track that several parts have is recorded once: a finished scan before a failed one, and of two versions of a
-    file the later one. Raises `DataError` for parts with other settings or detectors, before anything is written, and
-    for a shard that is missing or damaged, when the parts before it are done.
+    file the later one. ``duplicates``: so is a recording of which several parts have copies, unless their scans kept
+    all copies; `remix_miner.mining.merge_choice` tells which stays. Raises `DataError` for parts with other settings or
+    detectors, before anything is written, and for a shard that is missing or damaged, when the parts before it are
+    done.
     """
     if len({path.resolve() for path in [out, *parts]}) < len(parts) + 1:
         raise UsageError("merge joins different folders into another one: OUT and each PART must be different")
@@ -103,11 +111,16 @@ def merge(
             if differences := differing_settings(settings[0], other):
                 raise DataError(f"{parts[0]} and {part} were mined with different settings ({'; '.join(differences)})")
         catalogue = stack.enter_context(Catalogue.open(out, settings[0]))
-        for part in parts:
+        choice = choose(out, parts, duplicates)
+        merged.left_out, merged.without_fingerprint = len(choice.left_out), choice.without_fingerprint
+        take_fingerprints(out, parts)
+        catalogue.database.execute("CREATE TEMP TABLE left_out (path TEXT PRIMARY KEY)")
+        catalogue.database.executemany("INSERT INTO left_out VALUES (?)", [(name,) for name in choice.left_out])
+        for part in track(parts, "merging"):
             with clear_errors(part / CATALOGUE_NAME):
                 _merge_one(catalogue, part, copy, merged)
-            on_part()
-        report = report_of(catalogue, refused={}, skipped=[], run=RunTally(), planted={})
+        skipped = [Skipped(Path(name), reason) for name, reason in sorted(choice.left_out.items())]
+        report = report_of(catalogue, refused={}, skipped=skipped, run=RunTally(), planted={})
         write_json(out / REPORT_NAME, report.as_json())
     return merged
 
@@ -141,7 +154,8 @@ def _merge_one(catalogue: Catalogue, part: Path, copy: bool, merged: Merged) -> 
             merged.excerpts += _count(database, "main.excerpts") - before
         merged.parts += 1
         merged.tracks += _count(database, "taken")
-        merged.repeated += _count(database, "part.tracks") - _count(database, "taken")
+        theirs = "part.tracks WHERE path NOT IN (SELECT path FROM left_out)"
+        merged.repeated += _count(database, theirs) - _count(database, "taken")
         _run(database, "DROP TABLE taken; DROP TABLE wanted")
     finally:
         database.execute("DETACH part")

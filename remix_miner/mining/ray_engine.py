@@ -7,6 +7,7 @@ new life and scanned again. A file whose call fails even so is tried once more, 
 
 import contextlib
 import secrets
+import threading
 import time
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
@@ -20,6 +21,9 @@ from remix_miner.mining.workers import Lost
 
 IN_FLIGHT = 2
 """Calls at a time per actor: one that runs and one that waits, so that no actor is idle."""
+
+BESIDE = "beside"
+"""The group of calls that an actor answers while it scans."""
 
 SLOWEST_SPEED = 1.0
 """Times real time; an actor that takes longer hangs."""
@@ -44,16 +48,29 @@ class MinerActor:
         torch.set_num_threads(1)
         self.life = f"{lane}x{secrets.token_hex(3)}"
         self.miner = Miner(setup, self.life)
+        self.stopping = threading.Event()
 
     def ready(self) -> Reply:
         return Reply(self.life, [])
 
+    def stop(self) -> None:
+        """Leave the track at hand unfinished, and do not begin those that wait. Called beside a scan that runs."""
+        self.stopping.set()
+
     def scan(self, task: Task) -> Reply:
-        from remix_miner.mining.miner import BatchSpoiled
+        """One track, and the batch if it is due; nothing of a track that a stop left unfinished."""
+        from remix_miner.mining.miner import BatchSpoiled, Stopped
+
+        def on_block(seconds: float) -> None:
+            if self.stopping.is_set():
+                raise Stopped
 
         events: list[Event | Lost] = []
         try:
-            events.append(self.miner.scan(task))
+            on_block(0.0)
+            events.append(self.miner.scan(task, on_block))
+        except Stopped:
+            return Reply(self.life, [])
         except BatchSpoiled as spoiled:
             events.append(Lost(spoiled.failed, spoiled.lost))
         if self.miner.due:
@@ -75,6 +92,7 @@ class _Lane:
     """Answers that are awaited, and the track that each is about (None: closing)."""
     heard: float = field(default_factory=time.monotonic)
     hung: bool = False
+    told_to_stop: bool = False
 
 
 def scan_with_ray(
@@ -132,7 +150,9 @@ class _RayScan:
         """Start the actors and wait until they have loaded the detector."""
         import ray
 
-        kind = ray.remote(MinerActor).options(num_cpus=1, num_gpus=gpus, max_restarts=-1, max_task_retries=1)
+        kind = ray.remote(concurrency_groups={BESIDE: 1})(MinerActor).options(
+            num_cpus=1, num_gpus=gpus, max_restarts=-1, max_task_retries=1
+        )
         self.lanes = [_Lane(kind.remote(self.setup, number)) for number in range(count)]
         for lane in self.lanes:
             try:
@@ -141,7 +161,7 @@ class _RayScan:
                 raise DataError(f"a Ray actor does not start: {_cause(error)}") from error
 
     def run(self) -> Iterator[Event]:
-        """Call and wait until all is done, or, when asked to stop, until what is under way is done and closed."""
+        """Call and wait until all is done, or, when asked to stop, until what is finished is closed."""
         import ray
 
         while self._call():
@@ -158,6 +178,9 @@ class _RayScan:
         """Give actors something to do; False when all is done and safe."""
         for lane in self.lanes:
             stopping = self.watch.stopping()
+            if stopping and not lane.told_to_stop:
+                lane.told_to_stop = True
+                lane.actor.stop.options(concurrency_group=BESIDE).remote()
             while self.queue and len(lane.calls) < IN_FLIGHT and not stopping:
                 self._ask(lane, self.queue.popleft())
             if lane.calls or (self.queue and not stopping):
