@@ -36,9 +36,9 @@ import torch
 from remix_miner.audio import AudioReader, StreamResampler, downmix, read_audio, resample, to_channels
 from remix_miner.datasets.library import content_hash, find_audio
 from remix_miner.datasets.shards import ShardWriter
+from remix_miner.detector.filters import CHANNELS, FIRST_ORDER, paths
 from remix_miner.detector.geometry import SAMPLE_RATE, window_volumes_db
 from remix_miner.detector.loading import load_detector
-from remix_miner.detector.scattering import CHANNELS, FIRST_ORDER, paths
 from remix_miner.detector.spans import silent_spans
 from remix_miner.detector.stream import ProbabilityStream
 from remix_miner.mining.detect import choose_thresholds

@@ -12,8 +12,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from remix_miner.detector.features import Features, Level
+from remix_miner.detector.filters import CHANNELS, FIRST_ORDER
 from remix_miner.detector.geometry import HOP_SECONDS, SAMPLE_RATE, WINDOW_SECONDS
-from remix_miner.detector.scattering import CHANNELS, FIRST_ORDER
 from remix_miner.sources import SOURCES
 
 Network = Literal["paper", "small"]
