@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from remix_miner.checkpoint import load_model, weights_path
 from remix_miner.detector.calibration import Calibration
 from remix_miner.detector.networks import NAME, SilentSourceDetector, build_detector
@@ -45,6 +47,8 @@ def load_detector(name_or_path: str | Path = "default", device: str = "cpu") -> 
         )
     except (TypeError, ValueError, RuntimeError) as error:
         raise DataError(f"{path} does not fit its own description: {error}") from error
+    if device == "cpu":
+        model.convolutions.to(memory_format=torch.channels_last)  # the same weights in the order that is fastest there
     beside = path.with_name("calibration.json") if path.stem == "model" else path.with_suffix(".calibration.json")
     return LoadedDetector(
         model=model.to(device).eval(),

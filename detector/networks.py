@@ -68,8 +68,16 @@ class SilentSourceDetector(nn.Module):
         return self.logits(self.features(audio))
 
     def logits(self, features: Float[Tensor, "B 7 54 frames"]) -> Float[Tensor, "B S W"]:
-        """The same from features, for training on stored ones and for scanning in overlapping parts."""
-        windows = self.convolutions(features).squeeze(2)
+        """The same from features, for training on stored ones."""
+        return self.sequence(self.windows(features))
+
+    def windows(self, features: Float[Tensor, "B 7 54 frames"]) -> Float[Tensor, "B hidden W"]:
+        """What the convolutions make of features. Window w reads features 4 w - 18 to 4 w + 18 and nothing else."""
+        windows: Tensor = self.convolutions(features).squeeze(2)
+        return windows
+
+    def sequence(self, windows: Float[Tensor, "B hidden W"]) -> Float[Tensor, "B S W"]:
+        """Logits from the convolutions' windows; the recurrence sees all that it is given."""
         states, _ = self.recurrent(windows.transpose(1, 2))
         result: Tensor = self.head(states.transpose(1, 2))
         return result
