@@ -43,8 +43,9 @@ CONTEXT_FRAMES = 4096
 """Samples beyond a coefficient that it depends on, to float32 rounding; the low-pass's deviation is 407 samples."""
 
 BLOCK_FRAMES = 1 << 17
-PIECES_AT_ONCE = 6
-"""On a CPU: enough to spread the cost of planning a transform, few enough for the cache."""
+CPU_BLOCKS = 2
+CPU_PIECES = 9
+"""At once on a CPU: enough to spread the cost of planning a transform, few enough for the cache."""
 
 
 class Scattering(nn.Module):
@@ -87,7 +88,7 @@ class Scattering(nn.Module):
     @torch.no_grad()
     def of_blocks(self, blocks: Float[Tensor, "N block_frames"]) -> Float[Tensor, "N 7 54 kept"]:
         """Coefficients of blocks that bring their own context: ``step_frames`` / 256 from the middle of each."""
-        per_pass = self.blocks_at_once or (1 if blocks.device.type == "cpu" else 32)
+        per_pass = self.blocks_at_once or (CPU_BLOCKS if blocks.device.type == "cpu" else 32)
         result = blocks.new_zeros(len(blocks), CHANNELS, FIRST_ORDER, self.step_frames // HOP)
         for start in range(0, len(blocks), per_pass):
             self._transform(blocks[start : start + per_pass], result[start : start + per_pass])
@@ -132,13 +133,13 @@ class Scattering(nn.Module):
         ]
         envelopes = blocks.new_empty(len(blocks), self._fast, count, step >> ENVELOPE_J)
         moments = [blocks.new_empty(MOMENTS, len(blocks), high, count, step // HOP) for _, _, _, high in fast_paths]
-        at_once = PIECES_AT_ONCE if blocks.device.type == "cpu" else count
-        for start in range(0, count, at_once):
-            now = slice(start, min(start + at_once, count))
-            audio = torch.fft.rfft(pieces[:, now])[:, :, None]
-            for j1 in range(FAST_OCTAVES):
-                rows = self._first[j1]
-                envelope = _filtered_modulus(audio, self.get_buffer(f"first_{j1}"), PIECE_FRAMES >> j1)
+        audio = torch.fft.rfft(pieces)[:, :, None]
+        for j1 in range(FAST_OCTAVES):
+            rows = self._first[j1]
+            at_once = max(1, (CPU_PIECES << j1) // len(blocks)) if blocks.device.type == "cpu" else count
+            for start in range(0, count, at_once):
+                now = slice(start, start + at_once)
+                envelope = _filtered_modulus(audio[:, now], self.get_buffer(f"first_{j1}"), PIECE_FRAMES >> j1)
                 spectrum = torch.fft.rfft(envelope)
                 envelopes[:, rows, now] = _low(spectrum, self.get_buffer(f"envelope_{j1}"), ENVELOPE_J).transpose(1, 2)
                 for (_, n2, j2, _), moment in zip(fast_paths, moments, strict=True):

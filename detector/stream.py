@@ -13,7 +13,7 @@ from torch import Tensor
 
 from remix_miner.detector.geometry import SCATTERING_HOP_FRAMES, window_count
 from remix_miner.detector.networks import SilentSourceDetector
-from remix_miner.detector.scattering import CONTEXT_FRAMES, continued
+from remix_miner.detector.scattering import CONTEXT_FRAMES, CPU_BLOCKS, continued
 
 PART_WINDOWS = 1920
 MARGIN_WINDOWS = 64
@@ -31,7 +31,7 @@ Probabilities = Float32[np.ndarray, "S W"]
 class ProbabilityStream:
     """Feed mono audio at 16 kHz with `push`, end with `finish`; together they return every window's P_i once.
 
-    Memory: about 10 s of audio, 40 s of coefficients and two minutes of what the convolutions make of them,
+    Memory: about 16 s of audio, 40 s of coefficients and two minutes of what the convolutions make of them,
     independent of the track's length; and what a push brings.
     """
 
@@ -74,9 +74,12 @@ class ProbabilityStream:
 
     def _transform_whole_blocks(self, limit: int | None = None) -> None:
         block, step = self._scattering.block_frames, self._scattering.step_frames
-        if len(self._audio) < block:
+        count = max((len(self._audio) - block) // step + 1, 0)
+        if limit is None:  # always the same blocks together, so that rounding is the same however audio arrives
+            count -= count % CPU_BLOCKS
+        if not count:
             return
-        blocks = self._audio.unfold(0, block, step)
+        blocks = self._audio.unfold(0, block, step)[:count]
         coefficients = self._scattering.of_blocks(blocks.to(self._device)).permute(1, 2, 0, 3).flatten(2)
         self._coefficients.append(coefficients[..., :limit])
         self._audio = self._audio[len(blocks) * step :]
