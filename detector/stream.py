@@ -15,7 +15,7 @@ from remix_miner.detector.geometry import SCATTERING_HOP_FRAMES, window_count
 from remix_miner.detector.networks import SilentSourceDetector
 from remix_miner.detector.scattering import CONTEXT_FRAMES, CPU_BLOCKS, continued
 
-PART_WINDOWS = 1920
+PART_WINDOWS = 480
 MARGIN_WINDOWS = 64
 PIECE_WINDOWS = 480
 """What the convolutions take at a time: the activations of more do not stay in the cache."""
@@ -31,8 +31,8 @@ Probabilities = Float32[np.ndarray, "S W"]
 class ProbabilityStream:
     """Feed mono audio at 16 kHz with `push`, end with `finish`; together they return every window's P_i once.
 
-    Memory: about 16 s of audio, 40 s of coefficients and two minutes of what the convolutions make of them,
-    independent of the track's length; and what a push brings.
+    Memory: about 16 s of audio, 50 s of coefficients and a minute of what the convolutions make of them, independent
+    of the track's length; and what a push brings.
     """
 
     def __init__(self, model: SilentSourceDetector) -> None:
