@@ -181,8 +181,9 @@ class Scattering(nn.Module):
 def _filtered_modulus(spectrum: Tensor, bank: Tensor, rate: int) -> Tensor:
     """|x * psi| for the filters of ``bank`` (2, n, bins) from spectra (.., n or 1, bins), at ``rate`` points each."""
     cropped = spectrum[..., : bank.shape[-1]]
-    real, imaginary = (torch.fft.irfft(cropped * part, n=rate, norm="forward") for part in bank)
-    modulus: Tensor = real.mul_(real).addcmul_(imaginary, imaginary).sqrt_()
+    squared = torch.fft.irfft(cropped * bank[0], n=rate, norm="forward").square_()
+    imaginary = torch.fft.irfft(cropped * bank[1], n=rate, norm="forward")
+    modulus: Tensor = squared.addcmul_(imaginary, imaginary).sqrt_()
     return modulus
 
 
