@@ -36,17 +36,19 @@ import torch
 from remix_miner.audio import AudioReader, StreamResampler, downmix, read_audio, resample, to_channels
 from remix_miner.datasets.library import content_hash, find_audio
 from remix_miner.datasets.shards import ShardWriter
+from remix_miner.detector.filters import CHANNELS, FIRST_ORDER, paths
 from remix_miner.detector.geometry import SAMPLE_RATE, window_volumes_db
 from remix_miner.detector.loading import load_detector
-from remix_miner.detector.scattering import CHANNELS, FIRST_ORDER, paths
 from remix_miner.detector.spans import silent_spans
 from remix_miner.detector.stream import ProbabilityStream
+from remix_miner.device import Precision
 from remix_miner.mining.detect import choose_thresholds
 from remix_miner.mining.engines import Watch, scan_locally
 from remix_miner.mining.plan import tasks_for
 from remix_miner.mining.records import Batch, MinerSetup, ScanSettings
 from remix_miner.mining.scan import cut, excerpt_audio, scan_audio
 from remix_miner.mining.validity import WindowValidity
+from remix_miner.mining.workers import huge_pages
 from remix_miner.sources import SOURCES
 from remix_miner.torchaudio_loader import load_torchaudio
 
@@ -65,6 +67,7 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--detector", default="default")
     parser.add_argument("--device", default="cpu", help="of ours")
+    parser.add_argument("--precision", default="float32", choices=["float32", "bfloat16"], help="of ours")
     parser.add_argument("--work", type=Path, default=None, help="keep the prepared files here for the next run")
     parser.add_argument("--no-baselines", action="store_true")
     parser.add_argument("--json", type=Path, default=None, metavar="FILE")
@@ -83,9 +86,13 @@ def main() -> None:
             },
             "processes": options.processes,
             "minutes_per_format": options.minutes,
-            "stages": stages(work / "mp3", options.detector) if options.device == "cpu" else {},
+            "precision": options.precision,
             "ours": ours(work, Path(temporary) / "before", options),
+            "stages": {},
         }
+        if options.device == "cpu":
+            with huge_pages(), multiprocessing.get_context("spawn").Pool(1) as pool:
+                result["stages"] = pool.apply(stages, (work / "mp3", options.detector, options.precision))
         if not options.no_baselines:
             seconds = 60 * options.baseline_minutes
             chunk = best_kymatio_chunk()
@@ -144,7 +151,7 @@ def ours(work: Path, out: Path, options: Any, formats: tuple[str, ...] = FORMATS
     found = {}
     for suffix in formats:
         tasks = tasks_for(find_audio(work / suffix)[0])
-        settings = ScanSettings(thresholds)
+        settings = ScanSettings(thresholds, precision=options.precision)
         setup = MinerSetup(
             out / suffix, options.detector, detector.sha256, options.device, settings, {}, "bench", calibration
         )
@@ -179,10 +186,11 @@ class Clock:
             self.later_seconds += seconds
 
 
-def stages(folder: Path, detector: str) -> dict[str, float]:
-    """Each step alone on one song, in this process and one thread: times real time."""
+def stages(folder: Path, detector: str, precision: Precision) -> dict[str, float]:
+    """Each step alone on one song, in this process (started as a worker is) and one thread: times real time."""
+    torch.set_num_threads(1)
     path = sorted(folder.glob("0*"))[0]
-    model = load_detector(detector).model
+    model = load_detector(detector, precision=precision).model
     thresholds, _, _ = choose_thresholds(load_detector(detector), None)
     settings = ScanSettings(thresholds)
     with AudioReader(path) as reader:
@@ -209,8 +217,9 @@ def stages(folder: Path, detector: str) -> dict[str, float]:
 
     @torch.inference_mode()
     def only_network() -> None:
-        for start in range(0, features.shape[-1], 1920):
-            model.logits(features[..., start : start + 1920])
+        windows = [model.windows(features[..., start : start + 1920]) for start in range(0, features.shape[-1], 1920)]
+        for part in windows:
+            model.sequence(part)
 
     scanned = scan_audio(path, model, settings)
 

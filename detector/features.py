@@ -49,4 +49,4 @@ class Features(nn.Module):
             level = F.avg_pool1d(total, self.level_frames, stride=1, padding=half, count_include_pad=False)
             coefficients = coefficients / level[:, None].clamp_min(INAUDIBLE)
         # Averaging from the spectrum can leave a silence at minus the rounding error.
-        return (coefficients.clamp_min(0) + self.floor).log()
+        return coefficients.clamp_min(0).add_(self.floor).log_()

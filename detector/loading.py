@@ -4,9 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from remix_miner.checkpoint import load_model, weights_path
 from remix_miner.detector.calibration import Calibration
 from remix_miner.detector.networks import NAME, SilentSourceDetector, build_detector
+from remix_miner.device import Precision
 from remix_miner.errors import DataError
 
 PRETRAINED = Path(__file__).parent / "pretrained"
@@ -23,8 +26,10 @@ class LoadedDetector:
     calibration: Calibration | None
 
 
-def load_detector(name_or_path: str | Path = "default", device: str = "cpu") -> LoadedDetector:
-    """Load a detector; weights stored as float16 are computed with as float32.
+def load_detector(
+    name_or_path: str | Path = "default", device: str = "cpu", precision: Precision = "float32"
+) -> LoadedDetector:
+    """Load a detector; weights stored as float16 are computed with as float32, or as ``precision`` says.
 
     A calibration is taken from ``calibration.json`` beside a run's weights (``<name>.calibration.json`` beside a
     single file). Raises `DataError` when nothing is found or it is not a detector.
@@ -45,6 +50,10 @@ def load_detector(name_or_path: str | Path = "default", device: str = "cpu") -> 
         )
     except (TypeError, ValueError, RuntimeError) as error:
         raise DataError(f"{path} does not fit its own description: {error}") from error
+    model.convolve_in(precision)
+    if device == "cpu":
+        # The same weights in the order that is fastest there.
+        model.convolutions.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in its stubs
     beside = path.with_name("calibration.json") if path.stem == "model" else path.with_suffix(".calibration.json")
     return LoadedDetector(
         model=model.to(device).eval(),

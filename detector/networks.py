@@ -8,12 +8,14 @@ plan at a fortieth of the size, with strided convolutions instead of pools, for 
 from collections.abc import Mapping
 from typing import Any, Literal
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from remix_miner.detector.features import Features, Level
+from remix_miner.detector.filters import CHANNELS, FIRST_ORDER
 from remix_miner.detector.geometry import HOP_SECONDS, SAMPLE_RATE, WINDOW_SECONDS
-from remix_miner.detector.scattering import CHANNELS, FIRST_ORDER
+from remix_miner.device import Precision
 from remix_miner.sources import SOURCES
 
 Network = Literal["paper", "small"]
@@ -68,8 +70,24 @@ class SilentSourceDetector(nn.Module):
         return self.logits(self.features(audio))
 
     def logits(self, features: Float[Tensor, "B 7 54 frames"]) -> Float[Tensor, "B S W"]:
-        """The same from features, for training on stored ones and for scanning in overlapping parts."""
-        windows = self.convolutions(features).squeeze(2)
+        """The same from features, for training on stored ones."""
+        return self.sequence(self.windows(features))
+
+    def windows(self, features: Float[Tensor, "B 7 54 frames"]) -> Float[Tensor, "B hidden W"]:
+        """What the convolutions make of features. Window w reads features 4 w - 18 to 4 w + 18 and nothing else."""
+        normalised = self.convolutions[0](features)
+        windows: Tensor = self.convolutions[1:](normalised.to(self.convolutions[1].weight.dtype)).squeeze(2)
+        return windows.to(features.dtype)
+
+    def convolve_in(self, precision: Precision) -> None:
+        """From now on, compute the convolutions in this type. For evaluation: weights are rounded to it.
+
+        What comes before them (logarithms, whose differences a bfloat16 would lose) and after them stays float32.
+        """
+        self.convolutions[1:].to(dtype=getattr(torch, precision))
+
+    def sequence(self, windows: Float[Tensor, "B hidden W"]) -> Float[Tensor, "B S W"]:
+        """Logits from the convolutions' windows; the recurrence sees all that it is given."""
         states, _ = self.recurrent(windows.transpose(1, 2))
         result: Tensor = self.head(states.transpose(1, 2))
         return result

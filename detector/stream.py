@@ -1,8 +1,9 @@
 """Probabilities of silence for audio that arrives in blocks, in bounded memory, whatever the length of the track.
 
-The network is recurrent over the whole of what it is given, so its input is cut into parts that are fixed by the
-position in the track, each with a margin on both sides whose outputs are dropped. The result therefore does not
-depend on the blocks that the audio came in.
+The coefficients and the convolutions depend on a known stretch of audio: blocks and pieces that overlap by as much
+give what the whole track gives. The recurrence depends on all of what it is given, so it runs on parts with a margin
+on both sides whose outputs are dropped. Blocks, pieces and parts are fixed by the position in the track, hence the
+result does not depend on the blocks that the audio came in.
 """
 
 import numpy as np
@@ -12,10 +13,16 @@ from torch import Tensor
 
 from remix_miner.detector.geometry import SCATTERING_HOP_FRAMES, window_count
 from remix_miner.detector.networks import SilentSourceDetector
-from remix_miner.detector.scattering import CONTEXT_FRAMES, continued
+from remix_miner.detector.scattering import CONTEXT_FRAMES, CPU_BLOCKS, continued
 
 PART_WINDOWS = 480
 MARGIN_WINDOWS = 64
+PIECE_WINDOWS = 480
+"""What the convolutions take at a time: the activations of more do not stay in the cache."""
+
+REACH_WINDOWS = 5
+"""Windows on both sides whose features a window's convolutions read."""
+
 FRAMES_PER_WINDOW = 4
 
 Probabilities = Float32[np.ndarray, "S W"]
@@ -24,7 +31,8 @@ Probabilities = Float32[np.ndarray, "S W"]
 class ProbabilityStream:
     """Feed mono audio at 16 kHz with `push`, end with `finish`; together they return every window's P_i once.
 
-    Memory: about 45 s of audio and 80 s of coefficients, independent of the track's length and of the blocks' sizes.
+    Memory: about 16 s of audio, 50 s of coefficients and a minute of what the convolutions make of them, independent
+    of the track's length; and what a push brings.
     """
 
     def __init__(self, model: SilentSourceDetector) -> None:
@@ -34,9 +42,8 @@ class ProbabilityStream:
         self._audio = torch.zeros(0)  # from CONTEXT_FRAMES before the next block on, once _started
         self._started = False
         self._frames = 0
-        self._coefficients: list[Tensor] = []  # from coefficient _first_coefficient on
-        self._first_coefficient = 0
-        self._held = 0
+        self._coefficients = _Held()
+        self._windows = _Held()
         self._next_window = 0
 
     def push(self, mono: Float32[np.ndarray, " T"]) -> Probabilities:
@@ -54,10 +61,9 @@ class ProbabilityStream:
         """End of the track: the remaining probabilities. Fewer than 2 samples in all give none."""
         if self._frames < 2:
             return np.zeros((len(self.model.sources), 0), dtype=np.float32)
-        done = self._first_coefficient + self._held
-        missing = -(-self._frames // SCATTERING_HOP_FRAMES) - done
+        missing = -(-self._frames // SCATTERING_HOP_FRAMES) - self._coefficients.end
         if not self._started:
-            self._hold(self._scattering(self._audio[None].to(self._device))[0])
+            self._coefficients.append(self._scattering(self._audio[None].to(self._device))[0])
         elif missing > 0:
             block = self._scattering.block_frames
             blocks = -(-missing * SCATTERING_HOP_FRAMES // self._scattering.step_frames)
@@ -68,54 +74,73 @@ class ProbabilityStream:
 
     def _transform_whole_blocks(self, limit: int | None = None) -> None:
         block, step = self._scattering.block_frames, self._scattering.step_frames
-        if len(self._audio) < block:
+        count = max((len(self._audio) - block) // step + 1, 0)
+        if limit is None:  # always the same blocks together, so that rounding is the same however audio arrives
+            count -= count % CPU_BLOCKS
+        if not count:
             return
-        blocks = self._audio.unfold(0, block, step)
+        blocks = self._audio.unfold(0, block, step)[:count]
         coefficients = self._scattering.of_blocks(blocks.to(self._device)).permute(1, 2, 0, 3).flatten(2)
-        self._hold(coefficients[..., :limit])
+        self._coefficients.append(coefficients[..., :limit])
         self._audio = self._audio[len(blocks) * step :]
 
-    def _hold(self, coefficients: Tensor) -> None:
-        self._coefficients.append(coefficients)
-        self._held += coefficients.shape[-1]
-
+    @torch.inference_mode()
     def _emit(self, last: bool) -> Probabilities:
-        level = self.model.features.level_frames // 2
         total = window_count(self._frames) if last else None
+        self._convolve(total)
         found: list[Tensor] = []
         while total is None or self._next_window < total:
             after = self._next_window + PART_WINDOWS
-            reach = (after + MARGIN_WINDOWS) * FRAMES_PER_WINDOW
-            available = self._first_coefficient + self._held
-            if total is None and available < reach + level:
+            if total is None and self._windows.end < after + MARGIN_WINDOWS:
                 break
-            end = min(reach, available) if last else reach
-            start = max(self._next_window - MARGIN_WINDOWS, 0) * FRAMES_PER_WINDOW
-            found.append(
-                self._part(start, end, level)[:, self._next_window - start // FRAMES_PER_WINDOW :][:, :PART_WINDOWS]
-            )
-            self._next_window = min(after, total) if total is not None else after
-            self._drop_before((self._next_window - MARGIN_WINDOWS) * FRAMES_PER_WINDOW - level)
+            start = max(self._next_window - MARGIN_WINDOWS, 0)
+            logits = self.model.sequence(self._windows.part(start, after + MARGIN_WINDOWS)[None])[0]
+            found.append(torch.sigmoid(logits[:, self._next_window - start :][:, :PART_WINDOWS]).float().cpu())
+            self._next_window = after
+            self._windows.drop_before(after - MARGIN_WINDOWS)
         if not found:
             return np.zeros((len(self.model.sources), 0), dtype=np.float32)
         return torch.cat(found, dim=-1).numpy()
 
-    @torch.inference_mode()
-    def _part(self, start: int, end: int, level: int) -> Tensor:
-        """Probabilities from coefficients ``start`` to ``end``, whose level looks ``level`` further on both sides."""
-        held = torch.cat(self._coefficients, dim=-1)
-        self._coefficients = [held]
-        first = max(start - level, self._first_coefficient)
-        seen = held[..., first - self._first_coefficient : end + level - self._first_coefficient]
-        features = self.model.features.compress(seen[None])[..., start - first : end - first]
-        return torch.sigmoid(self.model.logits(features))[0].float().cpu()
+    def _convolve(self, total: int | None) -> None:
+        """Windows from the coefficients that are there, in whole pieces, or up to ``total``."""
+        level = self.model.features.level_frames // 2
+        while total is None or self._windows.end < total:
+            first = self._windows.end
+            after = first + PIECE_WINDOWS
+            end = (after + REACH_WINDOWS) * FRAMES_PER_WINDOW
+            if total is None and self._coefficients.end < end + level:
+                break
+            start = max(first - REACH_WINDOWS, 0)
+            heard = max(start * FRAMES_PER_WINDOW - level, 0)
+            features = self.model.features.compress(self._coefficients.part(heard, end + level)[None])
+            features = features[..., start * FRAMES_PER_WINDOW - heard : end - heard]
+            self._windows.append(self.model.windows(features)[0, :, first - start :][:, :PIECE_WINDOWS])
+            self._coefficients.drop_before((after - REACH_WINDOWS) * FRAMES_PER_WINDOW - level)
 
-    def _drop_before(self, coefficient: int) -> None:
-        dropped = min(max(coefficient - self._first_coefficient, 0), self._held)
-        if dropped:
-            self._coefficients = [torch.cat(self._coefficients, dim=-1)[..., dropped:].clone()]
-            self._first_coefficient += dropped
-            self._held -= dropped
+
+class _Held:
+    """The part of a sequence (.., n) that is still needed, addressed by the position in the whole sequence."""
+
+    def __init__(self) -> None:
+        self._pieces: list[Tensor] = []
+        self._begin = 0
+        self.end = 0
+
+    def append(self, piece: Tensor) -> None:
+        self._pieces.append(piece)
+        self.end += piece.shape[-1]
+
+    def part(self, start: int, end: int) -> Tensor:
+        """From ``start`` to ``end``, or to where the sequence ends now."""
+        self._pieces = [torch.cat(self._pieces, dim=-1)] if len(self._pieces) > 1 else self._pieces
+        return self._pieces[0][..., start - self._begin : end - self._begin]
+
+    def drop_before(self, position: int) -> None:
+        position = min(max(position, self._begin), self.end)
+        if position > self._begin:
+            self._pieces = [self.part(position, self.end).clone()]
+            self._begin = position
 
 
 def track_probabilities(model: SilentSourceDetector, mono: Float32[np.ndarray, " T"]) -> Probabilities:

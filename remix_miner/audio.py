@@ -124,7 +124,7 @@ class AudioReader:
         source = self._soundfile_blocks if self._file is not None else self._pyav_blocks
         for block in source(block_frames, start_frame):
             self.bad_frames = self.bad_frames[:0]
-            if not np.abs(block).max(initial=0.0) <= LARGEST_VALUE:  # so written, NaN counts as beyond
+            if not (block.max(initial=0.0) <= LARGEST_VALUE and block.min(initial=0.0) >= -LARGEST_VALUE):  # so is NaN
                 good = np.abs(block) <= LARGEST_VALUE
                 self.bad_frames = np.flatnonzero(~good.all(axis=1))
                 self.bad_values += int(good.size - np.count_nonzero(good))

@@ -1,6 +1,10 @@
-"""Which device computes."""
+"""Which device computes, and in which numbers."""
+
+from typing import Literal
 
 from remix_miner.errors import UsageError
+
+Precision = Literal["float32", "bfloat16"]
 
 
 def pick_device(name: str = "auto") -> str:

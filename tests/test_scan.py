@@ -258,6 +258,7 @@ def test_settings_that_cannot_be_used_are_refused_by_name() -> None:
         ({"max_seconds": 6.0}, "max_seconds"),
         ({"sample_rate": 1}, "sample_rate"),
         ({"channels": 3}, "channels"),
+        ({"precision": "float16"}, "precision"),
     ]:
         with pytest.raises(UsageError, match=name):
             ScanSettings(**{"thresholds": {"drums": 0.5}, **changes})

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from remix_miner.audio import downmix, read_audio, resample
-from remix_miner.detector.scattering import CHANNELS, FIRST_ORDER, Scattering, filter_parameters, paths
+from remix_miner.detector.filters import CHANNELS, FIRST_ORDER, filter_parameters, paths
+from remix_miner.detector.scattering import Scattering
 
 # kymatio pads to a power of two, evenly; at this length the padding is a multiple of 256 samples, so its
 # coefficients lie where ours do (at others they are up to 255 samples off a multiple of 256).

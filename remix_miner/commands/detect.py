@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from remix_miner.commands.options import note, show, verb
+from remix_miner.device import Precision
 
 
 @verb(
@@ -27,6 +28,13 @@ from remix_miner.commands.options import note, show, verb
 @click.option("--min-seconds", default=5.0, show_default=True, help="Shortest excerpt.")
 @click.option("--sample-rate", default=44100, show_default=True, help="Of the stored excerpts, in Hz.")
 @click.option("--channels", default=2, show_default=True, type=click.IntRange(1, 2), help="Of the stored excerpts.")
+@click.option(
+    "--precision",
+    default="float32",
+    show_default=True,
+    type=click.Choice(["float32", "bfloat16"]),
+    help="Of the detector's convolutions; bfloat16 is faster on processors that have it (AVX512-BF16, AMX).",
+)
 @click.option("--workers", default=None, type=int, help="Processes; one per CPU core if left out, 0: this process.")
 @click.option("--engine", default="local", show_default=True, type=click.Choice(["local", "ray"]))
 @click.option("--address", default=None, help="Of a Ray cluster; a local one is started if left out.")
@@ -60,6 +68,7 @@ def command(
     min_seconds: float,
     sample_rate: int,
     channels: int,
+    precision: Precision,
     workers: int | None,
     engine: str,
     address: str | None,
@@ -101,6 +110,7 @@ def command(
         min_seconds=min_seconds,
         sample_rate=sample_rate,
         channels=channels,
+        precision=precision,
         engine=scanner,
         shard=share,
         restart=restart,

@@ -16,6 +16,7 @@ from remix_miner.checkpoint import versions
 from remix_miner.datasets.library import LibraryFile, Skipped, find_audio
 from remix_miner.detector.calibration import Calibration
 from remix_miner.detector.loading import LoadedDetector, load_detector
+from remix_miner.device import Precision
 from remix_miner.errors import DataError, UsageError
 from remix_miner.mining.catalogue import Catalogue, ScannedTrack
 from remix_miner.mining.devices import resolve_device
@@ -118,6 +119,7 @@ def mine(
     min_seconds: float = 5.0,
     sample_rate: int = 44100,
     channels: int = 2,
+    precision: Precision = "float32",
     engine: Engine | None = None,
     shard: tuple[int, int] | None = None,
     restart: bool = False,
@@ -138,7 +140,9 @@ def mine(
     run_engine = engine.function()
     loaded = load_detector(detector)
     thresholds, refused, calibration = choose_thresholds(loaded, calibration, sources)
-    settings = ScanSettings(thresholds, float(min_seconds), sample_rate=sample_rate, channels=channels)
+    settings = ScanSettings(
+        thresholds, float(min_seconds), sample_rate=sample_rate, channels=channels, precision=precision
+    )
     recorded = {"detector_sha256": loaded.sha256, **dataclasses.asdict(settings)}
     files, skipped = find_audio(library)
     if shard is not None:

@@ -3,11 +3,12 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from remix_miner.datasets.library import LibraryFile
 from remix_miner.datasets.shards import ClosedShard
 from remix_miner.detector.calibration import Calibration
+from remix_miner.device import Precision
 from remix_miner.errors import UsageError
 from remix_miner.sources import SOURCES
 
@@ -26,6 +27,8 @@ class ScanSettings:
     """Of the stored excerpts, in Hz."""
     channels: int = 2
     """Of the stored excerpts; a mono file is repeated, other layouts are averaged to mono first."""
+    precision: Precision = "float32"
+    """Of the detector's convolutions. In bfloat16, probabilities move in the third decimal."""
 
     def __post_init__(self) -> None:
         if not self.thresholds:
@@ -39,6 +42,8 @@ class ScanSettings:
             raise UsageError(f"max_seconds is {self.max_seconds:g}, expected at least twice min_seconds")
         if not 8000 <= self.sample_rate <= 192_000:
             raise UsageError(f"sample_rate is {self.sample_rate} Hz, expected 8000 to 192000")
+        if self.precision not in get_args(Precision):
+            raise UsageError(f"precision is {self.precision!r}, expected one of {', '.join(get_args(Precision))}")
         if self.channels not in (1, 2):
             raise UsageError(f"channels is {self.channels}, expected 1 or 2")
 

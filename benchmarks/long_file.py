@@ -1,0 +1,81 @@
+"""Memory of a worker that scans one very long file, beside one that scans a song.
+
+    python benchmarks/long_file.py AUDIO [--hours 3] [--format flac] [--work FOLDER]
+
+The music under AUDIO is repeated to one file of four minutes and one of ``--hours``; each is scanned by a worker of its
+own, as `remix-miner detect --workers 1` does it, shards and all. Printed is the worker's peak resident memory (MiB).
+The files are deleted at the end.
+"""
+
+import argparse
+import itertools
+import json
+import resource
+import tempfile
+import time
+from pathlib import Path
+
+import soundfile
+
+from remix_miner.audio import read_audio, resample, to_channels
+from remix_miner.datasets.library import find_audio
+from remix_miner.detector.loading import load_detector
+from remix_miner.mining.detect import choose_thresholds
+from remix_miner.mining.engines import Watch, scan_locally
+from remix_miner.mining.plan import tasks_for
+from remix_miner.mining.records import Batch, MinerSetup, ScanSettings
+
+RATE = 44100
+SONG_SECONDS = 240
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("audio", type=Path, help="a folder of music")
+    parser.add_argument("--hours", type=float, default=3.0)
+    parser.add_argument("--format", default="flac", choices=["flac", "wav"])
+    parser.add_argument("--detector", default="default")
+    parser.add_argument("--work", type=Path, default=None, help="where the files are made for the time being")
+    options = parser.parse_args()
+    result = {}
+    with tempfile.TemporaryDirectory(dir=options.work) as temporary:
+        # The song first: what the system reports is the highest peak among the workers that have ended.
+        for name, seconds in (("song", SONG_SECONDS), ("long", options.hours * 3600)):
+            folder = Path(temporary) / name
+            folder.mkdir()
+            repeat(options.audio, folder / f"{name}.{options.format}", round(seconds * RATE))
+            result[name] = {
+                "minutes": seconds / 60,
+                **scan(folder, Path(temporary) / f"mined-{name}", options.detector),
+            }
+    print(json.dumps(result, indent=2))
+
+
+def repeat(audio: Path, path: Path, frames: int) -> None:
+    """The music under ``audio``, again and again, as one stereo file."""
+    with soundfile.SoundFile(path, "w", RATE, 2) as file:
+        for source in itertools.cycle(file.path for file in find_audio(audio)[0]):
+            samples, rate = read_audio(source)
+            piece = resample(to_channels(samples, 2), rate, RATE).T[:frames]
+            file.write(piece)
+            frames -= len(piece)
+            if not frames:
+                return
+
+
+def scan(folder: Path, out: Path, detector: str) -> dict[str, float]:
+    loaded = load_detector(detector)
+    thresholds, _, calibration = choose_thresholds(loaded, None)
+    setup = MinerSetup(out, detector, loaded.sha256, "cpu", ScanSettings(thresholds), {}, "bench", calibration)
+    start = time.perf_counter()
+    events = list(scan_locally(setup, tasks_for(find_audio(folder)[0]), Watch(lambda seconds: None), 1))
+    excerpts = [row for event in events if isinstance(event, Batch) for shard in event.shards for row in shard.excerpts]
+    return {
+        "wall_seconds": round(time.perf_counter() - start, 1),
+        "excerpts": len(excerpts),
+        "peak_memory_of_the_worker_mib": round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024),
+    }
+
+
+if __name__ == "__main__":
+    main()
