@@ -46,14 +46,14 @@ def test_the_toy_experiment_runs_and_reports(tmp_path: Path) -> None:
     assert excerpts["oracle"]["vocals"]["share_above_-20_db"] == 0
     assert 0.2 < excerpts["oracle-50"]["vocals"]["share_above_-20_db"] < 0.8
     doc = tmp_path / "doc.md"
-    doc.write_text("before\n<!-- results: begin -->\nold\n<!-- results: end -->\nafter\n")
+    doc.write_text("before\n<!-- results of tiny: begin -->\nold\n<!-- results of tiny: end -->\nafter\n")
     run("report.py", str(tmp_path / "out"), "--doc", str(doc))
     text = doc.read_text()
     assert text.startswith("before\n")
     assert text.endswith("after\n")
     assert "| oracle-50: 50% of excerpts falsely silent |" in text
     assert "old" not in text
-    assert (tmp_path / "remix_gain.svg").stat().st_size > 1000
+    assert (tmp_path / "pictures/remix_gain_tiny.svg").stat().st_size > 1000
 
 
 def test_the_interval_of_a_known_difference_covers_it_alone(report: ModuleType) -> None:

@@ -42,6 +42,7 @@ def arms(scale: Scale) -> list[Arm]:
         Arm("supervised", None, "labelled songs only"),
         Arm("oracle", "oracle", "remix steps, excerpts silent by truth"),
         Arm("mined", "mined", "remix steps, excerpts found by the detector"),
+        Arm("oracle-few", "oracle-few", "as oracle, but as little and of as few sources as was mined"),
         Arm("oracle-paper", "oracle", "as oracle, with the paper's probability 0.25 and ratio 0.1"),
         Arm("labelled-rest", "labelled-{seed}", "remix steps, rests from the labelled songs: no new music"),
         *(

@@ -18,24 +18,29 @@ from remix_miner.atomic import atomic_path, write_text
 from remix_miner.sources import SOURCES
 
 Scores = Float64[np.ndarray, "seeds songs sources"]
-BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
+BEGIN, END = "<!-- results of {scale}: begin -->", "<!-- results of {scale}: end -->"
 DRAWS = 10_000
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", type=Path)
-    parser.add_argument("--doc", type=Path, help="put the tables between its two marks, the picture beside it")
+    parser.add_argument("--doc", type=Path, help="put the tables between the marks of this scale, the picture beside")
     options = parser.parse_args()
     documents = [json.loads(path.read_text()) for path in sorted((options.results / "arms").glob("*.json"))]
     tables = f"{results_table(documents)}\n\n{excerpts_table(options.results)}"
     print(tables)
-    picture = (options.doc or options.results / "report.md").with_name("remix_gain.svg")
-    draw(picture, documents, options.results)
+    scale = json.loads((options.results / "scale.json").read_text())["scale"]
+    picture = Path("pictures" if options.doc else "") / f"remix_gain_{scale}.svg"
+    (options.doc.parent / "pictures" if options.doc else options.results).mkdir(parents=True, exist_ok=True)
+    draw((options.doc.parent if options.doc else options.results) / picture, documents, options.results)
     if options.doc:
-        before, _, rest = options.doc.read_text(encoding="utf-8").partition(BEGIN)
-        after = rest.partition(END)[2]
-        write_text(options.doc, f"{before}{BEGIN}\n{tables}\n\n![gain per arm]({picture.name})\n{END}{after}")
+        begin, end = (mark.format(scale=scale) for mark in (BEGIN, END))
+        before, found, rest = options.doc.read_text(encoding="utf-8").partition(begin)
+        if not found:
+            raise SystemExit(f"{options.doc} has no line {begin}")
+        after = rest.partition(end)[2]
+        write_text(options.doc, f"{before}{begin}\n{tables}\n\n![gain per arm]({picture.as_posix()})\n{end}{after}")
 
 
 def scores_of(documents: list[dict[str, Any]], arm: str, seeds: list[int]) -> Scores:
@@ -155,7 +160,7 @@ def _arms(documents: list[dict[str, Any]]) -> list[str]:
     order = ["supervised", "labelled-rest", "oracle-paper", "oracle"]
     names = {document["arm"] for document in documents}
     shares = sorted((name for name in names if _share(name)), key=_share)
-    return [name for name in [*order, *shares, "mined", "all-labelled"] if name in names]
+    return [name for name in [*order, *shares, "oracle-few", "mined", "all-labelled"] if name in names]
 
 
 def _share(arm: str) -> float:

@@ -31,6 +31,8 @@ class Scale:
     min_seconds: float = 3.0  # shortest excerpt
     original_probability: float = 0.25  # share of original mixes in supervised batches, the rest are random mixes
     contaminations: tuple[float, ...] = field(default=(0.05, 0.2, 0.5))
+    few_sources: tuple[str, ...] = ("bass", "vocals")  # of the arm 'oracle-few': what the default detector promises
+    few_excerpts: int = 28  # of each of them: what it mined here
 
 
 CPU = Scale(
@@ -51,7 +53,7 @@ CPU = Scale(
     ema_decay=0.99,
     seeds=(0, 1, 2),
     tuning_epochs=3,
-    learning_rates=(1e-3, 3e-3),
+    learning_rates=(1e-3, 3e-3, 1e-2),
     rate_ratios=(0.3, 1.0),
 )
 
@@ -78,6 +80,7 @@ SCALES = {
         contaminations=(0.5,),
     ),
     "cpu": CPU,
+    "scarce": replace(CPU, labelled_songs=1),
     "gpu": replace(
         CPU,
         labelled_songs=20,

@@ -92,6 +92,8 @@ def _write_oracle(mined: Path, songs: list[StemTrack], scale: Scale) -> None:
         order = generator.permutation(len(clean[source]))
         substitutes = generator.permutation(len(false[source]))
         _write_shard(mined / "oracle", source, clean[source])
+        if source in scale.few_sources:
+            _write_shard(mined / "oracle-few", source, [clean[source][place] for place in order[: scale.few_excerpts]])
         for share in scale.contaminations:
             excerpts = list(clean[source])
             for place, other in zip(order[: round(share * len(excerpts))], np.resize(substitutes, len(order))):
