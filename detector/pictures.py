@@ -219,7 +219,9 @@ the share of silent windows among those accepted reaches {{ "%g" | format(100 * 
 {% if s.bound == "crossval" %}This is what to expect on average, without a confidence level.{% endif %}</p>
 <p>{{ calibration.data.tracks | length }} songs by {{ calibration.data.artists | length }} artists.
 {% if calibration.data.muted_variants %}Beside each song as it is, {{ calibration.data.muted_variants }}
-with sources muted at random.{% endif %}</p>
+with sources muted at random.{% endif %}
+{% if calibration.data.folds %}Songs that the detector learned from were heard by ones trained likewise without
+them: {{ calibration.data.folds | map(attribute="name") | join(", ") }}.{% endif %}</p>
 <div class="scroll"><table>
 <tr><th>source</th><th>threshold</th><th>precision</th><th>lower bound</th><th>recall</th><th>silent, data</th>
 <th>silent, assumed</th><th>spans keep</th><th>V of 95%, windows</th><th>V of 95%, spans</th></tr>
