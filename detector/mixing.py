@@ -109,7 +109,7 @@ class Mixer:
             present[:VOCALS] = True
             known[:VOCALS] = False
         elif self.songs and rng.random() < settings.original:
-            stems = self._original(rng)
+            stems = self._excerpt(self.songs[rng.integers(len(self.songs))].stems, rng)
         else:
             if not present.any():
                 present[rng.integers(len(SOURCES))] = True
@@ -128,9 +128,6 @@ class Mixer:
         else:
             mixture = stems.sum(axis=0)
         return Mix(stems, mixture * np.float32(10 ** (rng.uniform(-24, 6) / 20)), known)
-
-    def _original(self, rng: np.random.Generator) -> Stems:
-        return self._excerpt(self.songs[rng.integers(len(self.songs))].stems, rng)
 
     def _on_backing(self, rng: np.random.Generator) -> Stems:
         """An accompaniment with its own vocals or with others."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 
 from remix_miner.datasets.library import LibraryFile
 from remix_miner.datasets.shards import ShardWriter
@@ -146,6 +147,20 @@ def make_noise_song(seed: int, seconds: float, sample_rate: int, channels: int =
 def noise_song() -> Callable[..., np.ndarray]:
     """`make_noise_song`: (seed, seconds, sample_rate, channels=2) -> (channels, frames)."""
     return make_noise_song
+
+
+@pytest.fixture(scope="session")
+def noise_library(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
+    """A function that makes a new folder ``library`` of so many noise songs of 3 s and more, 0.wav and on."""
+
+    def make(count: int) -> Path:
+        folder = tmp_path_factory.mktemp("songs") / "library"
+        folder.mkdir()
+        for number in range(count):
+            soundfile.write(folder / f"{number}.wav", 0.5 * make_noise_song(number, 3.0 + number / 2, 16000).T, 16000)
+        return folder
+
+    return make
 
 
 @pytest.fixture(scope="session")

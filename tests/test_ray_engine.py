@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import soundfile
 
 ray = pytest.importorskip("ray")
 
@@ -28,12 +27,8 @@ def cluster() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory, noise_song: Any) -> Path:
-    folder = tmp_path_factory.mktemp("songs") / "library"
-    folder.mkdir()
-    for number in range(6):
-        soundfile.write(folder / f"{number}.wav", 0.5 * noise_song(number, 3.0 + number / 2, 16000).T, 16000)
-    return folder
+def library(noise_library: Callable[[int], Path]) -> Path:
+    return noise_library(6)
 
 
 def scan(library: Path, out: Path, detector: Path, engine: Engine, **changes: Any) -> Any:

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import soundfile
 
 from remix_miner.datasets.shard_reader import Shard
 from remix_miner.datasets.shards import shard_paths
@@ -32,12 +31,8 @@ KILLS = 30
 
 
 @pytest.fixture(scope="module")
-def songs(tmp_path_factory: pytest.TempPathFactory, noise_song: Any) -> Path:
-    folder = tmp_path_factory.mktemp("songs") / "library"
-    folder.mkdir()
-    for number in range(8):
-        soundfile.write(folder / f"{number}.wav", 0.5 * noise_song(number, 3.0 + number / 2, 16000).T, 16000)
-    return folder
+def songs(noise_library: Callable[[int], Path]) -> Path:
+    return noise_library(8)
 
 
 @pytest.fixture(scope="module")

@@ -31,16 +31,17 @@ def main() -> None:
     tables = f"{results_table(documents)}\n\n{excerpts_table(options.results)}"
     print(tables)
     scale = json.loads((options.results / "scale.json").read_text())["scale"]
-    picture = Path("pictures" if options.doc else "") / f"remix_gain_{scale}.svg"
-    (options.doc.parent / "pictures" if options.doc else options.results).mkdir(parents=True, exist_ok=True)
-    draw((options.doc.parent if options.doc else options.results) / picture, documents, options.results)
+    folder = options.doc.parent / "pictures" if options.doc else options.results
+    folder.mkdir(exist_ok=True)
+    picture = folder / f"remix_gain_{scale}.svg"
+    draw(picture, documents, options.results)
     if options.doc:
         begin, end = (mark.format(scale=scale) for mark in (BEGIN, END))
         before, found, rest = options.doc.read_text(encoding="utf-8").partition(begin)
         if not found:
             raise SystemExit(f"{options.doc} has no line {begin}")
         after = rest.partition(end)[2]
-        write_text(options.doc, f"{before}{begin}\n{tables}\n\n![gain per arm]({picture.as_posix()})\n{end}{after}")
+        write_text(options.doc, f"{before}{begin}\n{tables}\n\n![gain per arm](pictures/{picture.name})\n{end}{after}")
 
 
 def scores_of(documents: list[dict[str, Any]], arm: str, seeds: list[int]) -> Scores:
