@@ -5,9 +5,12 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from remix_miner.mining.catalogue import Catalogue
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -45,6 +48,16 @@ def test_console_blocks_run_and_print_what_they_show(tmp_path: Path) -> None:
         for line in shown:
             if line.strip() != "...":
                 assert shape(line) in printed, f"{command} does not print a line like {line!r}:\n{done.stdout}"
+
+
+def test_the_python_block_runs_on_a_mined_folder(
+    mine: Callable[..., Catalogue], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine(tmp_path / "mined", {"a.mp3": {"vocals": [5.0]}}).close()
+    monkeypatch.chdir(tmp_path)
+    (block,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    exec(block, {})
+    assert re.fullmatch(r"\(2, \d+\)\n", capsys.readouterr().out)
 
 
 def test_the_two_commands_of_the_readme_are_marked() -> None:
