@@ -48,7 +48,7 @@ from remix_miner.mining.plan import tasks_for
 from remix_miner.mining.records import Batch, MinerSetup, ScanSettings
 from remix_miner.mining.scan import cut, excerpt_audio, scan_audio
 from remix_miner.mining.validity import WindowValidity
-from remix_miner.mining.workers import huge_pages
+from remix_miner.mining.workers import worker_environment
 from remix_miner.sources import SOURCES
 from remix_miner.torchaudio_loader import load_torchaudio
 
@@ -91,7 +91,7 @@ def main() -> None:
             "stages": {},
         }
         if options.device == "cpu":
-            with huge_pages(), multiprocessing.get_context("spawn").Pool(1) as pool:
+            with worker_environment(), multiprocessing.get_context("spawn").Pool(1) as pool:
                 result["stages"] = pool.apply(stages, (work / "mp3", options.detector, options.precision))
         if not options.no_baselines:
             seconds = 60 * options.baseline_minutes

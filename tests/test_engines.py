@@ -3,6 +3,8 @@
 import faulthandler
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +19,7 @@ from remix_miner.mining.engines import Watch, scan_in_process, scan_locally
 from remix_miner.mining.records import Batch, Failed, MinerSetup, ScanSettings, TrackScan
 from remix_miner.mining.report import ScanReport
 from remix_miner.mining.scan import scan_audio
+from remix_miner.mining.workers import worker_environment
 
 FORK = {"start_method": "fork"}
 Harvest = dict[tuple[str, str, int], str]
@@ -88,6 +91,25 @@ def dies_at(name: str, times: Path | None = None) -> Callable[..., Any]:
         return scan_audio(path, *arguments, **options)
 
     return scan
+
+
+def test_workers_compute_with_one_thread_each(scan: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is set for them reaches a worker, holds in every library that has threads, and is gone afterwards."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+
+    def tells(path: Path, *arguments: Any, **options: Any) -> Any:
+        (tmp_path / "told").write_text(os.environ["OMP_NUM_THREADS"] + os.environ["OPENBLAS_NUM_THREADS"])
+        return scan_audio(path, *arguments, **options)
+
+    assert scan(tmp_path / "mined", workers=1, scan=tells).complete
+    assert (tmp_path / "told").read_text() == "11"
+    code = "import numpy, torch, threadpoolctl as t; print({pool['num_threads'] for pool in t.threadpool_info()})"
+    with worker_environment():
+        process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert process.stdout == "{1}\n"
+    assert os.environ["OMP_NUM_THREADS"] == "7"
+    assert "OPENBLAS_NUM_THREADS" not in os.environ
 
 
 def test_a_file_that_always_kills_its_worker_costs_that_file_only(

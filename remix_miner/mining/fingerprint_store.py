@@ -20,7 +20,7 @@ from remix_miner.datasets.library import LibraryFile, storable_text
 from remix_miner.datasets.tracks import Track
 from remix_miner.errors import DataError, RemixMinerError
 from remix_miner.mining.fingerprints import FINGERPRINT_VERSION, PEAK, Peaks, fingerprint, fingerprint_file
-from remix_miner.mining.workers import live_and_die_with
+from remix_miner.mining.workers import live_and_die_with, worker_environment
 from remix_miner.progress import Progress
 
 STORE_NAME = "fingerprints.sqlite"
@@ -269,7 +269,7 @@ class _Takers:
 
     def _submit(self, recording: Recording) -> Future[Fingerprint]:
         if self._pool is not None:
-            with contextlib.suppress(BrokenProcessPool):
+            with contextlib.suppress(BrokenProcessPool), worker_environment():
                 return self._pool.submit(take, recording)
         self.close()
         self._pool = ProcessPoolExecutor(
@@ -278,7 +278,8 @@ class _Takers:
             initializer=live_and_die_with,
             initargs=(os.getpid(),),
         )
-        return self._pool.submit(take, recording)
+        with worker_environment():
+            return self._pool.submit(take, recording)
 
     def close(self) -> None:
         if self._pool is not None:

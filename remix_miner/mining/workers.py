@@ -19,6 +19,9 @@ from typing import Any
 
 from remix_miner.mining.records import Failed, MinerSetup, Progressed, Task
 
+THREADS_OF_LIBRARIES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+"""Environment variables that libraries read when they are loaded."""
+
 CLOSE = "close"
 STOP = "stop"
 """What a parent says beside a `Task`: finish the batch; finish the batch and leave, at once."""
@@ -52,7 +55,7 @@ class Worker:
         self.lane = lane
         self.connection, theirs = context.Pipe()
         self.process = context.Process(target=serve, args=(setup, lane, theirs, os.getpid()), daemon=True)
-        with huge_pages():
+        with worker_environment():
             self.process.start()
         theirs.close()
         self.task: Task | None = None
@@ -131,17 +134,24 @@ def serve(setup: MinerSetup, lane: str, connection: Connection, parent: int) -> 
 
 
 @contextlib.contextmanager
-def huge_pages() -> Iterator[None]:
-    """Processes started here get huge pages from glibc's malloc: large arrays that come and go then cost less."""
-    name = "GLIBC_TUNABLES"
-    if name in os.environ:
-        yield
-        return
-    os.environ[name] = "glibc.malloc.hugetlb=1"
+def worker_environment() -> Iterator[None]:
+    """Processes started here compute with one thread each, and get huge pages from glibc's malloc.
+
+    NumPy's product of a matrix and a vector would otherwise wake a thread per core in every process, which then wait
+    in each other's way. Huge pages make large arrays that come and go cheaper; a ``GLIBC_TUNABLES`` that is set stays.
+    """
+    wanted = dict.fromkeys(THREADS_OF_LIBRARIES, "1")
+    wanted["GLIBC_TUNABLES"] = os.environ.get("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
     try:
         yield
     finally:
-        del os.environ[name]
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def live_and_die_with(parent: int) -> None:
