@@ -49,6 +49,7 @@ from remix_miner.mining.records import Batch, MinerSetup, ScanSettings
 from remix_miner.mining.scan import cut, excerpt_audio, scan_audio
 from remix_miner.mining.validity import WindowValidity
 from remix_miner.mining.workers import worker_environment
+from remix_miner.processes import one_thread_each
 from remix_miner.sources import SOURCES
 from remix_miner.torchaudio_loader import load_torchaudio
 
@@ -73,7 +74,6 @@ def main() -> None:
     parser.add_argument("--json", type=Path, default=None, metavar="FILE")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    os.environ["OMP_NUM_THREADS"] = "1"
     with tempfile.TemporaryDirectory() as temporary:
         work = options.work or Path(temporary)
         prepare(options.audio, work, options.minutes)
@@ -287,7 +287,7 @@ def in_processes(
 ) -> dict[str, float]:
     """Run a baseline on as many files at once as there are processes; speed is theirs together."""
     files = sorted(folder.glob("0*"))
-    with multiprocessing.get_context("spawn").Pool(processes) as pool:
+    with one_thread_each(), multiprocessing.get_context("spawn").Pool(processes) as pool:
         tasks = [(files[number % len(files)], detector, seconds, chunk) for number in range(processes)]
         results = pool.starmap(function, tasks, chunksize=1)
     return {"speed": sum(audio / wall for audio, wall in results), "minutes_read": sum(a for a, _ in results) / 60}

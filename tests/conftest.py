@@ -1,6 +1,9 @@
 """What several test files share."""
 
 import os
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from pathlib import Path
@@ -248,6 +251,31 @@ def stem_corpus() -> Callable[..., Path]:
         return folder
 
     return write
+
+
+# --- for the tests of merging ------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def killed_merges() -> Callable[..., None]:
+    """A function that starts ``remix-miner merge [options] out parts...`` again and again, and kills each one.
+
+    The kill falls between the appearance of ``out`` and ``longest_seconds`` later, at random.
+    """
+
+    def run(out: Path, parts: list[Path], *options: str, times: int, longest_seconds: float, seed: int) -> None:
+        code = "import sys; from remix_miner.cli import main; main(sys.argv[1:])"
+        arguments = [sys.executable, "-c", code, "merge", *options, str(out), *map(str, parts)]
+        generator = np.random.default_rng(seed)
+        for _ in range(times):
+            process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            while not out.exists() and process.poll() is None:
+                time.sleep(0.002)
+            time.sleep(generator.uniform(0, longest_seconds))
+            process.kill()
+            process.wait()
+
+    return run
 
 
 # --- for the tests of calibration ---------------------------------------------------------------------------------

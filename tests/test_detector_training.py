@@ -200,5 +200,11 @@ def test_recipes_state_what_the_paper_states() -> None:
     assert paper.network.network == "paper"
     assert paper.mixing.segment_windows * 1024 / RATE == pytest.approx(5.0, abs=0.1)
     assert [learning_rate(paper, step, 100) for step in (0, 99)] == [5e-4, 5e-4]
-    for stage in ("detector_default", "detector_default_2", "detector_default_3", "detector_default_4"):
+    for stage in (
+        "detector_default",
+        "detector_default_2",
+        "detector_default_3",
+        "detector_default_4",
+        "detector_default_5",
+    ):
         assert load_settings(DetectorTrainingSettings, stage).network.network == "small"

@@ -3,9 +3,6 @@
 import json
 import os
 import shutil
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -323,23 +320,14 @@ def test_a_merge_keeps_copies_where_it_or_the_scans_were_told_to(
 
 
 def test_a_killed_merge_of_shares_with_copies_goes_on(
-    detect: Any, shares: list[Path], harvest_of: Any, tmp_path: Path
+    detect: Any, shares: list[Path], harvest_of: Any, killed_merges: Any, tmp_path: Path
 ) -> None:
     """Of shares that were scanned one way and the other: killed four times, it ends as one that was left in peace."""
     detect(tmp_path / "kept", (1, 3), duplicates=False)
     parts = [tmp_path / "kept", *shares[1:]]
     merge(tmp_path / "peace", parts)
     out = tmp_path / "out"
-    code = "import sys; from remix_miner.cli import main; main(sys.argv[1:])"
-    arguments = [sys.executable, "-c", code, "merge", str(out), *map(str, parts)]
-    generator = np.random.default_rng(5)
-    for _ in range(4):
-        process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        while not out.exists() and process.poll() is None:
-            time.sleep(0.002)
-        time.sleep(generator.uniform(0, 0.15))
-        process.kill()
-        process.wait()
+    killed_merges(out, parts, times=4, longest_seconds=0.15, seed=5)
     merge(out, parts)
     assert harvest_of(out) == harvest_of(tmp_path / "peace")
     assert inspect_folder(out, verify=True).damage == []

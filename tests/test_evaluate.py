@@ -2,6 +2,7 @@
 
 import functools
 import json
+import os
 import shutil
 import zipfile
 from pathlib import Path
@@ -14,7 +15,7 @@ from remix_miner.audio import read_audio, write_audio
 from remix_miner.cli import main
 from remix_miner.datasets.catalog import load_stem_tracks
 from remix_miner.errors import DataError
-from remix_miner.evaluation import bsseval
+from remix_miner.evaluation import bsseval, evaluate
 from remix_miner.evaluation.aggregates import AGGREGATES, aggregate_tracks, bootstrap, headline
 from remix_miner.evaluation.compare import compare
 from remix_miner.evaluation.estimates import find_estimates
@@ -192,6 +193,14 @@ def _rows(values: np.ndarray, column: str = "csdr") -> list[dict[str, Any]]:
         }
         for index, row in enumerate(values)
     ]
+
+
+def test_scoring_processes_compute_with_one_thread_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    monkeypatch.setattr(evaluate, "score_files", os.getenv)
+    with evaluate._pool(2, 2) as submit:
+        assert submit("OPENBLAS_NUM_THREADS").result() == "1"
+    assert "OPENBLAS_NUM_THREADS" not in os.environ
 
 
 def test_all_by_pooling_differs_from_the_average_of_medians() -> None:

@@ -46,6 +46,15 @@ def test_workers_change_nothing(folder: Path) -> None:
             assert torch.equal(take(feed, 6), expected), f"{workers} workers"
 
 
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="this system does not show environments")
+def test_workers_compute_with_one_thread_each(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    with Feed(sampler(folder), workers=1) as feed:
+        next(feed)
+        variables = Path(f"/proc/{feed._workers[0].process.pid}/environ").read_bytes().split(b"\0")
+    assert b"OPENBLAS_NUM_THREADS=1" in variables
+
+
 def test_resuming_forgets_what_was_drawn_ahead(folder: Path) -> None:
     expected = take(Feed(sampler(folder)), 6)
     with Feed(sampler(folder), workers=1, prefetch=3) as feed:

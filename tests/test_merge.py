@@ -1,12 +1,7 @@
 """Merging parts: everything once, shards untouched, again adds nothing, killed anywhere it ends the same."""
 
 import os
-import signal
-import subprocess
-import sys
-import time
 
-import numpy as np
 import pytest
 
 from remix_miner.cli import main
@@ -130,18 +125,9 @@ def test_a_folder_with_itself_a_damaged_part_and_a_part_in_use_are_refused(tmp_p
         merge(out, parts)
 
 
-def test_a_killed_merge_goes_on(tmp_path, parts):
+def test_a_killed_merge_goes_on(tmp_path, parts, killed_merges):
     out = tmp_path / "out"
-    code = "import sys; from remix_miner.cli import main; main(sys.argv[1:])"
-    arguments = [sys.executable, "-c", code, "merge", "--copy", str(out), *map(str, parts)]
-    generator = np.random.default_rng(2)
-    for _ in range(3):
-        process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        while not out.exists() and process.poll() is None:
-            time.sleep(0.002)
-        time.sleep(generator.uniform(0, 0.06))
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+    killed_merges(out, parts, "--copy", times=3, longest_seconds=0.06, seed=2)
     merge(out, parts)
     assert harvest(out) == WHOLE
     assert inspect_folder(out, verify=True).remarks == []

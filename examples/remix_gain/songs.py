@@ -153,8 +153,7 @@ def _detect(out: Path, scale: Scale, detector: str) -> None:
         str(out / "mined/mined"),
     ]
     command += ["--detector", detector, "--min-seconds", str(scale.min_seconds), "--sample-rate", str(scale.song_rate)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    finished = subprocess.run([*command, "--json"], stdout=subprocess.DEVNULL, env=environment, check=False)
+    finished = subprocess.run([*command, "--json"], stdout=subprocess.DEVNULL, check=False)
     if finished.returncode not in (0, 1):  # 1: some file or source could not be had, which excerpts.json shows
         sys.exit(f"detect failed with {detector!r}; name another detector, or 'none' to leave the arm 'mined' out")
 

@@ -23,8 +23,9 @@ from remix_miner.evaluation.estimates import FoundEstimates, check_estimate, mis
 from remix_miner.evaluation.models import LoadedModel
 from remix_miner.evaluation.oracles import ORACLES
 from remix_miner.evaluation.results import Result, fingerprint
-from remix_miner.evaluation.score_files import Files, one_thread, score_files
+from remix_miner.evaluation.score_files import Files, score_files
 from remix_miner.evaluation.separate import InferenceSettings, settings_mapping
+from remix_miner.processes import one_thread_each
 from remix_miner.progress import Progress
 from remix_miner.sources import SOURCES
 
@@ -218,9 +219,14 @@ def _pool(workers: int, jobs: int) -> Iterator[Any]:
     if min(workers, jobs) <= 1:
         yield _score_here
         return
-    with ProcessPoolExecutor(min(workers, jobs), mp_context=get_context("spawn"), initializer=one_thread) as pool:
+    with ProcessPoolExecutor(min(workers, jobs), mp_context=get_context("spawn")) as pool:
+
+        def submit(*arguments: Any) -> Future[dict[str, Any]]:
+            with one_thread_each():  # the pool starts its processes when it is given work
+                return pool.submit(score_files, *arguments)
+
         try:
-            yield lambda *arguments: pool.submit(score_files, *arguments)
+            yield submit
         except BrokenProcessPool as error:
             raise DataError("a scoring process died, most likely of memory; use fewer --workers") from error
         except BaseException:

@@ -1,6 +1,5 @@
 """Score one track from files: what a scoring process runs. It imports torch only for BSSEval."""
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,8 +22,3 @@ def score_files(track: StemTrack, files: Files, sources: Sequence[str], metrics:
     references = track.read(sources=sources)
     scores = score_track(references, estimates, track.read_mixture(), sources, track.sample_rate, metrics)
     return {"name": track.name, "seconds": round(track.seconds, 3), "sources": scores}
-
-
-def one_thread() -> None:
-    """Keep a process to one core, before torch is imported: the songs are what runs in parallel."""
-    os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"

@@ -268,17 +268,17 @@ class _Takers:
             return NO_FINGERPRINT
 
     def _submit(self, recording: Recording) -> Future[Fingerprint]:
-        if self._pool is not None:
-            with contextlib.suppress(BrokenProcessPool), worker_environment():
-                return self._pool.submit(take, recording)
-        self.close()
-        self._pool = ProcessPoolExecutor(
-            self.workers,
-            mp_context=multiprocessing.get_context("spawn"),
-            initializer=live_and_die_with,
-            initargs=(os.getpid(),),
-        )
-        with worker_environment():
+        with worker_environment():  # the pool starts its processes when it is given work
+            if self._pool is not None:
+                with contextlib.suppress(BrokenProcessPool):
+                    return self._pool.submit(take, recording)
+            self.close()
+            self._pool = ProcessPoolExecutor(
+                self.workers,
+                mp_context=multiprocessing.get_context("spawn"),
+                initializer=live_and_die_with,
+                initargs=(os.getpid(),),
+            )
             return self._pool.submit(take, recording)
 
     def close(self) -> None:

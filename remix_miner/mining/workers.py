@@ -18,9 +18,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from remix_miner.mining.records import Failed, MinerSetup, Progressed, Task
-
-THREADS_OF_LIBRARIES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
-"""Environment variables that libraries read when they are loaded."""
+from remix_miner.processes import environment, one_thread_each
 
 CLOSE = "close"
 STOP = "stop"
@@ -137,21 +135,11 @@ def serve(setup: MinerSetup, lane: str, connection: Connection, parent: int) -> 
 def worker_environment() -> Iterator[None]:
     """Processes started here compute with one thread each, and get huge pages from glibc's malloc.
 
-    NumPy's product of a matrix and a vector would otherwise wake a thread per core in every process, which then wait
-    in each other's way. Huge pages make large arrays that come and go cheaper; a ``GLIBC_TUNABLES`` that is set stays.
+    Huge pages make large arrays that come and go cheaper; a ``GLIBC_TUNABLES`` that is set stays.
     """
-    wanted = dict.fromkeys(THREADS_OF_LIBRARIES, "1")
-    wanted["GLIBC_TUNABLES"] = os.environ.get("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")
-    before = {name: os.environ.get(name) for name in wanted}
-    os.environ.update(wanted)
-    try:
+    tunables = os.environ.get("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")
+    with one_thread_each(), environment({"GLIBC_TUNABLES": tunables}):
         yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 def live_and_die_with(parent: int) -> None:

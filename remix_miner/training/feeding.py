@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from remix_miner.errors import RemixMinerError, UsageError
+from remix_miner.processes import one_thread_each
 from remix_miner.training.sampler import Batch, Kind, Sampler
 
 
@@ -96,7 +97,8 @@ class _Worker:
         self.asked = step
         self.connection, theirs = context.Pipe()
         self.process = context.Process(target=_work, args=(sampler, slots, theirs), daemon=True)
-        self.process.start()
+        with one_thread_each():
+            self.process.start()
         theirs.close()
         for _ in slots:
             self._ask()
