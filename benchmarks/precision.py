@@ -1,13 +1,15 @@
-"""What a scan with the convolutions in bfloat16 harvests, beside the same scan in float32.
+"""What a scan harvests with a sparsely sampled transform, and with convolutions in bfloat16, beside kymatio's own.
 
     python benchmarks/precision.py AUDIO [--detector default] [--threshold 0.9]
 
-Every file under AUDIO is scanned both ways with the detector's own thresholds, or with one for all sources. Printed
-are how far probabilities move, and for each source the seconds that float32, bfloat16 and both would mine.
+Every file under AUDIO is scanned in each way with the detector's own thresholds, or with one for all sources. Printed
+are how far probabilities move from those of kymatio's sampling in float32, and for each source the seconds mined so,
+and those mined in both ways.
 """
 
 import argparse
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +21,11 @@ from remix_miner.mining.detect import choose_thresholds
 from remix_miner.mining.records import ScanSettings
 from remix_miner.mining.scan import ScannedAudio, scan_audio
 
-PRECISIONS = ("float32", "bfloat16")
+REFERENCE, *OTHERS = {
+    "kymatio": ("float32", "kymatio"),
+    "sparse": ("float32", "sparse"),
+    "sparse bfloat16": ("bfloat16", "sparse"),
+}.items()
 
 
 def main() -> None:
@@ -29,31 +35,47 @@ def main() -> None:
     parser.add_argument("--threshold", type=float, default=None)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    detectors = [load_detector(options.detector, precision=precision) for precision in PRECISIONS]
-    thresholds, _, _ = choose_thresholds(detectors[0], None)
+    detectors = {
+        name: load_detector(options.detector, precision=precision, sampling=sampling)
+        for name, (precision, sampling) in (REFERENCE, *OTHERS)
+    }
+    thresholds, _, _ = choose_thresholds(detectors[REFERENCE[0]], None)
     if options.threshold is not None:
         thresholds = dict.fromkeys(thresholds, options.threshold)
     settings = ScanSettings(thresholds)
-    moved, minutes = [], 0.0
-    seconds = {source: dict.fromkeys((*PRECISIONS, "both"), 0.0) for source in thresholds}
-    for file in find_audio(options.audio)[0]:
-        exact, rounded = (scan_audio(file.path, detector.model, settings) for detector in detectors)
-        moved.append(np.abs(exact.probabilities - rounded.probabilities).ravel())
-        minutes += exact.seconds / 60
+    files = find_audio(options.audio)[0]
+    minutes = 0.0
+    moved: dict[str, list[np.ndarray]] = {name: [] for name, _ in OTHERS}
+    seconds = {source: dict.fromkeys((REFERENCE[0], *moved, *both(moved)), 0.0) for source in thresholds}
+    for file in files:
+        scans = {name: scan_audio(file.path, detector.model, settings) for name, detector in detectors.items()}
+        reference = scans.pop(REFERENCE[0])
+        minutes += reference.seconds / 60
+        for name, scan in scans.items():
+            moved[name].append(np.abs(reference.probabilities - scan.probabilities).ravel())
         for source, row in seconds.items():
-            ours, theirs = (mined_frames(scan, source) for scan in (exact, rounded))
-            for name, frames in zip((*PRECISIONS, "both"), (ours, theirs, ours & theirs), strict=True):
-                row[name] += np.count_nonzero(frames) / exact.sample_rate
-    difference = np.concatenate(moved)
+            expected = mined_frames(reference, source)
+            row[REFERENCE[0]] += np.count_nonzero(expected) / reference.sample_rate
+            for name, scan in scans.items():
+                frames = mined_frames(scan, source)
+                row[name] += np.count_nonzero(frames) / reference.sample_rate
+                row[both([name])[0]] += np.count_nonzero(frames & expected) / reference.sample_rate
     result = {
-        "files": len(moved),
+        "files": len(files),
         "minutes": round(minutes, 1),
-        "probability_moves_by": {"mean": float(difference.mean()), "most": float(difference.max())},
+        "probability_moves_by": {
+            name: {"mean": float(np.concatenate(by).mean()), "most": float(np.concatenate(by).max())}
+            for name, by in moved.items()
+        },
         "seconds_mined": {
             source: {name: round(value, 2) for name, value in row.items()} for source, row in seconds.items()
         },
     }
     print(json.dumps(result, indent=2))
+
+
+def both(names: Iterable[str]) -> list[str]:
+    return [f"{REFERENCE[0]} and {name}" for name in names]
 
 
 def mined_frames(scan: ScannedAudio, source: str) -> np.ndarray:

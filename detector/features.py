@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from remix_miner.detector.scattering import Scattering
+from remix_miner.device import Sampling
 
 Level = Literal["local", "none"]
 INAUDIBLE = 1e-6
@@ -36,10 +37,14 @@ class Features(nn.Module):
         self.level: Level = level
         self.level_frames = level_frames
         self.floor = floor
-        self.scattering = Scattering()
+        self.scattering = Scattering(sampling="sparse")
 
     def forward(self, audio: Float[Tensor, "B T"]) -> Float[Tensor, "B 7 54 frames"]:
         return self.compress(self.scattering(audio))
+
+    def sample(self, sampling: Sampling) -> None:
+        """From now on, sample the transform's envelopes in this way."""
+        self.scattering = Scattering(sampling=sampling).to(self.scattering.get_buffer("signs").device)
 
     def compress(self, coefficients: Float[Tensor, "B 7 54 frames"]) -> Float[Tensor, "B 7 54 frames"]:
         """The same from scattering coefficients."""

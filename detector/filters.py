@@ -1,10 +1,12 @@
 """The filters of the scattering transform: kymatio's parameters, as the constants that `scattering` multiplies with.
 
-J = 8 and Q = 8 at 16 kHz: 54 Morlet filters of order 1, 9 of order 2 and a Gaussian low-pass. Filter n of order 1 or 2
-is sampled at 2^-j of the audio's rate, j being the filter's own. A bank is made for blocks of one length.
+J = 8 and Q = 8 at 16 kHz: 54 Morlet filters of order 1, 9 of order 2 and a Gaussian low-pass. The output of a filter
+is sampled at 2^-k of the audio's rate; `sampling_octaves` says k. A bank is made for blocks of one length.
 """
 
+import itertools
 import math
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -13,6 +15,7 @@ from numpy.polynomial import chebyshev
 from torch import Tensor
 
 from remix_miner.detector.geometry import SCATTERING_HOP_FRAMES
+from remix_miner.device import Sampling
 
 J = 8
 Q = 8
@@ -33,6 +36,21 @@ AUDIO_J = 2
 
 ENVELOPE_J = 4
 """Envelopes from pieces go on at 2^-4 of the rate: all that order 1's average and the filters with j2 > 4 pass."""
+
+WHOLE_FILTER_FRAMES = 1 << 14
+"""A filter that is this long in time holds all of itself; the longest has a deviation of 408 samples."""
+
+SPARSEST_FIRST, SPARSEST_SECOND = 6, 7
+"""Sparse samples are not further apart than 2^6 and 2^7, as the low-pass still needs them."""
+
+SPARSEST_IN_PIECES = 5
+"""Nor than 2^5 in pieces, where they become moments."""
+
+BELOW, ABOVE = 5.5, 7.7
+"""Deviations below and above 0 within which a filter of order 2 lies; it is centred at 2.5."""
+
+FAST = "fast"
+"""All envelopes that were computed in pieces, for the filters of order 2 that are long in time."""
 
 HOPS_BEFORE = 10
 SPAN_HOPS = 2 * HOPS_BEFORE
@@ -68,52 +86,153 @@ def paths() -> list[tuple[int, int, int]]:
     return found
 
 
-@lru_cache(maxsize=4)
-def filter_bank(block_frames: int) -> dict[str, Tensor]:
-    """Every constant of the transform of blocks of one length, made once a process.
+@dataclass(frozen=True)
+class Group:
+    """Neighbouring filters of order 1 whose envelopes are sampled at 2^-k of the audio's rate.
 
-    Inverse transforms are left unscaled (``norm="forward"``): the factors are in the filters. Spectra that are passed
-    on from whole blocks have the scale of the audio's own rate.
+    ``starts``: for each, the first of the bins of the audio's spectrum that it passes, as many as there are samples.
     """
-    first, second, lowpass = filter_parameters()
-    bank: dict[str, np.ndarray] = {}
-    for j1 in sorted({j for _, _, j in first}):
-        fast = j1 < FAST_OCTAVES
-        frames, scale = (PIECE_FRAMES, PIECE_FRAMES) if fast else (block_frames, (block_frames >> AUDIO_J) / 2**j1)
-        filters = [_even_odd(xi, sigma, frames, j1) for xi, sigma, j in first if j == j1]
-        bank[f"first_{j1}"] = np.stack(filters, axis=1) / scale
-    for n2, (xi, sigma, j2) in enumerate(second):
-        if j2 > FAST_OCTAVES:
-            bank[f"second_{n2}"] = _even_odd(xi, sigma, block_frames, j2)[:, None] * 2**j2 / block_frames
-        if 0 < j2 <= ENVELOPE_J:
-            bank[f"moments_{j2}"] = _moments(j2)
-            for j1 in range(min(j2, FAST_OCTAVES)):
-                bank[f"second_{n2}_{j1}"] = _even_odd(xi, sigma, PIECE_FRAMES, j2)[:, None] / (PIECE_FRAMES >> j1)
-    bank["audio"] = _passing(0.059, AUDIO_J) / PIECE_FRAMES
-    for j1 in range(FAST_OCTAVES):
-        bank[f"envelope_{j1}"] = _passing(0.0083, ENVELOPE_J) / (PIECE_FRAMES >> j1) * 2**ENVELOPE_J
-    bank["average"] = _average_of_moments(lowpass)
+
+    name: str
+    rows: slice
+    k: int
+    starts: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Second:
+    """A filter of order 2 for the first ``rows`` envelopes of a group, sampled at 2^-k; ``start``: its lowest bin."""
+
+    name: str
+    channel: int
+    rows: int
+    k: int
+    start: int
+
+
+@dataclass(frozen=True)
+class FilterBank:
+    """The transform of blocks of one length: the order of the work, and the constants that it multiplies with.
+
+    ``fast``: groups computed in pieces; ``slow``: in whole blocks. ``second``: by the group's name, ``FAST`` being the
+    envelopes of all fast groups at 2^-ENVELOPE_J.
+    """
+
+    fast: tuple[Group, ...]
+    slow: tuple[Group, ...]
+    second: dict[str, tuple[Second, ...]]
+    constants: dict[str, Tensor]
+
+
+def sampling_octaves(sampling: Sampling) -> tuple[list[int], list[int]]:
+    """k of the rates 2^-k at which the outputs of the filters of order 1 and 2 are sampled.
+
+    ``kymatio``: where kymatio samples them, which follows a filter's frequency. ``sparse``: at a quarter of that. An
+    envelope varies as fast as its filter is wide; these are 10 samples a second and more for each hertz of deviation
+    of a filter of order 1, 7 for one of order 2.
+    """
+    first, second, _ = filter_parameters()
+    if sampling == "kymatio":
+        return [j for _, _, j in first], [j for _, _, j in second]
+    return [min(j + 2, SPARSEST_FIRST) for _, _, j in first], [min(j + 2, SPARSEST_SECOND) for _, _, j in second]
+
+
+@lru_cache(maxsize=4)
+def filter_bank(block_frames: int, sampling: Sampling) -> FilterBank:
+    """Every constant of the transform, made once a process. Inverse transforms are left unscaled (``forward``)."""
+    _, _, lowpass = filter_parameters()
+    constants: dict[str, np.ndarray] = {}
+    fast, slow = _groups(block_frames, sampling, constants)
+    all_fast = Group(FAST, slice(0, fast[-1].rows.stop), ENVELOPE_J, ())
+    seconds = {
+        group.name: _seconds(group, PIECE_FRAMES, range(1, ENVELOPE_J + 1), sampling, constants) for group in fast
+    }
+    seconds[FAST] = _seconds(all_fast, block_frames, range(ENVELOPE_J + 1, J), sampling, constants)
+    seconds |= {group.name: _seconds(group, block_frames, range(1, J), sampling, constants) for group in slow}
+    constants |= {f"moments_{one.k}": _moments(one.k) for group in fast for one in seconds[group.name]}
+    constants["audio"] = _passing(0.059, AUDIO_J) / PIECE_FRAMES
+    constants["average"] = _average_of_moments(lowpass)
     frequency = np.arange(block_frames // 512 + 1) / block_frames
-    bank["lowpass"] = np.exp(-(frequency**2) / (2 * lowpass**2)) / block_frames
-    for name, value in bank.items():
-        # Arithmetic on numbers too small for a normal float32 can be many times slower than on zeros.
-        bank[name] = np.where(np.abs(value) < 1e-12 * np.abs(value).max(), 0, value)
-    kinds = {name: np.complex64 if np.iscomplexobj(value) else np.float32 for name, value in bank.items()}
-    return {name: torch.from_numpy(np.ascontiguousarray(value, dtype=kinds[name])) for name, value in bank.items()}
+    constants["lowpass"] = np.exp(-(frequency**2) / (2 * lowpass**2))
+    constants["signs"] = 1 - 2.0 * (np.arange(max(PIECE_FRAMES, block_frames >> AUDIO_J)) % 2)
+    return FilterBank(fast, slow, seconds, {name: _ready(constant) for name, constant in constants.items()})
 
 
-def _even_odd(xi: float, sigma: float, frames: int, j: int) -> np.ndarray:
-    """(2, bins at 2^-j of the rate): what gives real and imaginary part of a Morlet filter's output as real signals.
+def _groups(
+    block_frames: int, sampling: Sampling, constants: dict[str, np.ndarray]
+) -> tuple[tuple[Group, ...], tuple[Group, ...]]:
+    """The filters of order 1 that are computed in pieces, and those in whole blocks, with their ``constants``.
 
-    The real part is the inverse transform of x's spectrum times the filter's even part, the imaginary part that of
-    the spectrum times -i times its odd part; both are spectra of real signals, so the inverse is a real one.
+    Pieces have the spectrum of real audio as it is, twice over, so that a band may go on beyond the highest frequency;
+    whole blocks have zero frequency in the middle, so that one may go on below the lowest.
+    """
+    first, _, _ = filter_parameters()
+    rates, _ = sampling_octaves(sampling)
+    groups: dict[bool, list[Group]] = {True: [], False: []}
+    for (fast, k), members in itertools.groupby(range(len(first)), lambda n: (first[n][2] < FAST_OCTAVES, rates[n])):
+        rows = list(members)
+        frames, bins = (PIECE_FRAMES, PIECE_FRAMES) if fast else (block_frames, block_frames >> AUDIO_J)
+        points, lowest = frames >> k, 0 if fast else -bins // 2
+        centred = [round(first[n][0] * frames) - points // 2 for n in rows]
+        starts = [min(max(start, lowest), lowest + bins - points) for start in centred]
+        name = f"{'fast' if fast else 'slow'}_{k}"
+        groups[fast].append(Group(name, slice(rows[0], rows[-1] + 1), k, tuple(start - lowest for start in starts)))
+        bands = [_band(*first[n][:2], frames, start, points) for n, start in zip(rows, starts, strict=True)]
+        constants[name] = np.stack(bands) / bins
+        if fast and k < ENVELOPE_J:
+            constants[f"{name}_low"] = _passing(0.0083, ENVELOPE_J) / points
+    return tuple(groups[True]), tuple(groups[False])
+
+
+def _seconds(
+    group: Group, frames: int, octaves: range, sampling: Sampling, constants: dict[str, np.ndarray]
+) -> tuple[Second, ...]:
+    """The filters of order 2 with j2 in ``octaves`` for the envelopes of a group, with their ``constants``.
+
+    A constant is (folds, points): a band that is wider than its rate is folded, for its output to have that rate.
+    """
+    first, second, _ = filter_parameters()
+    _, rates = sampling_octaves(sampling)
+    envelope = frames >> group.k
+    found = []
+    for n2, (xi, sigma, j2) in enumerate(second):
+        rows = sum(j1 < j2 for _, _, j1 in first[group.rows])
+        if j2 not in octaves or not rows:
+            continue
+        k = max(min(rates[n2], SPARSEST_IN_PIECES) if frames == PIECE_FRAMES else rates[n2], group.k)
+        points = frames >> k
+        folds = min(math.ceil((BELOW + ABOVE) * sigma * frames / points), envelope // points)
+        start = min(max(-math.ceil(BELOW * sigma * frames), -envelope // 2), envelope // 2 - folds * points)
+        name = f"{group.name}_{n2}"
+        constants[name] = (_band(xi, sigma, frames, start, folds * points) / envelope).reshape(folds, points)
+        found.append(Second(name, n2 - 2, rows, k, start + envelope // 2))
+    return tuple(found)
+
+
+def _ready(constant: np.ndarray) -> Tensor:
+    # Arithmetic on numbers too small for a normal float32 can be many times slower than on zeros.
+    kept = np.where(np.abs(constant) < 1e-12 * np.abs(constant).max(), 0, constant)
+    return torch.from_numpy(np.ascontiguousarray(kept, dtype=np.float32))
+
+
+def _band(xi: float, sigma: float, frames: int, start: int, points: int) -> np.ndarray:
+    """A Morlet filter at the bins from ``start`` on of a transform of ``frames`` points, hence periodic.
+
+    kymatio makes all bins of a filter at a time, scaled to a sum of 1 in time. That scale is taken from a short filter
+    of its making; the bins that are needed follow from its formula, a Gaussian less what makes it vanish at 0.
     """
     from kymatio.scattering1d.filter_bank import morlet_1d
 
-    morlet = np.asarray(morlet_1d(frames, xi, sigma)).reshape(-1).real
-    mirrored = np.roll(morlet[::-1], 1)
-    pair: np.ndarray = np.stack([morlet + mirrored, -1j * (morlet - mirrored)])[:, : (frames >> j) // 2 + 1] / 2
-    return pair
+    def morlet(frequency: np.ndarray) -> np.ndarray:
+        shifted = frequency[:, None] + np.arange(-2, 3)
+        band, low = (np.exp(-((shifted - centre) ** 2) / (2 * sigma**2)).sum(axis=1) for centre in (xi, 0.0))
+        vanishing: np.ndarray = band - low * math.exp(-(xi**2) / (2 * sigma**2))
+        return vanishing
+
+    peak = round(xi * WHOLE_FILTER_FRAMES)
+    whole = np.asarray(morlet_1d(WHOLE_FILTER_FRAMES, xi, sigma)).real
+    scale = whole[peak] / morlet(np.array([peak / WHOLE_FILTER_FRAMES]))[0]
+    return morlet(np.arange(start, start + points) / frames) * float(scale)
 
 
 def _passing(highest: float, j: int) -> np.ndarray:

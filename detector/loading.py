@@ -9,7 +9,7 @@ import torch
 from remix_miner.checkpoint import load_model, weights_path
 from remix_miner.detector.calibration import Calibration
 from remix_miner.detector.networks import NAME, SilentSourceDetector, build_detector
-from remix_miner.device import Precision
+from remix_miner.device import Precision, Sampling
 from remix_miner.errors import DataError
 
 PRETRAINED = Path(__file__).parent / "pretrained"
@@ -27,9 +27,14 @@ class LoadedDetector:
 
 
 def load_detector(
-    name_or_path: str | Path = "default", device: str = "cpu", precision: Precision = "float32"
+    name_or_path: str | Path = "default",
+    device: str = "cpu",
+    precision: Precision = "float32",
+    sampling: Sampling = "sparse",
 ) -> LoadedDetector:
     """Load a detector; weights stored as float16 are computed with as float32, or as ``precision`` says.
+
+    ``sampling``: of the scattering transform, see `Scattering`.
 
     A calibration is taken from ``calibration.json`` beside a run's weights (``<name>.calibration.json`` beside a
     single file). Raises `DataError` when nothing is found or it is not a detector.
@@ -51,6 +56,7 @@ def load_detector(
     except (TypeError, ValueError, RuntimeError) as error:
         raise DataError(f"{path} does not fit its own description: {error}") from error
     model.convolve_in(precision)
+    model.features.sample(sampling)
     if device == "cpu":
         # The same weights in the order that is fastest there.
         model.convolutions.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in its stubs

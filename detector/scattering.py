@@ -1,22 +1,23 @@
 """The wavelet scattering transform of order two, as the detector reads it: (B, T) -> (B, 7, 54, frames).
 
-Filters and their parameters are kymatio's (see `filters`); the transform is ours and several times faster on one core.
-It samples every intermediate signal at the very points that kymatio does, so it agrees with kymatio's output to
-float32 rounding once kymatio's factor 2^-j is undone. What makes it fast:
+Filters and their parameters are kymatio's (see `filters`); the transform is ours and many times faster on one core.
+With ``sampling="kymatio"`` it takes every intermediate signal at the very points that kymatio does and agrees with its
+output to float32 rounding once kymatio's factor 2^-j is undone. With ``sparse`` it takes a quarter of the points: what
+is lost is aliasing of order 1e-3 (kymatio has 1e-4 of its own), as `benchmarks/precision.py` measures where it matters.
+What makes it fast:
 
-* a filter needs only the band below its own output rate of a spectrum;
-* it is split into its even and odd part, so real and imaginary part come from two real inverse transforms into
-  separate planes, whose modulus is three passes without complex arithmetic;
+* a filter needs only its own band of a spectrum, and the modulus does not change when that band is moved to zero
+  frequency, so an envelope costs as many points as its filter is wide, however high its frequency;
 * filters that are short in time work in short pieces, whose transforms are twice as fast, and which fit the cache;
 * filters that are long in time are low in frequency: they see the audio at a quarter, and the envelopes of the short
-  ones at a sixteenth of the rate, in whole blocks (real transforms above 8192 points also cost MKL more to plan than
-  to compute);
+  ones at a sixteenth of the rate, in whole blocks;
 * a hop of a piece is summed up in eight moments, from which all averages that it is part of are made.
 
 Andén and Mallat 2014; Défossez et al. 2019, appendix A; layout of channels in `Scattering`.
 """
 
 import math
+from typing import get_args
 
 import torch
 from jaxtyping import Float
@@ -27,24 +28,26 @@ from remix_miner.detector.filters import (
     AUDIO_J,
     CHANNELS,
     ENVELOPE_J,
-    FAST_OCTAVES,
+    FAST,
     FIRST_ORDER,
     HOPS_BEFORE,
     MOMENTS,
     PIECE_CONTEXT_FRAMES,
     PIECE_FRAMES,
     SPAN_HOPS,
+    Group,
+    Second,
     filter_bank,
-    filter_parameters,
 )
 from remix_miner.detector.geometry import SCATTERING_HOP_FRAMES as HOP
+from remix_miner.device import Sampling
 
 CONTEXT_FRAMES = 4096
 """Samples beyond a coefficient that it depends on, to float32 rounding; the low-pass's deviation is 407 samples."""
 
 BLOCK_FRAMES = 1 << 17
 CPU_BLOCKS = 2
-CPU_PIECES = 9
+CPU_PIECES = 3
 """At once on a CPU: enough to spread the cost of planning a transform, few enough for the cache."""
 
 
@@ -57,18 +60,22 @@ class Scattering(nn.Module):
     both sides does not depend on where the signal was cut, if cuts are at multiples of 256. No gradients are kept.
     """
 
-    def __init__(self, block_frames: int = BLOCK_FRAMES, blocks_at_once: int | None = None) -> None:
+    def __init__(
+        self,
+        block_frames: int = BLOCK_FRAMES,
+        blocks_at_once: int | None = None,
+        sampling: Sampling = "kymatio",
+    ) -> None:
         super().__init__()
         if block_frames % 512 or block_frames <= 2 * CONTEXT_FRAMES:
             raise ValueError(f"block_frames is a multiple of 512 above {2 * CONTEXT_FRAMES}, got {block_frames}")
+        if sampling not in get_args(Sampling):
+            raise ValueError(f"sampling is one of {', '.join(get_args(Sampling))}, got {sampling!r}")
         self.block_frames = block_frames
         self.blocks_at_once = blocks_at_once
-        first, second, _ = filter_parameters()
-        octaves = [j for _, _, j in first]
-        self._first = {j: slice(octaves.index(j), octaves.index(j) + octaves.count(j)) for j in sorted({*octaves})}
-        self._second = [(n2, j2) for n2, (_, _, j2) in enumerate(second) if j2 > 0]
-        self._fast = sum(j < FAST_OCTAVES for j in octaves)
-        for name, constant in filter_bank(block_frames).items():
+        self.sampling: Sampling = sampling
+        self._bank = filter_bank(block_frames, sampling)
+        for name, constant in self._bank.constants.items():
             self.register_buffer(name, constant, persistent=False)
 
     @property
@@ -96,23 +103,21 @@ class Scattering(nn.Module):
 
     def _transform(self, blocks: Tensor, result: Tensor) -> None:
         """Coefficients of (b, block_frames) into (b, 7, 54, kept), the context dropped."""
-        spectra = blocks.new_empty(
-            (len(blocks), FIRST_ORDER, self._rate(ENVELOPE_J) // 2 + 1), dtype=blocks.dtype.to_complex()
-        )
-        """Of all 54 envelopes, side by side, as far up as what remains to be done with each needs them."""
-        spectra[:, : self._fast] = torch.fft.rfft(self._fast_envelopes(blocks, result))
-        audio = torch.fft.rfft(_decimated(blocks, self.get_buffer("audio")))[:, None]
-        for j1, rows in self._first.items():
-            if j1 >= FAST_OCTAVES:
-                envelope = _filtered_modulus(audio, self.get_buffer(f"first_{j1}"), self._rate(j1))
-                spectrum = torch.fft.rfft(envelope)[..., : spectra.shape[-1]]
-                spectra[:, rows, : spectrum.shape[-1]] = spectrum
-        result[:, 0] = self._averaged(spectra)
-        for channel, (n2, j2) in enumerate(self._second, start=1):
-            rows = slice(self._fast if j2 <= ENVELOPE_J else 0, self._count(j2))
-            if rows.start < rows.stop:
-                second = _filtered_modulus(spectra[:, rows], self.get_buffer(f"second_{n2}"), self._rate(j2))
-                result[:, channel, rows] = self._averaged(torch.fft.rfft(second))
+        fast = self._fast_envelopes(blocks, result)
+        self._of_envelopes(fast, FAST, slice(0, fast.shape[1]), result)
+        audio = self._spectra(_decimated(blocks, self.get_buffer("audio")))
+        for group in self._bank.slow:
+            self._of_envelopes(self._envelopes(audio, group, self.block_frames), group.name, group.rows, result)
+
+    def _of_envelopes(self, envelopes: Tensor, name: str, rows: slice, result: Tensor) -> None:
+        """Order 1, and what order 2 has in whole blocks, of envelopes (b, rows, points) into ``result``."""
+        points = envelopes.shape[-1]
+        spectra = self._spectra(envelopes)
+        result[:, 0, rows] = self._averaged(spectra[..., points // 2 :], points)
+        for second in self._bank.second[name]:
+            modulus = self._second(spectra[:, : second.rows], second, self.block_frames)
+            averaged = self._averaged(torch.fft.rfft(modulus), modulus.shape[-1])
+            result[:, second.channel, rows.start : rows.start + second.rows] = averaged
 
     def _fast_envelopes(self, blocks: Tensor, result: Tensor) -> Tensor:
         """What is short in time, in pieces: the paths with j1 < 3 and j2 <= 4 into ``result``.
@@ -126,42 +131,60 @@ class Scattering(nn.Module):
         missing = begin + count * step + PIECE_CONTEXT_FRAMES - self.block_frames
         padded = F.pad(blocks, (PIECE_CONTEXT_FRAMES - begin, max(missing, 0)))
         pieces = padded.unfold(-1, PIECE_FRAMES, step)[:, :count]
-        fast_paths = [
-            (channel, n2, j2, self._count(min(j2, FAST_OCTAVES)))
-            for channel, (n2, j2) in enumerate(self._second, start=1)
-            if j2 <= ENVELOPE_J
-        ]
-        envelopes = blocks.new_empty(len(blocks), self._fast, count, step >> ENVELOPE_J)
-        moments = [blocks.new_empty(MOMENTS, len(blocks), high, count, step // HOP) for _, _, _, high in fast_paths]
-        audio = torch.fft.rfft(pieces)[:, :, None]
-        for j1 in range(FAST_OCTAVES):
-            rows = self._first[j1]
-            at_once = max(1, (CPU_PIECES << j1) // len(blocks)) if blocks.device.type == "cpu" else count
+        envelopes = blocks.new_empty(len(blocks), self._bank.fast[-1].rows.stop, count, step >> ENVELOPE_J)
+        audio = torch.fft.fft(pieces)
+        for group in self._bank.fast:
+            seconds = self._bank.second[group.name]
+            moments = [blocks.new_empty(MOMENTS, len(blocks), one.rows, count, step // HOP) for one in seconds]
+            at_once = max(1, (CPU_PIECES << group.k) // len(blocks)) if blocks.device.type == "cpu" else count
             for start in range(0, count, at_once):
                 now = slice(start, start + at_once)
-                envelope = _filtered_modulus(audio[:, now], self.get_buffer(f"first_{j1}"), PIECE_FRAMES >> j1)
-                spectrum = torch.fft.rfft(envelope)
-                envelopes[:, rows, now] = _low(spectrum, self.get_buffer(f"envelope_{j1}"), ENVELOPE_J).transpose(1, 2)
-                for (_, n2, j2, _), moment in zip(fast_paths, moments, strict=True):
-                    if j2 > j1:
-                        second = _filtered_modulus(spectrum, self.get_buffer(f"second_{n2}_{j1}"), PIECE_FRAMES >> j2)
-                        moment[:, :, rows, now] = _moments_of_hops(second, self.get_buffer(f"moments_{j2}"))
-        for (channel, _, _, high), moment in zip(fast_paths, moments, strict=True):
-            result[:, channel, :high] = self._averaged_moments(moment.flatten(3), result.shape[-1])
+                envelope = self._envelopes(audio[:, now], group, PIECE_FRAMES)
+                spectra = self._spectra(envelope)
+                if group.k < ENVELOPE_J:
+                    middle = spectra[..., spectra.shape[-1] // 2 :]
+                    envelope = _low(middle, self.get_buffer(f"{group.name}_low"), ENVELOPE_J)
+                envelopes[:, group.rows, now] = _inside(envelope, ENVELOPE_J).transpose(1, 2)
+                for second, moment in zip(seconds, moments, strict=True):
+                    modulus = self._second(spectra[:, :, : second.rows], second, PIECE_FRAMES)
+                    moment[..., now, :] = _moments_of_hops(modulus, self.get_buffer(f"moments_{second.k}"))
+            for second, moment in zip(seconds, moments, strict=True):
+                rows = slice(group.rows.start, group.rows.start + second.rows)
+                result[:, second.channel, rows] = self._averaged_moments(moment.flatten(3), result.shape[-1])
         before, length = begin >> ENVELOPE_J, count * step >> ENVELOPE_J
-        return F.pad(envelopes.flatten(2), (before, self._rate(ENVELOPE_J) - before - length))
+        return F.pad(envelopes.flatten(2), (before, (self.block_frames >> ENVELOPE_J) - before - length))
 
-    def _rate(self, j: int) -> int:
-        """Samples per block at 2^-j of the audio's rate."""
-        return self.block_frames >> j
+    def _envelopes(self, spectra: Tensor, group: Group, frames: int) -> Tensor:
+        """|x * psi| (.., rows, points) at 2^-k of the rate from spectra of audio (.., bins).
 
-    def _count(self, j: int) -> int:
-        """Filters of order 1 with j1 < j; they are the first ones."""
-        return max(rows.stop for j1, rows in self._first.items() if j1 < j)
+        The modulus of samples does not change when the band is moved to zero frequency, which is what taking just its
+        bins does: however high the band, it costs as many points as it needs.
+        """
+        points = frames >> group.k
+        filters = self.get_buffer(group.name)
+        bands = spectra.new_empty(*spectra.shape[:-1], len(filters), points)
+        for row, start in enumerate(group.starts):
+            torch.mul(spectra[..., start : start + points], filters[row], out=bands[..., row, :])
+        return _modulus(bands)
 
-    def _averaged(self, spectra: Tensor) -> Tensor:
-        """Coefficients from spectra (.., bins), at the scale of the audio's rate, of signals that span the block."""
-        lowpass = self.get_buffer("lowpass")
+    def _spectra(self, envelopes: Tensor) -> Tensor:
+        """Spectra of (.., points), zero frequency in the middle, so that a band around it is one range of bins."""
+        spectra: Tensor = torch.fft.fft(envelopes * self.get_buffer("signs")[: envelopes.shape[-1]])
+        return spectra
+
+    def _second(self, spectra: Tensor, second: Second, frames: int) -> Tensor:
+        """|u * psi| (.., rows, points) at 2^-k from the spectra of envelopes; a band too wide for that is folded."""
+        points = frames >> second.k
+        filters = self.get_buffer(second.name)
+        bands = spectra[..., second.start : second.start + points] * filters[0]
+        for number in range(1, len(filters)):
+            start = second.start + number * points
+            bands += spectra[..., start : start + points] * filters[number]
+        return _modulus(bands)
+
+    def _averaged(self, spectra: Tensor, points: int) -> Tensor:
+        """Coefficients from spectra (.., bins) of signals that span the block with so many points."""
+        lowpass = self.get_buffer("lowpass") / points
         averaged: Tensor = torch.fft.irfft(
             spectra[..., : len(lowpass)] * lowpass, n=self.block_frames // HOP, norm="forward"
         )
@@ -178,20 +201,24 @@ class Scattering(nn.Module):
         return terms.as_strided((len(terms), *moments.shape[1:-1], kept), strides).sum(dim=0)
 
 
-def _filtered_modulus(spectrum: Tensor, bank: Tensor, rate: int) -> Tensor:
-    """|x * psi| for the filters of ``bank`` (2, n, bins) from spectra (.., n or 1, bins), at ``rate`` points each."""
-    cropped = spectrum[..., : bank.shape[-1]]
-    squared = torch.fft.irfft(cropped * bank[0], n=rate, norm="forward").square_()
-    imaginary = torch.fft.irfft(cropped * bank[1], n=rate, norm="forward")
-    modulus: Tensor = squared.addcmul_(imaginary, imaginary).sqrt_()
+def _modulus(bands: Tensor) -> Tensor:
+    """|inverse transform| of spectra (.., points)."""
+    signal = torch.fft.ifft(bands, norm="forward")
+    squares = torch.view_as_real(signal).square_()
+    modulus: Tensor = torch.add(squares[..., 0], squares[..., 1]).sqrt_()
     return modulus
 
 
 def _low(spectrum: Tensor, passing: Tensor, j: int) -> Tensor:
-    """Pieces at 2^-j of the audio's rate, their context dropped, from spectra (.., bins)."""
+    """Pieces at 2^-j of the audio's rate from spectra (.., bins)."""
     low: Tensor = torch.fft.irfft(spectrum[..., : len(passing)] * passing, n=PIECE_FRAMES >> j, norm="forward")
+    return low
+
+
+def _inside(pieces: Tensor, j: int) -> Tensor:
+    """Pieces at 2^-j of the audio's rate without their context."""
     context = PIECE_CONTEXT_FRAMES >> j
-    return low[..., context:-context]
+    return pieces[..., context:-context]
 
 
 def _decimated(blocks: Tensor, passing: Tensor) -> Tensor:
@@ -199,7 +226,7 @@ def _decimated(blocks: Tensor, passing: Tensor) -> Tensor:
     step = PIECE_FRAMES - 2 * PIECE_CONTEXT_FRAMES
     frames = blocks.shape[-1]
     padded = F.pad(blocks, (PIECE_CONTEXT_FRAMES, -frames % step + PIECE_CONTEXT_FRAMES))
-    low = _low(torch.fft.rfft(padded.unfold(-1, PIECE_FRAMES, step)), passing, AUDIO_J)
+    low = _inside(_low(torch.fft.rfft(padded.unfold(-1, PIECE_FRAMES, step)), passing, AUDIO_J), AUDIO_J)
     return low.flatten(1)[:, : frames >> AUDIO_J]
 
 

@@ -1,10 +1,12 @@
-"""Which device computes, and in which numbers."""
+"""Which device computes, in which numbers, and at which points."""
 
 from typing import Literal
 
 from remix_miner.errors import UsageError
 
 Precision = Literal["float32", "bfloat16"]
+Sampling = Literal["sparse", "kymatio"]
+"""Of the scattering transform's envelopes; see `remix_miner.detector.scattering`."""
 
 
 def pick_device(name: str = "auto") -> str:

@@ -107,6 +107,23 @@ def test_probabilities_and_what_they_lead_to_expect_reach_shard_and_catalogue(
             assert (excerpt["probability_mean"], excerpt["probability_min"]) == pytest.approx((mean, least), abs=1e-6)
 
 
+def test_sampling_as_kymatio_does_finds_the_same(library: Path, detect: Any, tmp_path: Path) -> None:
+    """The same excerpts at probabilities that differ a little, so the option does reach the transform."""
+    rows = {}
+    for sampling in ("sparse", "kymatio"):
+        detect(library, "--out", tmp_path / sampling, "--min-seconds", 1, "--sampling", sampling)
+        with Catalogue.read(tmp_path / sampling) as catalogue:
+            assert catalogue.settings["sampling"] == sampling
+            rows[sampling] = catalogue.database.execute(
+                "SELECT path, source, start_seconds, excerpts.seconds, probability_mean FROM excerpts "
+                "JOIN tracks ON tracks.id = track_id ORDER BY path, source, start_seconds"
+            ).fetchall()
+    assert rows["sparse"]
+    assert [row[:4] for row in rows["sparse"]] == [row[:4] for row in rows["kymatio"]]
+    moved = [abs(ours[4] - theirs[4]) for ours, theirs in zip(rows["sparse"], rows["kymatio"], strict=True)]
+    assert 0 < max(moved) < 0.01
+
+
 def test_other_settings_are_refused_with_the_way_out(library: Path, detect: Any, tmp_path: Path) -> None:
     assert detect(library, "--out", tmp_path, "--min-seconds", 1)[0] == 0
     status, out, err = detect(library, "--out", tmp_path, "--min-seconds", 2)

@@ -259,6 +259,7 @@ def test_settings_that_cannot_be_used_are_refused_by_name() -> None:
         ({"sample_rate": 1}, "sample_rate"),
         ({"channels": 3}, "channels"),
         ({"precision": "float16"}, "precision"),
+        ({"sampling": "dense"}, "sampling"),
     ]:
         with pytest.raises(UsageError, match=name):
             ScanSettings(**{"thresholds": {"drums": 0.5}, **changes})

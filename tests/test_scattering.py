@@ -2,14 +2,17 @@
 
 import os
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 import torch
 
 from remix_miner.audio import downmix, read_audio, resample
+from remix_miner.detector.features import Features
 from remix_miner.detector.filters import CHANNELS, FIRST_ORDER, filter_parameters, paths
 from remix_miner.detector.scattering import Scattering
+from remix_miner.device import Sampling
 
 # kymatio pads to a power of two, evenly; at this length the padding is a multiple of 256 samples, so its
 # coefficients lie where ours do (at others they are up to 255 samples off a multiple of 256).
@@ -64,31 +67,49 @@ def test_agrees_with_kymatio(kind: str, device: str) -> None:
     assert ((ours - reference).abs().amax(dim=-1) <= 1e-5 * peak).all()
 
 
-def test_does_not_depend_on_the_cut() -> None:
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("kind", ["random", "real"])
+def test_sparse_samples_lose_next_to_nothing(kind: str, device: str) -> None:
+    """Fewer samples alias more: by less than a thousandth of the whole, and of what the detector sees on average."""
+    generator = torch.Generator().manual_seed(0)
+    audio = torch.randn(ALIGNED_FRAMES, generator=generator) if kind == "random" else real_audio(ALIGNED_FRAMES)
+    sparse = Scattering(sampling="sparse").to(device)(audio[None].to(device)).cpu()
+    reference = kymatio_tensor(audio)[None]
+    assert 0 < (sparse - reference).norm() < 1e-3 * reference.norm()
+    features = Features()
+    moved = (features.compress(sparse) - features.compress(reference)).abs()
+    assert moved.mean() < 1e-3
+    assert moved.max() < 0.15
+
+
+@pytest.mark.parametrize("sampling", get_args(Sampling))
+def test_does_not_depend_on_the_cut(sampling: Sampling) -> None:
     """A part of a track, with context, has the coefficients of the whole; so do other block lengths."""
     audio = torch.randn(1, 300_000, generator=torch.Generator().manual_seed(1))
-    whole = Scattering()(audio)
+    whole = Scattering(sampling=sampling)(audio)
     for start in (256 * 80, 256 * 333):
-        part = Scattering()(audio[:, start : start + 140_000])
+        part = Scattering(sampling=sampling)(audio[:, start : start + 140_000])
         inside = slice(16, part.shape[-1] - 17)
         first = start // 256
         expected = whole[..., first : first + part.shape[-1]][..., inside]
         error = (part[..., inside] - expected).abs().amax(dim=-1)
         assert (error <= 1e-4 * expected.amax(dim=-1)).all()
-    other = Scattering(block_frames=1 << 15)(audio)
+    other = Scattering(block_frames=1 << 15, sampling=sampling)(audio)
     assert torch.allclose(other, whole, rtol=1e-4, atol=1e-4 * whole.max().item())
 
 
-def test_is_linear_in_the_level_and_finite_on_silence() -> None:
+@pytest.mark.parametrize("sampling", get_args(Sampling))
+def test_is_linear_in_the_level_and_finite_on_silence(sampling: Sampling) -> None:
     audio = torch.randn(1, 20_000, generator=torch.Generator().manual_seed(2))
-    scattering = Scattering(block_frames=1 << 15)
+    scattering = Scattering(block_frames=1 << 15, sampling=sampling)
     assert torch.allclose(scattering(audio * 8), scattering(audio) * 8, rtol=1e-5)
     assert scattering(torch.zeros(1, 5_000)).abs().max() == 0
 
 
+@pytest.mark.parametrize("sampling", get_args(Sampling))
 @pytest.mark.parametrize("frames", [2, 255, 256, 257, 4_097, 80_000])
-def test_length_is_one_coefficient_per_256_samples_begun(frames: int) -> None:
-    scattering = Scattering(block_frames=1 << 15)
+def test_length_is_one_coefficient_per_256_samples_begun(frames: int, sampling: Sampling) -> None:
+    scattering = Scattering(block_frames=1 << 15, sampling=sampling)
     result = scattering(torch.randn(2, frames))
     assert result.shape == (2, 7, 54, -(-frames // 256))
     assert result.isfinite().all()
@@ -101,3 +122,5 @@ def test_keeps_no_gradient_and_refuses_what_it_cannot_do() -> None:
         Scattering(block_frames=1 << 14)(torch.zeros(1, 1))
     with pytest.raises(ValueError, match="multiple of 512"):
         Scattering(block_frames=10_000)
+    with pytest.raises(ValueError, match="sparse, kymatio"):
+        Scattering(sampling="dense")  # type: ignore[arg-type]

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from remix_miner.commands.options import note, show, verb
-from remix_miner.device import Precision
+from remix_miner.device import Precision, Sampling
 
 
 @verb(
@@ -34,6 +34,13 @@ from remix_miner.device import Precision
     show_default=True,
     type=click.Choice(["float32", "bfloat16"]),
     help="Of the detector's convolutions; bfloat16 is faster on processors that have it (AVX512-BF16, AMX).",
+)
+@click.option(
+    "--sampling",
+    default="sparse",
+    show_default=True,
+    type=click.Choice(["sparse", "kymatio"]),
+    help="Of the scattering transform: as much as envelopes need, or where kymatio does, to check the former.",
 )
 @click.option("--workers", default=None, type=int, help="Processes; one per CPU core if left out, 0: this process.")
 @click.option("--engine", default="local", show_default=True, type=click.Choice(["local", "ray"]))
@@ -69,6 +76,7 @@ def command(
     sample_rate: int,
     channels: int,
     precision: Precision,
+    sampling: Sampling,
     workers: int | None,
     engine: str,
     address: str | None,
@@ -111,6 +119,7 @@ def command(
         sample_rate=sample_rate,
         channels=channels,
         precision=precision,
+        sampling=sampling,
         engine=scanner,
         shard=share,
         restart=restart,

@@ -16,7 +16,7 @@ from remix_miner.checkpoint import versions
 from remix_miner.datasets.library import LibraryFile, Skipped, find_audio
 from remix_miner.detector.calibration import Calibration
 from remix_miner.detector.loading import LoadedDetector, load_detector
-from remix_miner.device import Precision
+from remix_miner.device import Precision, Sampling
 from remix_miner.errors import DataError, UsageError
 from remix_miner.mining.catalogue import Catalogue, ScannedTrack
 from remix_miner.mining.devices import resolve_device
@@ -120,6 +120,7 @@ def mine(
     sample_rate: int = 44100,
     channels: int = 2,
     precision: Precision = "float32",
+    sampling: Sampling = "sparse",
     engine: Engine | None = None,
     shard: tuple[int, int] | None = None,
     restart: bool = False,
@@ -141,7 +142,12 @@ def mine(
     loaded = load_detector(detector)
     thresholds, refused, calibration = choose_thresholds(loaded, calibration, sources)
     settings = ScanSettings(
-        thresholds, float(min_seconds), sample_rate=sample_rate, channels=channels, precision=precision
+        thresholds,
+        float(min_seconds),
+        sample_rate=sample_rate,
+        channels=channels,
+        precision=precision,
+        sampling=sampling,
     )
     recorded = {"detector_sha256": loaded.sha256, **dataclasses.asdict(settings)}
     files, skipped = find_audio(library)

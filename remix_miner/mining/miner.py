@@ -47,7 +47,7 @@ class Miner:
     def __init__(self, setup: MinerSetup, lane: str) -> None:
         self.setup = setup
         self.lane = lane
-        detector = load_detector(setup.detector, setup.device, setup.settings.precision)
+        detector = load_detector(setup.detector, setup.device, setup.settings.precision, setup.settings.sampling)
         if detector.sha256 != setup.detector_sha256:
             raise DataError(f"detector {setup.detector!r} was replaced while it was in use; run the command again")
         self.model = detector.model

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 from remix_miner.datasets.library import LibraryFile
 from remix_miner.datasets.shards import ClosedShard
 from remix_miner.detector.calibration import Calibration
-from remix_miner.device import Precision
+from remix_miner.device import Precision, Sampling
 from remix_miner.errors import UsageError
 from remix_miner.sources import SOURCES
 
@@ -30,6 +30,9 @@ class ScanSettings:
     precision: Precision = "float32"
     """Of the detector's convolutions. In bfloat16, probabilities move in the third decimal."""
 
+    sampling: Sampling = "sparse"
+    """Of the detector's scattering transform."""
+
     def __post_init__(self) -> None:
         if not self.thresholds:
             raise UsageError("thresholds: no source is left to mine")
@@ -44,6 +47,8 @@ class ScanSettings:
             raise UsageError(f"sample_rate is {self.sample_rate} Hz, expected 8000 to 192000")
         if self.precision not in get_args(Precision):
             raise UsageError(f"precision is {self.precision!r}, expected one of {', '.join(get_args(Precision))}")
+        if self.sampling not in get_args(Sampling):
+            raise UsageError(f"sampling is {self.sampling!r}, expected one of {', '.join(get_args(Sampling))}")
         if self.channels not in (1, 2):
             raise UsageError(f"channels is {self.channels}, expected 1 or 2")
 
