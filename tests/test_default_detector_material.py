@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
+from torch.nn import functional as F
 
 FOLDER = Path(__file__).parents[1] / "examples" / "default_detector"
 MODULES = tuple(path.stem for path in FOLDER.glob("*.py"))
@@ -222,3 +224,23 @@ def test_a_moving_filter_that_stands_still_is_the_plain_filter() -> None:
 
     sound = np.random.default_rng(0).standard_normal(4096)
     np.testing.assert_allclose(swept_filter(sound, np.full(64, 900.0), 2.0), filtered(sound, "lowpass", 900.0, 2.0))
+
+
+@pytest.mark.parametrize(("size", "stride"), [(3, 1), (5, 2)])
+def test_a_square_kernel_is_split_into_the_pair_that_convolves_like_it(size: int, stride: int) -> None:
+    """Exactly, where rank allows: a kernel made of three pairs is found again from three, and not from two."""
+    import lighten
+
+    generator = torch.Generator().manual_seed(0)
+    left, right = torch.randn(4, size, 3, generator=generator), torch.randn(3, 6, size, generator=generator)
+    kernel = torch.einsum("ihr,row->oihw", left, right)
+    image = torch.randn(1, 4, 11, 12, generator=generator)
+    whole = F.conv2d(image, kernel, stride=stride, padding=size // 2)
+    error = {}
+    for rank in (2, 3):
+        first, second = lighten.halves(kernel, rank)
+        assert first.shape == (rank, 4, size, 1)
+        assert second.shape == (6, rank, 1, size)
+        along = F.conv2d(image, first, stride=(stride, 1), padding=(size // 2, 0))
+        error[rank] = float((F.conv2d(along, second, stride=(1, stride), padding=(0, size // 2)) - whole).norm())
+    assert error[3] < 1e-4 * whole.norm() < 0.1 * whole.norm() < error[2]

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from remix_miner.detector.features import Features
 from remix_miner.detector.geometry import window_count, window_volumes_db
@@ -27,10 +28,22 @@ def test_the_small_network_is_small() -> None:
     assert 1.2e6 < sum(parameter.numel() for parameter in SilentSourceDetector("small").parameters()) < 1.6e6
 
 
+def test_the_light_network_convolves_for_two_fifths_of_the_cost() -> None:
+    cost = {}
+    for network in ("small", "light"):
+        with torch.device("meta"), FlopCounterMode(display=False) as counter:
+            detector = SilentSourceDetector(network)
+            windows = detector.windows(torch.zeros(1, 7, 54, 625))
+        assert windows.shape == (1, 256, 157)
+        cost[network] = counter.get_total_flops()
+    assert 0.35 < cost["light"] / cost["small"] < 0.4
+
+
 @pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("network", ["small", "light"])
 @pytest.mark.parametrize("frames", [2_000, 80_000, 100_001])
-def test_one_logit_per_source_and_window(frames: int, device: str) -> None:
-    detector = SilentSourceDetector("small", width=4, hidden=8).eval().to(device)
+def test_one_logit_per_source_and_window(frames: int, network: str, device: str) -> None:
+    detector = build_detector({"network": network, "width": 4, "hidden": 8}).eval().to(device)
     assert detector(torch.randn(2, frames, device=device)).shape == (2, 4, window_count(frames))
 
 
@@ -80,7 +93,7 @@ def test_settings_build_the_same_network_again() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"network": "big"}, "paper, small"),
+        ({"network": "big"}, "paper, small, light"),
         ({"level": "loud"}, "local"),
         ({"floor": 0.0}, "positive"),
         ({"level_frames": 4}, "odd"),
