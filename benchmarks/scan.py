@@ -112,8 +112,11 @@ def main() -> None:
 def prepare(audio: Path, work: Path, minutes: float) -> None:
     """``minutes`` of the music under ``audio`` in each format, repeated where there is less."""
     wanted = round(minutes * 60 * RATE)
-    if all((work / suffix / "done").exists() for suffix in FORMATS):
+    marks = [work / suffix / f"{minutes:g} minutes" for suffix in FORMATS]
+    if all(mark.exists() for mark in marks):
         return
+    if any(work.glob("*/*.*")):
+        raise SystemExit(f"{work} holds other files than {minutes:g} minutes of music: choose another --work")
     for suffix in FORMATS:
         (work / suffix).mkdir(parents=True, exist_ok=True)
     for number, song in enumerate(_songs(audio, wanted)):
@@ -121,8 +124,8 @@ def prepare(audio: Path, work: Path, minutes: float) -> None:
             with soundfile.SoundFile(work / suffix / f"{number:03d}.{suffix}", "w", RATE, 2) as file:
                 for start in range(0, len(song), 10 * RATE):
                     file.write(song[start : start + 10 * RATE])
-    for suffix in FORMATS:
-        (work / suffix / "done").touch()
+    for mark in marks:
+        mark.touch()
 
 
 def _songs(audio: Path, wanted: int) -> Iterator[np.ndarray]:

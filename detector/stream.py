@@ -15,8 +15,11 @@ from remix_miner.detector.geometry import SCATTERING_HOP_FRAMES, window_count
 from remix_miner.detector.networks import SilentSourceDetector
 from remix_miner.detector.scattering import CONTEXT_FRAMES, CPU_BLOCKS, continued
 
-PART_WINDOWS = 480
+PART_WINDOWS = 960
 MARGIN_WINDOWS = 64
+PARTS_AT_ONCE = 4
+"""Parts of the recurrence beside each other: reading its weights from memory is most of its cost."""
+
 PIECE_WINDOWS = 480
 """What the convolutions take at a time: the activations of more do not stay in the cache."""
 
@@ -31,8 +34,8 @@ Probabilities = Float32[np.ndarray, "S W"]
 class ProbabilityStream:
     """Feed mono audio at 16 kHz with `push`, end with `finish`; together they return every window's P_i once.
 
-    Memory: about 16 s of audio, 50 s of coefficients and a minute of what the convolutions make of them, independent
-    of the track's length; and what a push brings.
+    Memory: about 16 s of audio, 50 s of coefficients and five minutes of what the convolutions make of them (5 MB),
+    independent of the track's length; and what a push brings.
     """
 
     def __init__(self, model: SilentSourceDetector) -> None:
@@ -89,18 +92,28 @@ class ProbabilityStream:
         total = window_count(self._frames) if last else None
         self._convolve(total)
         found: list[Tensor] = []
-        while total is None or self._next_window < total:
-            after = self._next_window + PART_WINDOWS
-            if total is None and self._windows.end < after + MARGIN_WINDOWS:
-                break
+        while (parts := self._whole_parts()) and (last or parts == PARTS_AT_ONCE):
             start = max(self._next_window - MARGIN_WINDOWS, 0)
-            logits = self.model.sequence(self._windows.part(start, after + MARGIN_WINDOWS)[None])[0]
-            found.append(torch.sigmoid(logits[:, self._next_window - start :][:, :PART_WINDOWS]).float().cpu())
+            after = start + parts * PART_WINDOWS + MARGIN_WINDOWS
+            heard = self._windows.part(start, after + MARGIN_WINDOWS)
+            heard = heard.unfold(-1, PART_WINDOWS + 2 * MARGIN_WINDOWS, PART_WINDOWS).transpose(0, 1)
+            first, *others = self.model.sequence(heard)
+            found.append(first[:, self._next_window - start : -MARGIN_WINDOWS])
+            found += [other[:, MARGIN_WINDOWS:-MARGIN_WINDOWS] for other in others]
             self._next_window = after
             self._windows.drop_before(after - MARGIN_WINDOWS)
+        if total is not None and self._next_window < total:
+            start = max(self._next_window - MARGIN_WINDOWS, 0)
+            found.append(self.model.sequence(self._windows.part(start, total)[None])[0, :, self._next_window - start :])
+            self._next_window = total
         if not found:
             return np.zeros((len(self.model.sources), 0), dtype=np.float32)
-        return torch.cat(found, dim=-1).numpy()
+        return torch.sigmoid(torch.cat(found, dim=-1)).float().cpu().numpy()
+
+    def _whole_parts(self) -> int:
+        """How many of the next parts have both their margins, no more than go at once."""
+        start = max(self._next_window - MARGIN_WINDOWS, 0)
+        return min(max((self._windows.end - start - 2 * MARGIN_WINDOWS) // PART_WINDOWS, 0), PARTS_AT_ONCE)
 
     def _convolve(self, total: int | None) -> None:
         """Windows from the coefficients that are there, in whole pieces, or up to ``total``."""

@@ -8,13 +8,16 @@ THREADS_OF_LIBRARIES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THRE
 """Environment variables that libraries read when they are loaded."""
 
 
+ONE_THREAD_EACH = dict.fromkeys(THREADS_OF_LIBRARIES, "1")
+
+
 def one_thread_each() -> contextlib.AbstractContextManager[None]:
     """Processes started within compute with one thread each, in every library: it is they that run in parallel.
 
     Without it, NumPy's product of a matrix and a vector wakes a thread per core in every process, which then wait in
     each other's way. It must surround the start: a process that runs already has loaded its libraries.
     """
-    return environment(dict.fromkeys(THREADS_OF_LIBRARIES, "1"))
+    return environment(ONE_THREAD_EACH)
 
 
 @contextlib.contextmanager

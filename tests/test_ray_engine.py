@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ ray = pytest.importorskip("ray")
 
 from remix_miner.mining.detect import Engine, mine  # noqa: E402
 from remix_miner.mining.scan import scan_audio  # noqa: E402
+from remix_miner.mining.workers import worker_variables  # noqa: E402
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 Harvest = dict[tuple[str, str, int], str]
@@ -49,6 +51,22 @@ def test_actors_give_what_one_process_gives(
     report = scan(library, tmp_path, tiny_detector, Engine("ray", workers=2), batch_excerpts=2)
     assert report.complete
     assert harvest_of(tmp_path) == undisturbed
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads what a process was started with from /proc")
+def test_actors_are_started_in_the_environment_of_workers(library: Path, tiny_detector: Path, tmp_path: Path) -> None:
+    """malloc reads its settings when a process starts: setting them later would do nothing."""
+
+    def tells(path: Path, *arguments: Any, **options: Any) -> Any:
+        (tmp_path / "told").write_bytes(Path("/proc/self/environ").read_bytes())
+        return scan_audio(path, *arguments, **options)
+
+    assert scan(library, tmp_path / "mined", tiny_detector, Engine("ray", workers=1), scan=tells).complete
+    told = dict(entry.split("=", 1) for entry in (tmp_path / "told").read_text().split("\0") if "=" in entry)
+    wanted = worker_variables()
+    # When it reads them, glibc cuts its variable at the first colon.
+    assert wanted.pop("GLIBC_TUNABLES").startswith(told["GLIBC_TUNABLES"])
+    assert told.items() >= wanted.items()
 
 
 def dies_at(name: str, once: Path | None = None) -> Callable[..., Any]:

@@ -17,7 +17,7 @@ from typing import Any
 from remix_miner.errors import DataError, RemixMinerError, UsageError
 from remix_miner.mining.engines import STALL_SECONDS, Watch, remove_unsafe_shards
 from remix_miner.mining.records import Batch, Event, Failed, MinerSetup, Task, TrackScan
-from remix_miner.mining.workers import Lost
+from remix_miner.mining.workers import Lost, worker_variables
 
 IN_FLIGHT = 2
 """Calls at a time per actor: one that runs and one that waits, so that no actor is idle."""
@@ -151,7 +151,11 @@ class _RayScan:
         import ray
 
         kind = ray.remote(concurrency_groups={BESIDE: 1})(MinerActor).options(
-            num_cpus=1, num_gpus=gpus, max_restarts=-1, max_task_retries=1
+            num_cpus=1,
+            num_gpus=gpus,
+            max_restarts=-1,
+            max_task_retries=1,
+            runtime_env={"env_vars": worker_variables()},
         )
         self.lanes = [_Lane(kind.remote(self.setup, number)) for number in range(count)]
         for lane in self.lanes:

@@ -12,17 +12,18 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
 from remix_miner.mining.records import Failed, MinerSetup, Progressed, Task
-from remix_miner.processes import environment, one_thread_each
+from remix_miner.processes import ONE_THREAD_EACH, environment
 
 CLOSE = "close"
 STOP = "stop"
 """What a parent says beside a `Task`: finish the batch; finish the batch and leave, at once."""
+
+MALLOC = "glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=268435456:glibc.malloc.trim_threshold=1073741824"
 
 
 @dataclass(frozen=True)
@@ -131,15 +132,17 @@ def serve(setup: MinerSetup, lane: str, connection: Connection, parent: int) -> 
         connection.send(Broken(str(error)))
 
 
-@contextlib.contextmanager
-def worker_environment() -> Iterator[None]:
-    """Processes started here compute with one thread each, and get huge pages from glibc's malloc.
+def worker_variables() -> dict[str, str]:
+    """What a worker finds in its environment: one thread, and a malloc that takes huge pages and keeps its memory.
 
-    Huge pages make large arrays that come and go cheaper; a ``GLIBC_TUNABLES`` that is set stays.
+    Large arrays that come and go are cheaper so, by a seventh of a scan; a ``GLIBC_TUNABLES`` that is set stays.
     """
-    tunables = os.environ.get("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")
-    with one_thread_each(), environment({"GLIBC_TUNABLES": tunables}):
-        yield
+    return {**ONE_THREAD_EACH, "GLIBC_TUNABLES": os.environ.get("GLIBC_TUNABLES", MALLOC)}
+
+
+def worker_environment() -> contextlib.AbstractContextManager[None]:
+    """Processes started within find `worker_variables`."""
+    return environment(worker_variables())
 
 
 def live_and_die_with(parent: int) -> None:
