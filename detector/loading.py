@@ -34,10 +34,9 @@ def load_detector(
 ) -> LoadedDetector:
     """Load a detector; weights stored as float16 are computed with as float32, or as ``precision`` says.
 
-    ``sampling``: of the scattering transform, see `Scattering`.
-
-    A calibration is taken from ``calibration.json`` beside a run's weights (``<name>.calibration.json`` beside a
-    single file). Raises `DataError` when nothing is found or it is not a detector.
+    ``sampling`` is the scattering transform's, see `Scattering`. A calibration is taken from ``calibration.json``
+    beside a run's weights (``<name>.calibration.json`` beside a single file). Raises `DataError` when nothing is found
+    or it is not a detector.
     """
     path = PRETRAINED / f"{name_or_path}.safetensors"
     if Path(name_or_path).exists() or not path.is_file():

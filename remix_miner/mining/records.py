@@ -29,7 +29,6 @@ class ScanSettings:
     """Of the stored excerpts; a mono file is repeated, other layouts are averaged to mono first."""
     precision: Precision = "float32"
     """Of the detector's convolutions. In bfloat16, probabilities move in the third decimal."""
-
     sampling: Sampling = "sparse"
     """Of the detector's scattering transform."""
 
