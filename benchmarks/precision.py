@@ -1,4 +1,4 @@
-"""What a scan harvests with a sparsely sampled transform, and with convolutions in bfloat16, beside kymatio's own.
+"""What a scan harvests with a sparsely sampled transform, and a network in bfloat16, beside kymatio's own.
 
     python benchmarks/precision.py AUDIO [--detector default] [--threshold 0.9]
 

@@ -54,7 +54,7 @@ def load_detector(
         )
     except (TypeError, ValueError, RuntimeError) as error:
         raise DataError(f"{path} does not fit its own description: {error}") from error
-    model.convolve_in(precision)
+    model.compute_in(precision)
     model.features.sample(sampling)
     if device == "cpu":
         # The same weights in the order that is fastest there.

@@ -80,17 +80,18 @@ class SilentSourceDetector(nn.Module):
         windows: Tensor = self.convolutions[1:](normalised.to(self.convolutions[1].weight.dtype)).squeeze(2)
         return windows.to(features.dtype)
 
-    def convolve_in(self, precision: Precision) -> None:
-        """From now on, compute the convolutions in this type. For evaluation: weights are rounded to it.
+    def compute_in(self, precision: Precision) -> None:
+        """From now on, compute convolutions and recurrence in this type. For evaluation: weights are rounded to it.
 
         What comes before them (logarithms, whose differences a bfloat16 would lose) and after them stays float32.
         """
-        self.convolutions[1:].to(dtype=getattr(torch, precision))
+        for part in (self.convolutions[1:], self.recurrent):
+            part.to(dtype=getattr(torch, precision))
 
     def sequence(self, windows: Float[Tensor, "B hidden W"]) -> Float[Tensor, "B S W"]:
         """Logits from the convolutions' windows; the recurrence sees all that it is given."""
-        states, _ = self.recurrent(windows.transpose(1, 2))
-        result: Tensor = self.head(states.transpose(1, 2))
+        states, _ = self.recurrent(windows.transpose(1, 2).to(self.recurrent.get_parameter("weight_hh_l0").dtype))
+        result: Tensor = self.head(states.transpose(1, 2).to(windows.dtype))
         return result
 
 

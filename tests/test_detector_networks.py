@@ -47,17 +47,18 @@ def test_one_logit_per_source_and_window(frames: int, network: str, device: str)
     assert detector(torch.randn(2, frames, device=device)).shape == (2, 4, window_count(frames))
 
 
-def test_convolutions_in_bfloat16_agree_to_its_rounding() -> None:
-    """A type with 8 bits keeps the probabilities to two decimals only because logarithms and states stay float32."""
+def test_a_network_in_bfloat16_agrees_to_its_rounding() -> None:
+    """A type with 8 bits keeps the probabilities to two decimals only because logarithms stay float32."""
     torch.manual_seed(0)
     detector = SilentSourceDetector("small", width=8, hidden=8).eval()
     audio = torch.randn(1, 64_000, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         exact = torch.sigmoid(detector(audio))
-        detector.convolve_in("bfloat16")
+        detector.compute_in("bfloat16")
         rounded = detector(audio)
     assert rounded.dtype == torch.float32
-    assert detector.recurrent.weight_hh_l0.dtype == detector.convolutions[0].norm.weight.dtype == torch.float32
+    assert detector.recurrent.weight_hh_l0.dtype == torch.bfloat16
+    assert detector.convolutions[0].norm.weight.dtype == detector.head[0].weight.dtype == torch.float32
     assert 0 < (torch.sigmoid(rounded) - exact).abs().max() < 0.01
 
 

@@ -33,7 +33,7 @@ from remix_miner.device import Precision, Sampling
     default="float32",
     show_default=True,
     type=click.Choice(["float32", "bfloat16"]),
-    help="Of the detector's convolutions; bfloat16 is faster on processors that have it (AVX512-BF16, AMX).",
+    help="Of the detector's network; bfloat16 is faster on processors that have it (AVX512-BF16, AMX).",
 )
 @click.option(
     "--sampling",

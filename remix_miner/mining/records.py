@@ -28,7 +28,7 @@ class ScanSettings:
     channels: int = 2
     """Of the stored excerpts; a mono file is repeated, other layouts are averaged to mono first."""
     precision: Precision = "float32"
-    """Of the detector's convolutions. In bfloat16, probabilities move in the third decimal."""
+    """Of the detector's network. In bfloat16, probabilities move in the third decimal."""
     sampling: Sampling = "sparse"
     """Of the detector's scattering transform."""
 
