@@ -9,7 +9,6 @@ and those mined in both ways.
 
 import argparse
 import json
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -17,15 +16,17 @@ import torch
 
 from remix_miner.datasets.library import find_audio
 from remix_miner.detector.loading import load_detector
+from remix_miner.device import Precision, Sampling
 from remix_miner.mining.detect import choose_thresholds
 from remix_miner.mining.records import ScanSettings
 from remix_miner.mining.scan import ScannedAudio, scan_audio
 
-REFERENCE, *OTHERS = {
-    "kymatio": ("float32", "kymatio"),
+REFERENCE = "kymatio"
+WAYS: dict[str, tuple[Precision, Sampling]] = {
+    REFERENCE: ("float32", "kymatio"),
     "sparse": ("float32", "sparse"),
     "sparse bfloat16": ("bfloat16", "sparse"),
-}.items()
+}
 
 
 def main() -> None:
@@ -37,29 +38,30 @@ def main() -> None:
     torch.set_num_threads(1)
     detectors = {
         name: load_detector(options.detector, precision=precision, sampling=sampling)
-        for name, (precision, sampling) in (REFERENCE, *OTHERS)
+        for name, (precision, sampling) in WAYS.items()
     }
-    thresholds, _, _ = choose_thresholds(detectors[REFERENCE[0]], None)
+    thresholds, _, _ = choose_thresholds(detectors[REFERENCE], None)
     if options.threshold is not None:
         thresholds = dict.fromkeys(thresholds, options.threshold)
     settings = ScanSettings(thresholds)
     files = find_audio(options.audio)[0]
     minutes = 0.0
-    moved: dict[str, list[np.ndarray]] = {name: [] for name, _ in OTHERS}
-    seconds = {source: dict.fromkeys((REFERENCE[0], *moved, *both(moved)), 0.0) for source in thresholds}
+    moved: dict[str, list[np.ndarray]] = {name: [] for name in WAYS if name != REFERENCE}
+    columns = (*WAYS, *map(both, moved))
+    seconds = {source: dict.fromkeys(columns, 0.0) for source in thresholds}
     for file in files:
         scans = {name: scan_audio(file.path, detector.model, settings) for name, detector in detectors.items()}
-        reference = scans.pop(REFERENCE[0])
+        reference = scans.pop(REFERENCE)
         minutes += reference.seconds / 60
         for name, scan in scans.items():
             moved[name].append(np.abs(reference.probabilities - scan.probabilities).ravel())
         for source, row in seconds.items():
             expected = mined_frames(reference, source)
-            row[REFERENCE[0]] += np.count_nonzero(expected) / reference.sample_rate
+            row[REFERENCE] += np.count_nonzero(expected) / reference.sample_rate
             for name, scan in scans.items():
                 frames = mined_frames(scan, source)
                 row[name] += np.count_nonzero(frames) / reference.sample_rate
-                row[both([name])[0]] += np.count_nonzero(frames & expected) / reference.sample_rate
+                row[both(name)] += np.count_nonzero(frames & expected) / reference.sample_rate
     result = {
         "files": len(files),
         "minutes": round(minutes, 1),
@@ -74,8 +76,8 @@ def main() -> None:
     print(json.dumps(result, indent=2))
 
 
-def both(names: Iterable[str]) -> list[str]:
-    return [f"{REFERENCE[0]} and {name}" for name in names]
+def both(name: str) -> str:
+    return f"{REFERENCE} and {name}"
 
 
 def mined_frames(scan: ScannedAudio, source: str) -> np.ndarray:

@@ -49,9 +49,6 @@ SPARSEST_IN_PIECES = 5
 BELOW, ABOVE = 5.5, 7.7
 """Deviations below and above 0 within which a filter of order 2 lies; it is centred at 2.5."""
 
-FAST = "fast"
-"""All envelopes that were computed in pieces, for the filters of order 2 that are long in time."""
-
 HOPS_BEFORE = 10
 SPAN_HOPS = 2 * HOPS_BEFORE
 """A coefficient averages so many hops around it; further out the low-pass is under 1e-8 of its peak."""
@@ -109,16 +106,20 @@ class Second:
     k: int
     start: int
 
+    def rows_of(self, group: Group) -> slice:
+        return slice(group.rows.start, group.rows.start + self.rows)
+
 
 @dataclass(frozen=True)
 class FilterBank:
     """The transform of blocks of one length: the order of the work, and the constants that it multiplies with.
 
-    ``fast``: groups computed in pieces; ``slow``: in whole blocks. ``second``: by the group's name, ``FAST`` being the
-    envelopes of all fast groups at 2^-ENVELOPE_J.
+    ``fast``: groups computed in pieces; ``all_fast``: their envelopes together, at 2^-ENVELOPE_J, for the filters of
+    order 2 that are long in time; ``slow``: in whole blocks. ``second``: by the group's name.
     """
 
     fast: tuple[Group, ...]
+    all_fast: Group
     slow: tuple[Group, ...]
     second: dict[str, tuple[Second, ...]]
     constants: dict[str, Tensor]
@@ -143,11 +144,11 @@ def filter_bank(block_frames: int, sampling: Sampling) -> FilterBank:
     _, _, lowpass = filter_parameters()
     constants: dict[str, np.ndarray] = {}
     fast, slow = _groups(block_frames, sampling, constants)
-    all_fast = Group(FAST, slice(0, fast[-1].rows.stop), ENVELOPE_J, ())
+    all_fast = Group("fast", slice(0, fast[-1].rows.stop), ENVELOPE_J, ())
     seconds = {
         group.name: _seconds(group, PIECE_FRAMES, range(1, ENVELOPE_J + 1), sampling, constants) for group in fast
     }
-    seconds[FAST] = _seconds(all_fast, block_frames, range(ENVELOPE_J + 1, J), sampling, constants)
+    seconds[all_fast.name] = _seconds(all_fast, block_frames, range(ENVELOPE_J + 1, J), sampling, constants)
     seconds |= {group.name: _seconds(group, block_frames, range(1, J), sampling, constants) for group in slow}
     constants |= {f"moments_{one.k}": _moments(one.k) for group in fast for one in seconds[group.name]}
     constants["audio"] = _passing(0.059, AUDIO_J) / PIECE_FRAMES
@@ -155,7 +156,7 @@ def filter_bank(block_frames: int, sampling: Sampling) -> FilterBank:
     frequency = np.arange(block_frames // 512 + 1) / block_frames
     constants["lowpass"] = np.exp(-(frequency**2) / (2 * lowpass**2))
     constants["signs"] = 1 - 2.0 * (np.arange(max(PIECE_FRAMES, block_frames >> AUDIO_J)) % 2)
-    return FilterBank(fast, slow, seconds, {name: _ready(constant) for name, constant in constants.items()})
+    return FilterBank(fast, all_fast, slow, seconds, {name: _ready(constant) for name, constant in constants.items()})
 
 
 def _groups(

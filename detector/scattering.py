@@ -28,7 +28,6 @@ from remix_miner.detector.filters import (
     AUDIO_J,
     CHANNELS,
     ENVELOPE_J,
-    FAST,
     FIRST_ORDER,
     HOPS_BEFORE,
     MOMENTS,
@@ -76,7 +75,6 @@ class Scattering(nn.Module):
             raise ValueError(f"sampling is one of {', '.join(get_args(Sampling))}, got {sampling!r}")
         self.block_frames = block_frames
         self.blocks_at_once = blocks_at_once
-        self.sampling: Sampling = sampling
         self._bank = filter_bank(block_frames, sampling)
         for name, constant in self._bank.constants.items():
             self.register_buffer(name, constant, persistent=False)
@@ -106,21 +104,20 @@ class Scattering(nn.Module):
 
     def _transform(self, blocks: Tensor, result: Tensor) -> None:
         """Coefficients of (b, block_frames) into (b, 7, 54, kept), the context dropped."""
-        fast = self._fast_envelopes(blocks, result)
-        self._of_envelopes(fast, FAST, slice(0, fast.shape[1]), result)
+        self._of_envelopes(self._fast_envelopes(blocks, result), self._bank.all_fast, result)
         audio = self._spectra(_decimated(blocks, self.get_buffer("audio")))
         for group in self._bank.slow:
-            self._of_envelopes(self._envelopes(audio, group, self.block_frames), group.name, group.rows, result)
+            self._of_envelopes(self._envelopes(audio, group, self.block_frames), group, result)
 
-    def _of_envelopes(self, envelopes: Tensor, name: str, rows: slice, result: Tensor) -> None:
+    def _of_envelopes(self, envelopes: Tensor, group: Group, result: Tensor) -> None:
         """Order 1, and what order 2 has in whole blocks, of envelopes (b, rows, points) into ``result``."""
         points = envelopes.shape[-1]
         spectra = self._spectra(envelopes)
-        result[:, 0, rows] = self._averaged(spectra[..., points // 2 :], points)
-        for second in self._bank.second[name]:
+        result[:, 0, group.rows] = self._averaged(spectra[..., points // 2 :], points)
+        for second in self._bank.second[group.name]:
             modulus = self._second(spectra[:, : second.rows], second, self.block_frames)
             averaged = self._averaged(torch.fft.rfft(modulus), modulus.shape[-1])
-            result[:, second.channel, rows.start : rows.start + second.rows] = averaged
+            result[:, second.channel, second.rows_of(group)] = averaged
 
     def _fast_envelopes(self, blocks: Tensor, result: Tensor) -> Tensor:
         """What is short in time, in pieces: the paths with j1 < 3 and j2 <= 4 into ``result``.
@@ -134,7 +131,7 @@ class Scattering(nn.Module):
         missing = begin + count * step + PIECE_CONTEXT_FRAMES - self.block_frames
         padded = F.pad(blocks, (PIECE_CONTEXT_FRAMES - begin, max(missing, 0)))
         pieces = padded.unfold(-1, PIECE_FRAMES, step)[:, :count]
-        envelopes = blocks.new_empty(len(blocks), self._bank.fast[-1].rows.stop, count, step >> ENVELOPE_J)
+        envelopes = blocks.new_empty(len(blocks), self._bank.all_fast.rows.stop, count, step >> ENVELOPE_J)
         audio = torch.fft.fft(pieces)
         for group in self._bank.fast:
             seconds = self._bank.second[group.name]
@@ -152,8 +149,8 @@ class Scattering(nn.Module):
                     modulus = self._second(spectra[:, :, : second.rows], second, PIECE_FRAMES)
                     moment[..., now, :] = _moments_of_hops(modulus, self.get_buffer(f"moments_{second.k}"))
             for second, moment in zip(seconds, moments, strict=True):
-                rows = slice(group.rows.start, group.rows.start + second.rows)
-                result[:, second.channel, rows] = self._averaged_moments(moment.flatten(3), result.shape[-1])
+                averaged = self._averaged_moments(moment.flatten(3), result.shape[-1])
+                result[:, second.channel, second.rows_of(group)] = averaged
         before, length = begin >> ENVELOPE_J, count * step >> ENVELOPE_J
         return F.pad(envelopes.flatten(2), (before, (self.block_frames >> ENVELOPE_J) - before - length))
 

@@ -93,7 +93,7 @@ class ProbabilityStream:
         self._convolve(total)
         found: list[Tensor] = []
         while (parts := self._whole_parts()) and (last or parts == PARTS_AT_ONCE):
-            start = max(self._next_window - MARGIN_WINDOWS, 0)
+            start = self._heard_from
             after = start + parts * PART_WINDOWS + MARGIN_WINDOWS
             heard = self._windows.part(start, after + MARGIN_WINDOWS)
             heard = heard.unfold(-1, PART_WINDOWS + 2 * MARGIN_WINDOWS, PART_WINDOWS).transpose(0, 1)
@@ -103,17 +103,22 @@ class ProbabilityStream:
             self._next_window = after
             self._windows.drop_before(after - MARGIN_WINDOWS)
         if total is not None and self._next_window < total:
-            start = max(self._next_window - MARGIN_WINDOWS, 0)
+            start = self._heard_from
             found.append(self.model.sequence(self._windows.part(start, total)[None])[0, :, self._next_window - start :])
             self._next_window = total
         if not found:
             return np.zeros((len(self.model.sources), 0), dtype=np.float32)
         return torch.sigmoid(torch.cat(found, dim=-1)).float().cpu().numpy()
 
+    @property
+    def _heard_from(self) -> int:
+        """The first window of the next part's margin."""
+        return max(self._next_window - MARGIN_WINDOWS, 0)
+
     def _whole_parts(self) -> int:
         """How many of the next parts have both their margins, no more than go at once."""
-        start = max(self._next_window - MARGIN_WINDOWS, 0)
-        return min(max((self._windows.end - start - 2 * MARGIN_WINDOWS) // PART_WINDOWS, 0), PARTS_AT_ONCE)
+        there = (self._windows.end - self._heard_from - 2 * MARGIN_WINDOWS) // PART_WINDOWS
+        return min(max(there, 0), PARTS_AT_ONCE)
 
     def _convolve(self, total: int | None) -> None:
         """Windows from the coefficients that are there, in whole pieces, or up to ``total``."""

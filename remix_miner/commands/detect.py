@@ -1,6 +1,7 @@
 """``remix-miner detect``: scan a library for excerpts in which drums, bass or vocals are silent."""
 
 from pathlib import Path
+from typing import get_args
 
 import click
 
@@ -32,14 +33,14 @@ from remix_miner.device import Precision, Sampling
     "--precision",
     default="float32",
     show_default=True,
-    type=click.Choice(["float32", "bfloat16"]),
+    type=click.Choice(get_args(Precision)),
     help="Of the detector's network; bfloat16 is faster on processors that have it (AVX512-BF16, AMX).",
 )
 @click.option(
     "--sampling",
     default="sparse",
     show_default=True,
-    type=click.Choice(["sparse", "kymatio"]),
+    type=click.Choice(get_args(Sampling)),
     help="Of the scattering transform: as much as envelopes need, or where kymatio does, to check the former.",
 )
 @click.option("--workers", default=None, type=int, help="Processes; one per CPU core if left out, 0: this process.")
