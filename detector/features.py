@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from remix_miner.detector.filters import ALL_CHANNELS
 from remix_miner.detector.scattering import Scattering
 from remix_miner.device import Sampling
 
@@ -19,14 +20,21 @@ INAUDIBLE = 1e-6
 
 
 class Features(nn.Module):
-    """Audio (B, T) at 16 kHz -> (B, 7, 54, frames): log(S / level + floor).
+    """Audio (B, T) at 16 kHz -> (B, C, 54, frames): log(S / level + floor).
 
     ``level``: ``local`` divides by the sum of the first-order coefficients, averaged over ``level_frames``
     coefficients (16 ms each) around each; ``none`` keeps the signal's own amplitude. ``floor`` is the smallest
-    coefficient that matters, relative to the level. A silent input gives log(floor) everywhere.
+    coefficient that matters, relative to the level. A silent input gives log(floor) everywhere. ``channels``: those of
+    the transform, see `Scattering`.
     """
 
-    def __init__(self, level: Level = "local", level_frames: int = 255, floor: float = 3e-5) -> None:
+    def __init__(
+        self,
+        level: Level = "local",
+        level_frames: int = 255,
+        floor: float = 3e-5,
+        channels: tuple[int, ...] = ALL_CHANNELS,
+    ) -> None:
         super().__init__()
         if level not in get_args(Level):
             raise ValueError(f"level is one of {', '.join(get_args(Level))}, got {level!r}")
@@ -37,16 +45,17 @@ class Features(nn.Module):
         self.level: Level = level
         self.level_frames = level_frames
         self.floor = floor
-        self.scattering = Scattering(sampling="sparse")
+        self.scattering = Scattering(sampling="sparse", channels=channels)
 
-    def forward(self, audio: Float[Tensor, "B T"]) -> Float[Tensor, "B 7 54 frames"]:
+    def forward(self, audio: Float[Tensor, "B T"]) -> Float[Tensor, "B C 54 frames"]:
         return self.compress(self.scattering(audio))
 
     def sample(self, sampling: Sampling) -> None:
         """From now on, sample the transform's envelopes in this way."""
-        self.scattering = Scattering(sampling=sampling).to(self.scattering.get_buffer("signs").device)
+        device = self.scattering.get_buffer("average").device
+        self.scattering = Scattering(sampling=sampling, channels=self.scattering.channels).to(device)
 
-    def compress(self, coefficients: Float[Tensor, "B 7 54 frames"]) -> Float[Tensor, "B 7 54 frames"]:
+    def compress(self, coefficients: Float[Tensor, "B C 54 frames"]) -> Float[Tensor, "B C 54 frames"]:
         """The same from scattering coefficients."""
         if self.level == "local":
             total = coefficients[:, 0].sum(dim=1, keepdim=True)

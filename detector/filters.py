@@ -21,6 +21,7 @@ J = 8
 Q = 8
 FIRST_ORDER = 54
 CHANNELS = 7
+ALL_CHANNELS = tuple(range(CHANNELS))
 
 PIECE_FRAMES = 8192
 """Blocks of filters that are short in time: the transforms of this length are twice as fast as those of 2^17."""
@@ -98,13 +99,17 @@ class Group:
 
 @dataclass(frozen=True)
 class Second:
-    """A filter of order 2 for the first ``rows`` envelopes of a group, sampled at 2^-k; ``start``: its lowest bin."""
+    """A filter of order 2 for the first ``rows`` envelopes of a group, sampled at 2^-k.
+
+    ``channel``: where its coefficients go among those that are wanted; ``below``: how many of its bins are below zero
+    frequency.
+    """
 
     name: str
     channel: int
     rows: int
     k: int
-    start: int
+    below: int
 
     def rows_of(self, group: Group) -> slice:
         return slice(group.rows.start, group.rows.start + self.rows)
@@ -139,23 +144,28 @@ def sampling_octaves(sampling: Sampling) -> tuple[list[int], list[int]]:
 
 
 @lru_cache(maxsize=4)
-def filter_bank(block_frames: int, sampling: Sampling) -> FilterBank:
-    """Every constant of the transform, made once a process. Inverse transforms are left unscaled (``forward``)."""
+def filter_bank(block_frames: int, sampling: Sampling, channels: tuple[int, ...] = ALL_CHANNELS) -> FilterBank:
+    """Every constant of the transform, made once a process. Inverse transforms are left unscaled (``forward``).
+
+    Filters of order 1 and 2 hold each value twice, for the real and the imaginary part of a bin. ``channels``: those
+    that are wanted, order 1 (0) the first of them; a filter of order 2 for another is left out.
+    """
     _, _, lowpass = filter_parameters()
     constants: dict[str, np.ndarray] = {}
     fast, slow = _groups(block_frames, sampling, constants)
     all_fast = Group("fast", slice(0, fast[-1].rows.stop), ENVELOPE_J, ())
-    seconds = {
-        group.name: _seconds(group, PIECE_FRAMES, range(1, ENVELOPE_J + 1), sampling, constants) for group in fast
-    }
-    seconds[all_fast.name] = _seconds(all_fast, block_frames, range(ENVELOPE_J + 1, J), sampling, constants)
-    seconds |= {group.name: _seconds(group, block_frames, range(1, J), sampling, constants) for group in slow}
+
+    def order_2(group: Group, frames: int, octaves: range) -> tuple[Second, ...]:
+        return _seconds(group, frames, octaves, sampling, channels, constants)
+
+    seconds = {group.name: order_2(group, PIECE_FRAMES, range(1, ENVELOPE_J + 1)) for group in fast}
+    seconds[all_fast.name] = order_2(all_fast, block_frames, range(ENVELOPE_J + 1, J))
+    seconds |= {group.name: order_2(group, block_frames, range(1, J)) for group in slow}
     constants |= {f"moments_{one.k}": _moments(one.k) for group in fast for one in seconds[group.name]}
     constants["audio"] = _passing(0.059, AUDIO_J) / PIECE_FRAMES
     constants["average"] = _average_of_moments(lowpass)
     frequency = np.arange(block_frames // 512 + 1) / block_frames
     constants["lowpass"] = np.exp(-(frequency**2) / (2 * lowpass**2))
-    constants["signs"] = 1 - 2.0 * (np.arange(max(PIECE_FRAMES, block_frames >> AUDIO_J)) % 2)
     return FilterBank(fast, all_fast, slow, seconds, {name: _ready(constant) for name, constant in constants.items()})
 
 
@@ -179,18 +189,23 @@ def _groups(
         name = f"{'fast' if fast else 'slow'}_{k}"
         groups[fast].append(Group(name, slice(rows[0], rows[-1] + 1), k, tuple(start - lowest for start in starts)))
         bands = [_band(*first[n][:2], frames, start, points) for n, start in zip(rows, starts, strict=True)]
-        constants[name] = np.stack(bands) / bins
+        constants[name] = np.stack(bands).repeat(2, axis=1) / bins
         if fast and k < ENVELOPE_J:
             constants[f"{name}_low"] = _passing(0.0083, ENVELOPE_J) / points
     return tuple(groups[True]), tuple(groups[False])
 
 
 def _seconds(
-    group: Group, frames: int, octaves: range, sampling: Sampling, constants: dict[str, np.ndarray]
+    group: Group,
+    frames: int,
+    octaves: range,
+    sampling: Sampling,
+    channels: tuple[int, ...],
+    constants: dict[str, np.ndarray],
 ) -> tuple[Second, ...]:
     """The filters of order 2 with j2 in ``octaves`` for the envelopes of a group, with their ``constants``.
 
-    A constant is (folds, points): a band that is wider than its rate is folded, for its output to have that rate.
+    A constant is (folds, 2 points): a band that is wider than its rate is folded, for its output to have that rate.
     """
     first, second, _ = filter_parameters()
     _, rates = sampling_octaves(sampling)
@@ -198,15 +213,16 @@ def _seconds(
     found = []
     for n2, (xi, sigma, j2) in enumerate(second):
         rows = sum(j1 < j2 for _, _, j1 in first[group.rows])
-        if j2 not in octaves or not rows:
+        if j2 not in octaves or not rows or n2 - 2 not in channels:
             continue
         k = max(min(rates[n2], SPARSEST_IN_PIECES) if frames == PIECE_FRAMES else rates[n2], group.k)
         points = frames >> k
         folds = min(math.ceil((BELOW + ABOVE) * sigma * frames / points), envelope // points)
         start = min(max(-math.ceil(BELOW * sigma * frames), -envelope // 2), envelope // 2 - folds * points)
         name = f"{group.name}_{n2}"
-        constants[name] = (_band(xi, sigma, frames, start, folds * points) / envelope).reshape(folds, points)
-        found.append(Second(name, n2 - 2, rows, k, start + envelope // 2))
+        band = _band(xi, sigma, frames, start, folds * points) / envelope
+        constants[name] = band.reshape(folds, points).repeat(2, axis=1)
+        found.append(Second(name, channels.index(n2 - 2), rows, k, -start))
     return tuple(found)
 
 

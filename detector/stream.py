@@ -34,8 +34,8 @@ Probabilities = Float32[np.ndarray, "S W"]
 class ProbabilityStream:
     """Feed mono audio at 16 kHz with `push`, end with `finish`; together they return every window's P_i once.
 
-    Memory: about 16 s of audio, 50 s of coefficients and five minutes of what the convolutions make of them (5 MB),
-    independent of the track's length; and what a push brings.
+    Memory: a minute of audio, a minute and a half of coefficients and five minutes of what the convolutions make of
+    them (5 MB at most), independent of the track's length; and what a push brings.
     """
 
     def __init__(self, model: SilentSourceDetector) -> None:

@@ -53,6 +53,7 @@ class DetectorTrainingSettings:
 
     Length is given by ``steps``, or, where that is None, by ``epochs`` passes over as many segments as the songs have
     at ``stride_seconds`` (the paper's epoch, section 5.2). ``silent_db``: V_i at or below it is the label 'silent'.
+    ``teacher_share``: how much of a label is the teacher's probability, where there is a teacher.
     """
 
     network: NetworkSettings = field(default_factory=NetworkSettings)
@@ -68,6 +69,7 @@ class DetectorTrainingSettings:
     clip_norm: float = 5.0
     ema_decay: float = 0.998
     silent_db: float = SILENT_TRAINING_DB
+    teacher_share: float = 0.5
     precision: Literal["float32", "bfloat16"] = "float32"
     validate_every: int = 250
     seed: int = 0
@@ -75,6 +77,8 @@ class DetectorTrainingSettings:
     def __post_init__(self) -> None:
         if self.batch_size < 1 or (self.steps is not None and self.steps < 1):
             raise ValueError("batch_size and steps are positive")
+        if not 0 <= self.teacher_share <= 1:
+            raise ValueError(f"teacher_share is in [0, 1], got {self.teacher_share}")
         if not 0 <= self.ema_decay < 1:
             raise ValueError(f"ema_decay is in [0, 1), got {self.ema_decay}")
 
@@ -92,24 +96,44 @@ def masked_bce(logits: Float[Tensor, "B S W"], labels: Float[Tensor, "B S W"]) -
     return result
 
 
+@torch.no_grad()
+def taught(
+    labels: Float[Tensor, "B S W"], audio: Float[Tensor, "B T"], teacher: SilentSourceDetector, share: float
+) -> Float[Tensor, "B S W"]:
+    """Labels of which ``share`` is the teacher's probability, and all of it where only some sources are known.
+
+    Windows without any label keep having none: the mixture may be silent there.
+    """
+    probabilities = torch.sigmoid(teacher(audio))
+    mixed = torch.where(labels.isnan(), probabilities, (1 - share) * labels + share * probabilities)
+    return mixed.masked_fill(labels.isnan().all(dim=1, keepdim=True), torch.nan)
+
+
 class MixBatches(Dataset[tuple[Tensor, Tensor]]):
     """Batch ``step`` of a run: (audio or features, labels). It depends on the seed and the step alone."""
 
     def __init__(
-        self, material: Material, settings: DetectorTrainingSettings, model: SilentSourceDetector | None
+        self,
+        material: Material,
+        settings: DetectorTrainingSettings,
+        model: SilentSourceDetector | None,
+        teacher: SilentSourceDetector | None = None,
     ) -> None:
         self.mixer = Mixer(material, settings.mixing)
         self.weak = [song for song in material.weak if len(song.audio) >= settings.mixing.frames]
         self.settings = settings
         self.features = None if model is None else model.features
+        self.teacher = teacher
 
     def __getitem__(self, step: int) -> tuple[Tensor, Tensor]:
         rng = np.random.default_rng([self.settings.seed, step])
         audio, labels = zip(*(self._example(rng) for _ in range(self.settings.batch_size)), strict=True)
-        heard = torch.from_numpy(np.stack(audio))
+        heard, targets = torch.from_numpy(np.stack(audio)), torch.stack(labels)
         if self.features is not None:
+            if self.teacher is not None:
+                targets = taught(targets, heard, self.teacher, self.settings.teacher_share)
             heard = self.features(heard).half()
-        return heard, torch.stack(labels)
+        return heard, targets
 
     def _example(self, rng: np.random.Generator) -> tuple[Float[np.ndarray, " T"], Tensor]:
         if self.weak and rng.random() < self.settings.mixing.weak:
@@ -136,19 +160,22 @@ def train_detector(
     workers: int = 0,
     resume: bool = False,
     initial: LoadedDetector | None = None,
+    teacher: LoadedDetector | None = None,
     provenance: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Train into the run folder ``out`` and return its summary (steps, best validation areas).
 
     ``out`` gets settings.json, log.jsonl, the best weights as model.safetensors with model.json, and training.pt to
-    resume from. ``initial``: start from these weights instead of random ones. Raises `UsageError` when ``out`` holds a
-    run and ``resume`` is not set, `DataError` when a loss is not a number.
+    resume from. ``initial``: start from these weights instead of random ones. ``teacher``: a detector, of any network,
+    whose probabilities are part of the labels (``teacher_share``), and all of them where a source is not known. Raises
+    `UsageError` when ``out`` holds a run and ``resume`` is not set, `DataError` when a loss is not a number.
     """
     state_path = out / "training.pt"
     if state_path.exists() and not resume:
         raise UsageError(f"{out} holds a run; continue it with --resume or choose another --out")
     out.mkdir(parents=True, exist_ok=True)
     plain = to_mapping(settings)
+    decided_by = plain if teacher is None else {**plain, "teacher": teacher.sha256}
     torch.manual_seed(settings.seed)
     model = build_detector(dataclasses.asdict(settings.network)).to(device)
     if initial is not None:
@@ -157,27 +184,36 @@ def train_detector(
                 f"{initial.name} has other network settings ({initial.model.settings}) than {model.settings}"
             )
         model.load_state_dict(initial.model.state_dict())
-        provenance = {**(provenance or {}), "initial": {"name": initial.name, "sha256": initial.sha256}}
+    if teacher is not None:
+        teacher.model.to(device)
+    origins = {"initial": initial, "teacher": teacher}
+    provenance = (provenance or {}) | {
+        role: {"name": one.name, "sha256": one.sha256} for role, one in origins.items() if one is not None
+    }
     average: Any = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.0), use_buffers=True)  # type: ignore[no-untyped-call]
     optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
     steps = settings.steps or _steps_of_epochs(material.songs, settings)
     mixes = validation_mixes(validation)
     progress_state: dict[str, Any] = {"step": 0, "best": None}
     if resume and state_path.exists():
-        progress_state = _restore(state_path, model, average, optimizer, plain)
-    write_json(out / "settings.json", {"settings": plain, "versions": versions(), "provenance": provenance or {}})
-    batches = _batches(material, settings, model, device, workers, range(progress_state["step"], steps))
+        progress_state = _restore(state_path, model, average, optimizer, decided_by)
+    write_json(out / "settings.json", {"settings": plain, "versions": versions(), "provenance": provenance})
+    steps_left = range(progress_state["step"], steps)
+    asked = None if teacher is None else teacher.model
+    batches = _batches(material, settings, model, asked, device, workers, steps_left)
     with Progress("training the detector", total=steps, unit="steps") as progress:
         progress.advance(progress_state["step"])
-        for step, (heard, labels) in zip(range(progress_state["step"], steps), batches, strict=True):
+        for step, (heard, labels) in zip(steps_left, batches, strict=True):
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(settings, step, steps)
             model.train()
-            heard = heard.to(device)
+            heard, labels = heard.to(device), labels.to(device)
+            if heard.dim() == 2 and teacher is not None:
+                labels = taught(labels, heard, teacher.model, settings.teacher_share)
             features = model.features(heard) if heard.dim() == 2 else heard.float()
             with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
                 logits = model.logits(features)
-            loss = masked_bce(logits.float(), labels.to(device))
+            loss = masked_bce(logits.float(), labels)
             if not torch.isfinite(loss):
                 raise DataError(f"loss is {loss.item()} at step {step}; lower learning_rate or check the material")
             optimizer.zero_grad(set_to_none=True)
@@ -201,10 +237,8 @@ def train_detector(
                         "step": step + 1,
                         "validation_auc": record["auc"],
                     }
-                    save_model(
-                        out, average.module.state_dict(), {**description, "training": plain, **(provenance or {})}
-                    )
-                _save(state_path, model, average, optimizer, plain, progress_state)
+                    save_model(out, average.module.state_dict(), {**description, "training": plain, **provenance})
+                _save(state_path, model, average, optimizer, decided_by, progress_state)
             with (out / "log.jsonl").open("a", encoding="utf-8") as log:
                 log.write(json.dumps(record) + "\n")
             progress.advance(note=f"loss {loss.item():.3f}")
@@ -223,12 +257,13 @@ def _batches(
     material: Material,
     settings: DetectorTrainingSettings,
     model: SilentSourceDetector,
+    teacher: SilentSourceDetector | None,
     device: str,
     workers: int,
     steps: range,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     on_cpu = torch.device(device).type == "cpu"
-    dataset = MixBatches(material, settings, model if on_cpu else None)
+    dataset = MixBatches(material, settings, model, teacher) if on_cpu else MixBatches(material, settings, None)
     # A generator of its own: without one the loader draws from the stream that dropout uses, and a resumed run differs.
     own = torch.Generator().manual_seed(settings.seed)
     loader = DataLoader(
@@ -270,7 +305,8 @@ def _restore(path: Path, model: Any, average: Any, optimizer: Any, settings: dic
     state = torch.load(path, weights_only=True, map_location="cpu")
     if state["settings"] != json.dumps(settings, sort_keys=True):
         raise UsageError(
-            f"{path} was trained with other settings; see settings.json beside it, or choose another --out"
+            f"{path} was trained with other settings or another teacher; see settings.json beside it, "
+            "or choose another --out"
         )
     model.load_state_dict(state["model"])
     average.load_state_dict(state["average"])

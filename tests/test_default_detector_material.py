@@ -244,3 +244,33 @@ def test_a_square_kernel_is_split_into_the_pair_that_convolves_like_it(size: int
         along = F.conv2d(image, first, stride=(stride, 1), padding=(size // 2, 0))
         error[rank] = float((F.conv2d(along, second, stride=(1, stride), padding=(0, size // 2)) - whole).norm())
     assert error[3] < 1e-4 * whole.norm() < 0.1 * whole.norm() < error[2]
+
+
+def test_a_detector_made_light_is_the_small_one_where_nothing_is_lost() -> None:
+    """A small detector whose kernels have low rank and that ignores what light does not hear: the same at half time."""
+    import lighten
+
+    from remix_miner.detector.networks import SilentSourceDetector
+
+    torch.manual_seed(0)
+    small, light = (SilentSourceDetector(name, width=8, hidden=16).eval() for name in ("small", "light"))
+    kept = list(light.features.scattering.channels)
+    dropped = [channel for channel in range(7) if channel not in kept]
+    for layer in small.convolutions:
+        if isinstance(layer, torch.nn.Conv2d) and layer.in_channels == 7:
+            layer.weight.data[:, dropped] = 0
+        elif isinstance(layer, torch.nn.Conv2d):
+            rank = light.steps[0].in_channels if layer.kernel_size[1] == 1 else 16
+            flat = layer.weight.data.permute(1, 2, 0, 3).reshape(layer.in_channels * layer.kernel_size[0], -1)
+            left, values, right = torch.linalg.svd(flat, full_matrices=False)
+            cut = ((left[:, :rank] * values[:rank]) @ right[:rank]).view(
+                layer.in_channels, layer.kernel_size[0], layer.out_channels, layer.kernel_size[1]
+            )
+            layer.weight.data = cut.permute(2, 0, 1, 3).contiguous()
+    lighten.lighten(small, light)
+    features = torch.randn(1, 7, 54, 80)
+    with torch.inference_mode():
+        before = small.convolutions[:-3](features)[:, :, 0]
+        halves = small.convolutions[-2](torch.relu((before[..., ::2] + before[..., 1::2]) / 2)[:, :, None])[:, :, 0]
+        expected = small.sequence(halves).repeat_interleave(2, dim=-1)
+        assert torch.allclose(light.logits(features[:, kept]), expected, atol=1e-4)

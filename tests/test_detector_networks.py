@@ -28,15 +28,34 @@ def test_the_small_network_is_small() -> None:
     assert 1.2e6 < sum(parameter.numel() for parameter in SilentSourceDetector("small").parameters()) < 1.6e6
 
 
-def test_the_light_network_convolves_for_two_fifths_of_the_cost() -> None:
+def test_the_light_network_costs_a_quarter() -> None:
+    """Convolutions a fifth, the recurrence, whose steps are as large, a half."""
     cost = {}
-    for network in ("small", "light"):
-        with torch.device("meta"), FlopCounterMode(display=False) as counter:
+    for network, channels in (("small", 7), ("light", 5)):
+        with torch.device("meta"):
             detector = SilentSourceDetector(network)
-            windows = detector.windows(torch.zeros(1, 7, 54, 625))
-        assert windows.shape == (1, 256, 157)
-        cost[network] = counter.get_total_flops()
-    assert 0.35 < cost["light"] / cost["small"] < 0.4
+            with FlopCounterMode(display=False) as counter:
+                windows = detector.windows(torch.zeros(1, channels, 54, 625))
+            with FlopCounterMode(display=False) as steps:
+                assert detector.sequence(windows).shape == (1, 4, 157)
+        assert windows.shape[-1] == 157
+        cost[network] = counter.get_total_flops(), steps.get_total_flops()
+    convolutions, recurrence = (light / small for light, small in zip(cost["light"], cost["small"], strict=True))
+    assert 0.18 < convolutions < 0.22
+    assert 0.5 < recurrence < 0.6
+
+
+def test_windows_by_two_are_heard_in_their_order() -> None:
+    """A step gives both its windows; the recurrence and the head know which is which."""
+    torch.manual_seed(0)
+    detector = SilentSourceDetector("light", width=4, hidden=8).eval()
+    windows = torch.randn(2, 4, 11)
+    with torch.inference_mode():
+        whole = detector.sequence(windows)
+        states, _ = detector.recurrent(detector.steps(torch.cat((windows, windows[..., -1:]), -1)).transpose(1, 2))
+        step = detector.head(states.transpose(1, 2))[..., 3]
+    assert whole.shape == (2, 4, 11)
+    assert torch.allclose(whole[..., 6:8], step.view(2, 4, 2), atol=1e-6)
 
 
 @pytest.mark.parametrize("device", DEVICES)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from remix_miner.detector.training import (
     learning_rate,
     masked_bce,
     silence_labels,
+    taught,
     train_detector,
 )
 from remix_miner.errors import DataError, UsageError
@@ -163,6 +165,35 @@ def test_it_learns_to_tell_a_tone_from_a_tone(material: Material, tmp_path: Path
     )  # fmt: skip
     areas = train_detector(easy, easy.songs, settings, tmp_path)["validation_auc"]
     assert np.mean([area for area in areas.values() if area is not None]) > 0.9
+
+
+def test_a_teacher_has_its_share_and_speaks_alone_where_a_source_is_not_known() -> None:
+    """0.8 beside labels of 1 and 0; the last window has no label at all, since its mixture may be silent."""
+    labels = torch.tensor([[[1.0, 0.0, torch.nan], [torch.nan, torch.nan, torch.nan]]])
+    mixed = taught(labels, torch.zeros(1, 10), lambda audio: torch.full((1, 2, 3), math.log(4)), 0.25)  # type: ignore[arg-type]
+    expected = torch.tensor([[[0.95, 0.2, torch.nan], [0.8, 0.8, torch.nan]]])
+    assert torch.allclose(mixed, expected, equal_nan=True)
+
+
+def test_a_pupil_becomes_like_its_teacher(material: Material, tmp_path: Path) -> None:
+    """With no label of its own, another network comes to the teacher's probabilities, which is no label's."""
+    train_detector(material, material.songs, small_settings(), tmp_path / "teacher")
+    teacher = load_detector(tmp_path / "teacher")
+    with torch.no_grad():
+        teacher.model.head[-1].bias.copy_(torch.tensor([-2.0, -0.5, 0.5, 2.0]))
+    settings = small_settings(
+        network=NetworkSettings("light", width=4, hidden=8), teacher_share=1.0, steps=60, batch_size=2,
+        learning_rate=2e-2, warmup_steps=5, ema_decay=0.8, validate_every=60,
+    )  # fmt: skip
+    train_detector(material, material.songs, settings, tmp_path / "pupil", teacher=teacher)
+    heard = torch.from_numpy(Mixer(material, settings.mixing).draw(np.random.default_rng(5)).mixture[None])
+    pupil = load_detector(tmp_path / "pupil")
+    with torch.no_grad():
+        said, expected = (torch.sigmoid(one.model(heard)).mean(dim=2) for one in (pupil, teacher))
+    assert (said - expected).abs().max() < 0.15
+    assert pupil.description["teacher"]["sha256"] == teacher.sha256
+    with pytest.raises(UsageError, match="another teacher"):
+        train_detector(material, material.songs, settings, tmp_path / "pupil", resume=True)
 
 
 def test_weak_labels_leave_the_unknown_out(tmp_path: Path) -> None:

@@ -115,6 +115,14 @@ def test_length_is_one_coefficient_per_256_samples_begun(frames: int, sampling: 
     assert result.isfinite().all()
 
 
+def test_channels_that_are_not_wanted_change_nothing_else() -> None:
+    audio = torch.randn(1, 40_000, generator=torch.Generator().manual_seed(3))
+    whole = Scattering(block_frames=1 << 15, sampling="sparse")(audio)
+    for channels in ((0,), (0, 3, 4, 5, 6), (0, 1, 6)):
+        some = Scattering(block_frames=1 << 15, sampling="sparse", channels=channels)(audio)
+        assert torch.allclose(some, whole[:, list(channels)], rtol=1e-5, atol=1e-7)
+
+
 def test_keeps_no_gradient_and_refuses_what_it_cannot_do() -> None:
     audio = torch.randn(1, 3_000, requires_grad=True)
     assert not Scattering(block_frames=1 << 14)(audio).requires_grad
@@ -122,5 +130,8 @@ def test_keeps_no_gradient_and_refuses_what_it_cannot_do() -> None:
         Scattering(block_frames=1 << 14)(torch.zeros(1, 1))
     with pytest.raises(ValueError, match="multiple of 512"):
         Scattering(block_frames=10_000)
+    for channels in ((), (1, 2), (0, 7), (0, 2, 1), (0, 0)):
+        with pytest.raises(ValueError, match="begin with 0, rise, and go to 6"):
+            Scattering(channels=channels)
     with pytest.raises(ValueError, match="sparse, kymatio"):
         Scattering(sampling="dense")  # type: ignore[arg-type]

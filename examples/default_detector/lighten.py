@@ -1,9 +1,10 @@
-"""A `small` detector as a `light` one: square convolutions as the nearest two along one axis each.
+"""A `small` detector as a `light` one: kernels of low rank, fewer channels, windows by two.
 
     python examples/default_detector/lighten.py RUN OUT
 
-A kernel, as a matrix from (input, along frequency) to (output, along time), is cut to the pair's rank by its singular
-values. OUT is a run folder that `train-detector --init` takes; train on, what comes out here is a worse detector.
+A square kernel, as a matrix from (input, along frequency) to (output, along time), is cut to the pair's rank by its
+singular values, the final kernel likewise; a step of the recurrence starts as the mean of its two windows. OUT is a run
+folder that `train-detector --init` takes; train on, what comes out here is a worse detector.
 """
 
 import argparse
@@ -13,8 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from remix_miner.checkpoint import save_model
+from remix_miner.detector.filters import ALL_CHANNELS, FIRST_ORDER
 from remix_miner.detector.loading import load_detector
-from remix_miner.detector.networks import NAME, build_detector
+from remix_miner.detector.networks import NAME, CellNorm, SilentSourceDetector, build_detector
 
 
 def main() -> None:
@@ -24,17 +26,7 @@ def main() -> None:
     options = parser.parse_args()
     source = load_detector(options.run)
     target = build_detector({**source.model.settings, "network": "light"})
-    target.recurrent.load_state_dict(source.model.recurrent.state_dict())
-    target.head.load_state_dict(source.model.head.state_dict())
-    layers = iter(target.convolutions)
-    for layer in source.model.convolutions:
-        copy = next(layers)
-        if isinstance(layer, nn.Conv2d) and isinstance(copy, nn.Conv2d) and copy.kernel_size != layer.kernel_size:
-            copy.weight.data, second = halves(layer.weight.data, copy.out_channels)
-            copy = next(layers)
-            copy.load_state_dict({"weight": second, "bias": layer.bias})
-        else:
-            copy.load_state_dict(layer.state_dict())
+    lighten(source.model, target)
     options.out.mkdir(parents=True, exist_ok=True)
     provenance = {"initial": {"name": source.name, "sha256": source.sha256}}
     save_model(options.out, target.state_dict(), {"name": NAME, "settings": target.settings, **provenance})
@@ -42,8 +34,35 @@ def main() -> None:
     print(f"{options.out}: {count:,} parameters, start training from them with --init")
 
 
+def lighten(small: SilentSourceDetector, light: SilentSourceDetector) -> None:
+    """Bring ``light`` as near to ``small`` as it gets without training."""
+    channels = list(light.features.scattering.channels)
+    light.recurrent.load_state_dict(small.recurrent.state_dict())
+    copied = iter(light.convolutions)
+    *layers, final, _, final_norm, _ = small.convolutions
+    for layer in layers:
+        copy, state = next(copied), layer.state_dict()
+        if isinstance(layer, CellNorm):
+            cells = {name: value.unflatten(0, (-1, FIRST_ORDER)) for name, value in state.items() if value.dim()}
+            state |= {name: value[channels].flatten() for name, value in cells.items()}
+        elif isinstance(layer, nn.Conv2d) and layer.in_channels == len(ALL_CHANNELS):
+            state["weight"] = state["weight"][:, channels]
+        elif isinstance(layer, nn.Conv2d):
+            copy.weight.data, state["weight"] = halves(layer.weight.data, copy.out_channels)
+            copy = next(copied)
+        copy.load_state_dict(state)
+    between = next(copied)
+    pair, _, norm, _ = light.steps
+    between.weight.data, spread = halves(final.weight.data, between.out_channels)
+    pair.load_state_dict({"weight": (spread[:, :, 0] / 2).expand_as(pair.weight), "bias": final.bias})
+    norm.load_state_dict(final_norm.state_dict())
+    head = small.head.state_dict()
+    last = [name for name in head if name.startswith(f"{len(small.head) - 1}.")]
+    light.head.load_state_dict(head | {name: head[name].repeat_interleave(2, dim=0) for name in last})
+
+
 def halves(kernel: Tensor, rank: int) -> tuple[Tensor, Tensor]:
-    """Kernels (rank, inputs, k, 1) and (outputs, rank, 1, k): in turn, they are nearest to (outputs, inputs, k, k)."""
+    """Kernels (rank, inputs, k, 1) and (outputs, rank, 1, m): in turn, they are nearest to (outputs, inputs, k, m)."""
     outputs, inputs, high, wide = kernel.shape
     matrix = kernel.permute(1, 2, 0, 3).reshape(inputs * high, outputs * wide)
     left, values, right = torch.linalg.svd(matrix, full_matrices=False)

@@ -41,6 +41,9 @@ from remix_miner.commands.options import config_option, device_option, note, set
 @click.option(
     "--init", "initial", help="A detector whose weights to start from: a run folder, a file, or a built-in name."
 )
+@click.option(
+    "--teacher", help="A detector whose probabilities become part of the labels (teacher_share), and all where unknown."
+)
 @click.option("--workers", default=1, show_default=True, help="Processes that draw mixes and compute features.")
 @click.option("--resume", is_flag=True, help="Continue the run in --out.")
 @config_option
@@ -55,6 +58,7 @@ def command(
     valid: tuple[Path, ...],
     cache: Path | None,
     initial: str | None,
+    teacher: str | None,
     workers: int,
     resume: bool,
     config: str | None,
@@ -99,6 +103,7 @@ def command(
         workers=workers,
         resume=resume,
         initial=load_detector(initial) if initial else None,
+        teacher=load_detector(teacher) if teacher else None,
         provenance={
             "songs": [track.name for track in (*train_tracks, *pair_tracks)],
             "validation_songs": [track.name for track in valid_tracks],
