@@ -1,6 +1,6 @@
 """Speed of a scan, stage by stage, against the two ways one would otherwise take, in one run.
 
-    python benchmarks/scan.py AUDIO [--minutes 30] [--baseline-minutes 1] [--processes 2] [--json scan.json]
+    python benchmarks/scan.py AUDIO [--minutes 30] [--baseline-minutes 1] [--rounds 3] [--processes 2] [--json FILE]
 
 AUDIO is a folder of music. It is brought to each of mp3, ogg, flac and wav (``--minutes`` of each, in songs of four
 minutes, in ``--work``), so that every format holds the same music. Then, in processes of one thread each:
@@ -13,7 +13,8 @@ minutes, in ``--work``), so that every format holds the same music. Then, in pro
   tutorial), then the relative volume of each estimate against -20 dB. Weights do not change the cost: they are random.
 
 The baselines read ``--baseline-minutes`` per process: their cost per second of audio does not depend on the length.
-Ours is run before and after them; both figures are in the result. Speeds are seconds of audio per second.
+They and ours on mp3 take turns, ``--rounds`` times; a round's ratio is that of the mean of ours just before and just
+after to the baseline. Printed are the medians, and the ranges of ratios. Speeds are seconds of audio per second.
 """
 
 import argparse
@@ -23,6 +24,7 @@ import multiprocessing
 import os
 import platform
 import resource
+import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -65,6 +67,7 @@ def main() -> None:
     parser.add_argument("audio", type=Path, help="a folder of music")
     parser.add_argument("--minutes", type=float, default=30.0, help="of each format")
     parser.add_argument("--baseline-minutes", type=float, default=1.0, help="per process")
+    parser.add_argument("--rounds", type=int, default=3, help="of baselines and ours in turn")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--detector", default="default")
     parser.add_argument("--device", default="cpu", help="of ours")
@@ -94,16 +97,8 @@ def main() -> None:
             with worker_environment(), multiprocessing.get_context("spawn").Pool(1) as pool:
                 result["stages"] = pool.apply(stages, (work / "mp3", options.detector, options.precision))
         if not options.no_baselines:
-            seconds = 60 * options.baseline_minutes
-            chunk = best_kymatio_chunk()
-            result["straightforward"] = {
-                "kymatio_chunk_seconds": chunk,
-                **in_processes(straightforward, work / "mp3", options.processes, options.detector, seconds, chunk),
-            }
-            result["separate"] = in_processes(separate, work / "mp3", options.processes, options.detector, seconds, 0)
-            result["ours_again"] = ours(work, Path(temporary) / "after", options, FORMATS[:1])
-            speed = min(result["ours"]["mp3"]["speed"], result["ours_again"]["mp3"]["speed"])
-            result["ratios_on_mp3"] = {name: speed / result[name]["speed"] for name in ("straightforward", "separate")}
+            result["kymatio_chunk_seconds"] = best_kymatio_chunk()
+            result["mp3_in_turn"] = in_turn(work, Path(temporary), options, result["kymatio_chunk_seconds"])
     if options.json:
         options.json.write_text(json.dumps(result, indent=2) + "\n")
     print(table(result))
@@ -187,6 +182,26 @@ class Clock:
             self.first, self.first_seconds = time.perf_counter(), seconds
         else:
             self.later_seconds += seconds
+
+
+def in_turn(work: Path, out: Path, options: Any, chunk: int) -> dict[str, list[float]]:
+    """Speeds on mp3: ours one more time than the baselines, which run between."""
+    baselines = {"straightforward": straightforward, "separate": separate}
+    speeds: dict[str, list[float]] = {name: [] for name in ("ours", *baselines)}
+    for number in range(options.rounds + 1):
+        speeds["ours"].append(ours(work, out / f"{number}", options, FORMATS[:1])["mp3"]["speed"])
+        if number < options.rounds:
+            seconds = 60 * options.baseline_minutes
+            for name, baseline in baselines.items():
+                speed = in_processes(baseline, work / "mp3", options.processes, options.detector, seconds, chunk)
+                speeds[name].append(speed)
+    return speeds
+
+
+def ratios(speeds: dict[str, list[float]], baseline: str) -> list[float]:
+    """Of each round: ours just before and just after, on average, to the baseline."""
+    around = map(statistics.fmean, itertools.pairwise(speeds["ours"]))
+    return [mean / speed for mean, speed in zip(around, speeds[baseline], strict=True)]
 
 
 def stages(folder: Path, detector: str, precision: Precision) -> dict[str, float]:
@@ -287,13 +302,13 @@ def in_processes(
     detector: str,
     seconds: float,
     chunk: int,
-) -> dict[str, float]:
-    """Run a baseline on as many files at once as there are processes; speed is theirs together."""
+) -> float:
+    """The speed of a baseline on as many files at once as there are processes, together."""
     files = sorted(folder.glob("0*"))
     with one_thread_each(), multiprocessing.get_context("spawn").Pool(processes) as pool:
         tasks = [(files[number % len(files)], detector, seconds, chunk) for number in range(processes)]
         results = pool.starmap(function, tasks, chunksize=1)
-    return {"speed": sum(audio / wall for audio, wall in results), "minutes_read": sum(a for a, _ in results) / 60}
+    return sum(audio / wall for audio, wall in results)
 
 
 def straightforward(path: Path, detector: str, seconds: float, chunk: int) -> tuple[float, float]:
@@ -322,8 +337,9 @@ def straightforward(path: Path, detector: str, seconds: float, chunk: int) -> tu
             cells = torch.zeros(CHANNELS * FIRST_ORDER, length // 256)
             cells[rows] = transform(piece)[kept] * gains
             pieces.append(cells)
-        coefficients = torch.cat(pieces, dim=-1).view(1, CHANNELS, FIRST_ORDER, -1)
-        probabilities = torch.sigmoid(loaded.model.logits(loaded.model.features.compress(coefficients)))[0].numpy()
+        features = loaded.model.features
+        whole = torch.cat(pieces, dim=-1).view(1, CHANNELS, FIRST_ORDER, -1)[:, list(features.scattering.channels)]
+        probabilities = torch.sigmoid(loaded.model.logits(features.compress(whole)))[0].numpy()
     for source, threshold in thresholds.items():
         silent_spans(probabilities[SOURCES.index(source)], threshold, len(audio) / SAMPLE_RATE)
     return len(audio) / SAMPLE_RATE, time.perf_counter() - start
@@ -365,17 +381,18 @@ def table(result: dict[str, Any]) -> str:
         whole = row["seconds_of_audio"] / row["wall_seconds_with_start"]
         lines.append(f"  {suffix:44s} {row['speed']:10.0f} {whole:13.0f} {row['excerpts']:10d}")
     lines.append(f"  peak memory of a worker {result['ours']['peak_memory_of_a_worker_mib']:.0f} MiB")
-    if "separate" in result:
-        again = result["ours_again"]["mp3"]["speed"]
-        lines.append(f"  {'mp3, again after the baselines':44s} {again:10.0f}")
-        chunk = result["straightforward"]["kymatio_chunk_seconds"]
+    if "mp3_in_turn" in result:
+        speeds = result["mp3_in_turn"]
+        lines.append(f"\nmp3 in turn, median of {len(speeds['separate'])} rounds")
+        lines.append(f"  {'ours':44s} {statistics.median(speeds['ours']):10.0f}")
         names = {
-            "straightforward": f"librosa + kymatio ({chunk} s) + same network",
+            "straightforward": f"librosa + kymatio ({result['kymatio_chunk_seconds']} s) + same network",
             "separate": "Hybrid Demucs + levels",
         }
         for key, name in names.items():
-            ratio = result["ratios_on_mp3"][key]
-            lines.append(f"  {name:44s} {result[key]['speed']:10.1f}    ours is {ratio:.1f} times faster")
+            found = ratios(speeds, key)
+            ratio = f"ours is {statistics.median(found):.1f} times faster ({min(found):.1f} to {max(found):.1f})"
+            lines.append(f"  {name:44s} {statistics.median(speeds[key]):10.1f}    {ratio}")
     return "\n".join(lines)
 
 

@@ -126,6 +126,7 @@ def serve(setup: MinerSetup, lane: str, connection: Connection, parent: int) -> 
         connection.send(Ready())
         while obey(miner, connection.recv()):
             pass
+        connection.close()  # at once: leaving Python takes longer, and nothing waits for that
     except (EOFError, BrokenPipeError, ConnectionResetError):
         os._exit(1)  # the parent is gone: whatever is open is abandoned as it is, and the next scan removes it
     except (RemixMinerError, OSError) as error:
