@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from remix_miner.mining.fingerprint_store import NO_FINGERPRINT, FingerprintStor
 from remix_miner.mining.fingerprints import PEAK, fingerprint, groups
 from remix_miner.mining.inspection import inspect_folder
 from remix_miner.mining.merge import merge
+from remix_miner.mining.merge_choice import take_fingerprints
 from remix_miner.mining.recordings import COPY_SHARE, NOTHING, match, proposed_pairs
 
 RATE = 22050
@@ -331,6 +333,46 @@ def test_a_killed_merge_of_shares_with_copies_goes_on(
     merge(out, parts)
     assert harvest_of(out) == harvest_of(tmp_path / "peace")
     assert inspect_folder(out, verify=True).damage == []
+
+
+def test_a_merge_that_ended_between_parts_chooses_as_one_that_did_not(
+    detect: Any, shares: list[Path], harvest_of: Any, tmp_path: Path
+) -> None:
+    """What is in OUT already was mined as its part says, whatever OUT itself has been told."""
+    detect(tmp_path / "kept", (1, 3), duplicates=False)
+    parts = [tmp_path / "kept", *shares[1:]]
+    merge(tmp_path / "peace", parts)
+    for finished in (1, 2):
+        out = tmp_path / f"after {finished}"
+        merge(out, parts[:finished])
+        take_fingerprints(out, parts)  # comes before the first part
+        merge(out, parts)
+        assert harvest_of(out) == harvest_of(tmp_path / "peace")
+
+
+@pytest.mark.parametrize("tables", [0, 1], ids=["no tables", "one table"])
+def test_a_store_whose_maker_was_killed_at_once_holds_nothing(
+    shares: list[Path], harvest_of: Any, tmp_path: Path, tables: int
+) -> None:
+    """SQLite makes the file before its tables, in a merged folder as in a part."""
+    merge(tmp_path / "peace", shares[1:])
+    unheard = tmp_path / "part"
+    shutil.copytree(shares[0], unheard)
+    for folder in (tmp_path / "out", unheard):
+        folder.mkdir(exist_ok=True)
+        (folder / fingerprint_store.STORE_NAME).unlink(missing_ok=True)
+        database = sqlite3.connect(folder / fingerprint_store.STORE_NAME)
+        for statement in fingerprint_store.SCHEMA.split(";")[:tables]:
+            database.execute(statement)
+        database.close()
+    with FingerprintStore(unheard, to_read=True) as store:
+        assert store.known() == {}
+        assert not store.keeps_copies
+    merge(tmp_path / "out", shares[1:])
+    assert harvest_of(tmp_path / "out") == harvest_of(tmp_path / "peace")
+    merge(tmp_path / "peace", [shares[0]])
+    merge(tmp_path / "out", [unheard])
+    assert harvest_of(tmp_path / "out") == harvest_of(tmp_path / "peace")
 
 
 def test_what_one_part_had_to_exclude_is_left_out_of_all(

@@ -103,14 +103,16 @@ class FingerprintStore:
                 self.database.execute("PRAGMA query_only = ON")
                 return
             self.database = sqlite3.connect(_uri(self.path, "rwc"), uri=True, isolation_level=None)
+            self.database.execute("BEGIN")
             for statement in SCHEMA.split(";"):
                 self.database.execute(statement)
+            self.database.execute("COMMIT")
 
     @property
     def keeps_copies(self) -> bool:
         """Whether the last scan mined every copy of a recording, because it was told to."""
         with self._clear_errors():
-            if not self.database.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone():
+            if not self._has("meta"):
                 return False
             row = self.database.execute("SELECT value FROM meta WHERE key = 'keeps_copies'").fetchone()
             return row is not None and bool(row[0])
@@ -163,7 +165,8 @@ class FingerprintStore:
         """Copy the fingerprints of another mined folder, of two versions of a file the later one."""
         with self._clear_errors():
             self.database.execute("ATTACH ? AS part", (_uri(folder / STORE_NAME, "ro"),))
-            self.database.execute(TAKE_OVER, (FINGERPRINT_VERSION,))
+            if self._has("fingerprints", "part"):
+                self.database.execute(TAKE_OVER, (FINGERPRINT_VERSION,))
             self.database.execute("DETACH part")
 
     def close(self) -> None:
@@ -178,6 +181,8 @@ class FingerprintStore:
     def known(self, least_excluded: int = 0) -> dict[tuple[str, int, int, bool], Fingerprint]:
         """Everything stored, by name, size, time of change, and whether it is to be kept out (1: only such)."""
         with self._clear_errors():
+            if not self._has("fingerprints"):
+                return {}
             rows = self.database.execute(
                 "SELECT name, size, mtime_ns, excluded, peaks, seconds FROM fingerprints "
                 "WHERE version = ? AND excluded >= ?",
@@ -187,6 +192,11 @@ class FingerprintStore:
                 (name, size, mtime_ns, bool(excluded)): Fingerprint(np.frombuffer(peaks, dtype=PEAK), seconds)
                 for name, size, mtime_ns, excluded, peaks, seconds in rows
             }
+
+    def _has(self, table: str, database: str = "main") -> bool:
+        """A store has no tables when its maker was killed before it had made them, and then holds nothing."""
+        found = self.database.execute(f"SELECT 1 FROM {database}.sqlite_master WHERE name = ?", (table,))
+        return found.fetchone() is not None
 
     @contextlib.contextmanager
     def _clear_errors(self) -> Iterator[None]:

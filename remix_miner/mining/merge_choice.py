@@ -39,14 +39,16 @@ def choose(out: Path, parts: Sequence[Path], duplicates: bool) -> Choice:
     """Choose among the tracks that are done in ``parts`` and in ``out``; those in ``out`` stay.
 
     ``duplicates``: look for copies among the tracks of all folders but those that kept every copy, or never looked.
-    What one part was told to exclude is left out of every part. Raises `DataError` when ``out`` already holds it.
+    A track that is in ``out`` and in a part counts as the part's: a merge that was killed brought it there, and the
+    next one chooses as the first did. What one part was told to exclude is left out of every part. Raises `DataError`
+    when ``out`` already holds it.
     """
+    there = {one.file.name: one for one in _done_in(out)}
     tracks: dict[str, _Done] = {}
-    for folder in (out, *parts):
-        for one in _done_in(folder):
-            known = tracks.setdefault(one.file.name, one)
-            if one.sha256 != known.sha256 and one.file.mtime_ns > known.file.mtime_ns:
-                tracks[one.file.name] = one
+    for one in (*(one for part in parts for one in _done_in(part)), *there.values()):
+        known = tracks.setdefault(one.file.name, one)
+        if one.sha256 != known.sha256 and one.file.mtime_ns > known.file.mtime_ns:
+            tracks[one.file.name] = one
     stored: dict[tuple[str, int, int, bool], Fingerprint] = {}
     looked_for_copies = set()
     for folder in (out, *parts):
@@ -57,7 +59,7 @@ def choose(out: Path, parts: Sequence[Path], duplicates: bool) -> Choice:
                     looked_for_copies.add(folder)
     excluded = sorted(((key[0], made) for key, made in stored.items() if key[-1]), key=lambda pair: pair[0])
     once = [track.file for track in tracks.values() if duplicates and track.folder in looked_for_copies]
-    done = {track.file for track in tracks.values() if track.folder == out}
+    done = {tracks[name].file for name, one in there.items() if tracks[name].sha256 == one.sha256}
     left_out = identical(once, done, lambda file: tracks[file.name].sha256)
     rest = [tracks[name].file for name in sorted(tracks) if tracks[name].file not in left_out]
     made = [stored.get((file.name, file.size, file.mtime_ns, False), NO_FINGERPRINT) for file in rest]
