@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Int16
 
-from remix_miner.atomic import sync_file, sync_folder
+from remix_miner.atomic import start_sync, sync_file, sync_folder
 from remix_miner.audio import display_name
 from remix_miner.checkpoint import sha256_of_file
 from remix_miner.errors import DataError, UsageError
@@ -36,6 +36,8 @@ LEAST_PEAK = FULL_SCALE * float(np.finfo(np.float32).tiny)
 
 SHARD_SECONDS = 1200.0
 """A sensible length at which to close a shard: 212 MB of 44.1 kHz stereo, little work lost when a scan is killed."""
+
+PIECE_FRAMES = 1 << 14
 
 RESERVE_BYTES = 2 << 20
 """Kept free for what HDF5 writes beside an excerpt: mostly its tree of chunks."""
@@ -159,16 +161,18 @@ class ShardWriter:
             raise ValueError(f"{self.path.name} is closed")
         if audio.ndim != 2 or audio.shape[1] != self.channels or not len(audio):
             raise ValueError(f"an excerpt is (frames, {self.channels}) with at least one frame, got {audio.shape}")
-        peak = float(np.abs(audio).max())
+        peak = float(max(audio.max(), -audio.min()))
         if not np.isfinite(peak):
             raise ValueError(f"excerpt of {display_name(track)} at {start_seconds:.2f} s holds NaN or infinity")
         scale = np.float32(max(peak, LEAST_PEAK) / FULL_SCALE)
-        quantised = np.clip(np.rint(audio / scale), -FULL_SCALE, FULL_SCALE).astype("<i2")
+        quantised = _quantised(audio, scale)
         start_frame, self.frames = self.frames, self.frames + len(audio)
         with self._disk_errors():
             self._reserve(quantised.nbytes + self.sample_rate * self.channels * 2)
             self._audio.resize(self.frames, axis=0)
+            written = self._file.id.get_filesize()
             self._audio[start_frame:] = quantised
+            start_sync(self.temporary, written)
         self._rows.append(
             {
                 "track": track,
@@ -202,8 +206,8 @@ class ShardWriter:
             file, self._file = self._file, None
             file.close()
             os.truncate(self.temporary, end)  # give back what was reserved and not used
-            sync_file(self.temporary)
             digest, size = sha256_of_file(self.temporary), self.temporary.stat().st_size
+            sync_file(self.temporary)
             if self.path.exists():
                 raise DataError(f"{self.path} appeared while it was written; use a shard id of your own")
             os.replace(self.temporary, self.path)
@@ -244,6 +248,18 @@ class ShardWriter:
                 f"cannot write {self.path}: {str(error).splitlines()[0]}; finished shards are intact: make room and "
                 "run the same command again"
             ) from error
+
+
+def _quantised(audio: Float32[np.ndarray, "T C"], scale: np.float32) -> Int16[np.ndarray, "T C"]:
+    """``audio`` / ``scale``, rounded, a piece at a time: what is done to it is done while it is in the cache.
+
+    ``scale`` is the peak's share of full scale, so nothing is larger than that once it is rounded.
+    """
+    quantised = np.empty(audio.shape, dtype="<i2")
+    for start in range(0, len(audio), PIECE_FRAMES):
+        piece = audio[start : start + PIECE_FRAMES] / scale
+        quantised[start : start + PIECE_FRAMES] = np.rint(piece, out=piece)
+    return quantised
 
 
 def shard_paths(folder: str | os.PathLike[str]) -> list[Path]:

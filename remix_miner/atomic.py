@@ -28,6 +28,19 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def start_sync(path: Path, start: int) -> None:
+    """Ask the operating system to begin putting what a file holds from byte ``start`` on, and was just written, on the
+    disk, so that `sync_file` has less to wait for. Nothing happens where it has no way to be asked.
+    """
+    if hasattr(os, "posix_fadvise"):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            # On Linux this starts to write changed pages, and drops only such as are unchanged.
+            os.posix_fadvise(descriptor, start, 0, os.POSIX_FADV_DONTNEED)
+        finally:
+            os.close(descriptor)
+
+
 def sync_file(path: Path) -> None:
     """Ask the operating system to put a file's content on the disk."""
     descriptor = os.open(path, os.O_RDONLY)

@@ -207,4 +207,6 @@ def cut(blocks: Iterable[Block], found: list[Found]) -> Iterator[tuple[Found, Bl
 
 def excerpt_audio(audio: Block, sample_rate: int, settings: ScanSettings) -> Block:
     """An excerpt at the shard's sample rate: (frames, channels). Its channels are right already."""
+    if sample_rate == settings.sample_rate:
+        return audio
     return np.ascontiguousarray(resample(np.ascontiguousarray(audio.T), sample_rate, settings.sample_rate).T)
