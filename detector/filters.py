@@ -206,6 +206,7 @@ def _seconds(
     """The filters of order 2 with j2 in ``octaves`` for the envelopes of a group, with their ``constants``.
 
     A constant is (folds, 2 points): a band that is wider than its rate is folded, for its output to have that rate.
+    Below zero frequency the imaginary parts are negative, since it is the mirrored spectrum that they multiply.
     """
     first, second, _ = filter_parameters()
     _, rates = sampling_octaves(sampling)
@@ -221,7 +222,9 @@ def _seconds(
         start = min(max(-math.ceil(BELOW * sigma * frames), -envelope // 2), envelope // 2 - folds * points)
         name = f"{group.name}_{n2}"
         band = _band(xi, sigma, frames, start, folds * points) / envelope
-        constants[name] = band.reshape(folds, points).repeat(2, axis=1)
+        pairs = band.repeat(2)
+        pairs[1 : -2 * start : 2] *= -1
+        constants[name] = pairs.reshape(folds, 2 * points)
         found.append(Second(name, channels.index(n2 - 2), rows, k, -start))
     return tuple(found)
 

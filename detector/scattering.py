@@ -12,7 +12,8 @@ What makes it fast:
 * filters that are long in time are low in frequency: they see the audio at a quarter, and the envelopes of the short
   ones at a sixteenth of the rate, in whole blocks;
 * a hop of a piece is summed up in eight moments, from which all averages that it is part of are made;
-* filters are real numbers in frequency, so they multiply pairs of reals, and channels that nobody reads are left out.
+* filters are real numbers in frequency, so they multiply pairs of reals; envelopes are real in time, so half of their
+  spectrum tells all of it; and channels that nobody reads are left out.
 
 Andén and Mallat 2014; Défossez et al. 2019, appendix A; layout of channels in `Scattering`.
 """
@@ -119,7 +120,7 @@ class Scattering(nn.Module):
     def _of_envelopes(self, envelopes: Tensor, group: Group, result: Tensor) -> None:
         """Order 1, and what order 2 has in whole blocks, of envelopes (b, rows, points) into ``result``."""
         points = envelopes.shape[-1]
-        spectra = torch.fft.fft(envelopes)
+        spectra = torch.fft.rfft(envelopes)
         result[:, 0, group.rows] = self._averaged(spectra, points)
         for second in self._bank.second[group.name]:
             modulus = self._second(spectra[:, : second.rows], second, self.block_frames)
@@ -147,7 +148,7 @@ class Scattering(nn.Module):
             for start in range(0, count, at_once):
                 now = slice(start, start + at_once)
                 envelope = self._envelopes(audio[:, now], group, PIECE_FRAMES)
-                spectra = torch.fft.fft(envelope)
+                spectra = torch.fft.rfft(envelope)
                 if group.k < ENVELOPE_J:
                     envelope = _low(spectra, self.get_buffer(f"{group.name}_low"), ENVELOPE_J)
                 envelopes[:, group.rows, now] = _inside(envelope, ENVELOPE_J).transpose(1, 2)
@@ -174,12 +175,16 @@ class Scattering(nn.Module):
         return _modulus(bands)
 
     def _second(self, spectra: Tensor, second: Second, frames: int) -> Tensor:
-        """|u * psi| (.., rows, points) at 2^-k from the spectra of envelopes; a band too wide for that is folded."""
+        """|u * psi| (.., rows, points) at 2^-k from the spectra of envelopes, half of them: an envelope is real.
+
+        Bins below zero frequency are those above it, mirrored; that they are conjugate is in the filter's constants.
+        A band that is too wide for its rate is folded.
+        """
         width, below = 2 * (frames >> second.k), 2 * second.below
         first, *folded = self.get_buffer(second.name)
-        pairs = _pairs(spectra)
+        pairs, mirrored = _pairs(spectra), _pairs(spectra[..., 1 : second.below + 1].flip(-1))
         bands = pairs.new_empty(*spectra.shape[:-1], width)
-        torch.mul(pairs[..., pairs.shape[-1] - below :], first[:below], out=bands[..., :below])
+        torch.mul(mirrored, first[:below], out=bands[..., :below])
         torch.mul(pairs[..., : width - below], first[below:], out=bands[..., below:])
         for number, filters in enumerate(folded, start=1):
             start = number * width - below
