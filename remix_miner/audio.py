@@ -52,6 +52,15 @@ class AudioInfo:
         return self.frames / self.sample_rate
 
 
+class _ForwardFile(soundfile.SoundFile):  # type: ignore[misc]
+    """A file that is read onwards from where it is. soundfile seeks to that place after each read of a seekable file,
+    and for mp3 that means to decode some frames again: an eighth of the work with reads of ``READ_FRAMES``.
+    """
+
+    def seekable(self) -> bool:
+        return False
+
+
 class AudioReader:
     """A file read once, in blocks, as far as it decodes.
 
@@ -84,7 +93,7 @@ class AudioReader:
         try:
             # By descriptor, since libsndfile's Python wrapper cannot encode every file name.
             self._descriptor = os.open(self.path, os.O_RDONLY)
-            self._file = soundfile.SoundFile(self._descriptor, closefd=True)
+            self._file = _ForwardFile(self._descriptor, closefd=True)
         except (soundfile.LibsndfileError, RuntimeError, OSError, TypeError, ValueError) as error:
             raise AudioError(f"{display_name(self.path)} cannot be decoded: {_reason(error)}") from error
         self.sample_rate: int = self._file.samplerate

@@ -212,3 +212,19 @@ def test_a_container_that_ends_between_two_packets_is_marked(
     result = scan(path)
     assert isinstance(result, TrackScan)
     assert result.note.startswith(f"truncated: {result.seconds:.2f} s of the stated {SECONDS:.2f} s")
+
+
+@pytest.mark.parametrize("suffix", ["mp3", "ogg", "flac", "wav"])
+def test_a_file_is_read_onwards_and_nothing_of_it_twice(
+    song: np.ndarray, tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """soundfile, asked for all of it at once, has the same samples. To seek would be to decode some of an mp3 again."""
+    path = tmp_path / f"a.{suffix}"
+    written(path, song)
+    expected, _ = soundfile.read(path, dtype="float32", always_2d=True)
+    monkeypatch.delattr(soundfile.SoundFile, "seek")
+    with AudioReader(path) as reader:
+        read = np.concatenate([block.copy() for block in reader.blocks(5_000)])
+        assert read.shape == expected.shape
+        assert np.abs(read - expected).max() <= 2.0**-23  # mpg123 rounds by where its memory lies
+        assert reader.problem is None
