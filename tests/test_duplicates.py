@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 import soxr
+from scipy.ndimage import maximum_filter
 
 from remix_miner.audio import write_audio
 from remix_miner.cli import main
@@ -224,6 +225,13 @@ def test_a_file_that_kills_its_process_costs_only_its_own_fingerprint(library: P
         made = store.fingerprints(wanted, workers=1)
         assert [one.seconds > 0 for one in made] == [True, False, True]
         assert made[1].peaks.tobytes() == NO_FINGERPRINT.peaks.tobytes()
+
+
+@pytest.mark.parametrize("shape", [(80, 100), (10, 20)])
+def test_the_loudest_around_is_what_scipy_finds(shape: tuple[int, int]) -> None:
+    power = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    size = (2 * fingerprints.REACH_HOPS + 1, 2 * fingerprints.REACH_BINS + 1)
+    assert np.array_equal(fingerprints._loudest_around(power), maximum_filter(power, size))
 
 
 def test_an_undecodable_file_is_left_to_the_scan(tmp_path: Path) -> None:

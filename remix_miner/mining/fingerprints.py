@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 import scipy.fft
 from jaxtyping import Float32, Int64, UInt64
-from scipy.ndimage import maximum_filter
 
 from remix_miner.audio import Audio, AudioReader, StreamResampler, display_name, downmix
 from remix_miner.errors import AudioError
@@ -126,8 +125,7 @@ def _peaks(samples: Float32[np.ndarray, " T"], first_hop: int, margin: int) -> P
     window = np.hanning(WINDOW_FRAMES).astype(np.float32) * np.float32(2 / WINDOW_FRAMES)
     spectrum = scipy.fft.rfft(frames * window, axis=1)[:, LOWEST_BIN - 1 : HIGHEST_BIN + 1]
     power = np.log(spectrum.real**2 + spectrum.imag**2 + np.float32(FLOOR / 10))
-    loudest = maximum_filter(power, size=(2 * REACH_HOPS + 1, 2 * REACH_BINS + 1))
-    highest = (power == loudest) & (power > np.log(FLOOR))
+    highest = (power == _loudest_around(power)) & (power > np.log(FLOOR))
     hop, column = np.nonzero(highest[margin : margin + CHUNK_HOPS, 1:-1])
     hop, column = hop + margin, column + 1
     hops = first_hop + hop - margin + _vertex(power[hop - 1, column], power[hop, column], power[hop + 1, column])
@@ -136,6 +134,24 @@ def _peaks(samples: Float32[np.ndarray, " T"], first_hop: int, margin: int) -> P
     peaks["seconds"] = hops * (HOP_FRAMES / SAMPLE_RATE)
     peaks["semitones"] = 12 * np.log2(bins * (SAMPLE_RATE / WINDOW_FRAMES / REFERENCE_HERTZ))
     return peaks
+
+
+def _loudest_around(power: Float32[np.ndarray, "H B"]) -> Float32[np.ndarray, "H B"]:
+    """The largest value within `REACH_HOPS` and `REACH_BINS` of each, beyond the edges there is none.
+
+    What `scipy.ndimage.maximum_filter` finds, in less time: along each axis the largest of 2, 4, 8 .. neighbours is the
+    larger of two that touch or overlap.
+    """
+    for axis, reach in enumerate((REACH_HOPS, REACH_BINS)):
+        margins = [(reach, reach) if side == axis else (0, 0) for side in range(2)]
+        moved = np.moveaxis(np.pad(power, margins, constant_values=-np.inf), axis, 0)
+        length, wanted = 1, 2 * reach + 1
+        while length < wanted:
+            step = min(length, wanted - length)
+            moved = np.maximum(moved[:-step], moved[step:])
+            length += step
+        power = np.moveaxis(moved, 0, axis)
+    return power
 
 
 def _vertex(
