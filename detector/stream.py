@@ -49,6 +49,7 @@ class ProbabilityStream:
         self._windows = _Held()
         self._next_window = 0
 
+    @torch.inference_mode()
     def push(self, mono: Float32[np.ndarray, " T"]) -> Probabilities:
         """Take more audio; return the probabilities (S, n) that no later audio can change."""
         self._frames += len(mono)
@@ -60,6 +61,7 @@ class ProbabilityStream:
             self._transform_whole_blocks()
         return self._emit(last=False)
 
+    @torch.inference_mode()
     def finish(self) -> Probabilities:
         """End of the track: the remaining probabilities. Fewer than 2 samples in all give none."""
         if self._frames < 2:
@@ -87,7 +89,6 @@ class ProbabilityStream:
         self._coefficients.append(coefficients[..., :limit])
         self._audio = self._audio[len(blocks) * step :]
 
-    @torch.inference_mode()
     def _emit(self, last: bool) -> Probabilities:
         total = window_count(self._frames) if last else None
         self._convolve(total)
