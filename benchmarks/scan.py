@@ -75,7 +75,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu", help="of ours")
     parser.add_argument("--precision", default="float32", choices=["float32", "bfloat16"], help="of ours")
     parser.add_argument("--work", type=Path, default=None, help="keep the prepared files here for the next run")
-    parser.add_argument("--no-baselines", action="store_true")
+    parser.add_argument("--baselines", nargs="*", default=list(BASELINES), choices=list(BASELINES))
     parser.add_argument("--json", type=Path, default=None, metavar="FILE")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -99,7 +99,7 @@ def main() -> None:
         if options.device == "cpu":
             with worker_environment(), multiprocessing.get_context("spawn").Pool(1) as pool:
                 result["stages"] = pool.apply(stages, (work / "mp3", options.detector, options.precision))
-        if not options.no_baselines:
+        if options.baselines:
             result["kymatio_chunk_seconds"] = best_kymatio_chunk()
             result["mp3_in_turn"] = in_turn(work, Path(temporary), options, result["kymatio_chunk_seconds"])
     if options.json:
@@ -199,13 +199,12 @@ class Clock:
 
 def in_turn(work: Path, out: Path, options: Any, chunk: int) -> dict[str, list[float]]:
     """Speeds on mp3: ours one more time than the baselines, which run between."""
-    baselines = {"straightforward": (straightforward, 10), "separate": (separate, 1)}
-    speeds: dict[str, list[float]] = {name: [] for name in ("ours", *baselines)}
+    speeds: dict[str, list[float]] = {name: [] for name in ("ours", *options.baselines)}
     for number in range(options.rounds + 1):
         speeds["ours"].append(ours(work, out / f"{number}", options, FORMATS[:1])["mp3"]["speed"])
         if number < options.rounds:
-            for name, (baseline, times) in baselines.items():
-                speeds[name].append(in_processes(baseline, work / "mp3", times, options, chunk))
+            for name in options.baselines:
+                speeds[name].append(in_processes(*BASELINES[name], work / "mp3", options, chunk))
     return speeds
 
 
@@ -307,7 +306,7 @@ def best_kymatio_chunk() -> int:
 
 
 def in_processes(
-    function: Callable[..., tuple[float, float]], folder: Path, times: int, options: Any, chunk: int
+    function: Callable[..., tuple[float, float]], times: int, folder: Path, options: Any, chunk: int
 ) -> float:
     """The speed of a baseline in as many processes as ours, together; each reads ``times`` files."""
     files = itertools.islice(itertools.cycle(sorted(folder.glob("0*"))), times * options.processes)
@@ -376,6 +375,10 @@ def separate(path: Path, detector: str, seconds: float, chunk: int) -> tuple[flo
     return mixture.shape[-1] / RATE, time.perf_counter() - start
 
 
+# name: (function, files that each process reads)
+BASELINES = {"straightforward": (straightforward, 10), "separate": (separate, 1)}
+
+
 def table(result: dict[str, Any]) -> str:
     lines = ["stage (one process, one thread)                times real time"]
     lines += [f"  {name:44s} {speed:10.0f}" for name, speed in result["stages"].items()]
@@ -390,13 +393,13 @@ def table(result: dict[str, Any]) -> str:
     lines.append(f"  peak memory of a worker {result['ours']['peak_memory_of_a_worker_mib']:.0f} MiB")
     if "mp3_in_turn" in result:
         speeds = result["mp3_in_turn"]
-        lines.append(f"\nmp3 in turn, median of {len(speeds['separate'])} rounds")
+        lines.append(f"\nmp3 in turn, median of {len(speeds['ours']) - 1} rounds")
         lines.append(f"  {'ours':44s} {statistics.median(speeds['ours']):10.0f}")
         names = {
             "straightforward": f"librosa + kymatio ({result['kymatio_chunk_seconds']} s) + same network",
             "separate": "Hybrid Demucs + levels",
         }
-        for key, name in names.items():
+        for key, name in ((key, names[key]) for key in speeds if key in names):
             found = ratios(speeds, key)
             ratio = f"ours is {statistics.median(found):.1f} times faster ({min(found):.1f} to {max(found):.1f})"
             lines.append(f"  {name:44s} {statistics.median(speeds[key]):10.1f}    {ratio}")
