@@ -399,10 +399,11 @@ def table(result: dict[str, Any]) -> str:
             "straightforward": f"librosa + kymatio ({result['kymatio_chunk_seconds']} s) + same network",
             "separate": "Hybrid Demucs + levels",
         }
-        for key, name in ((key, names[key]) for key in speeds if key in names):
-            found = ratios(speeds, key)
-            ratio = f"ours is {statistics.median(found):.1f} times faster ({min(found):.1f} to {max(found):.1f})"
-            lines.append(f"  {name:44s} {statistics.median(speeds[key]):10.1f}    {ratio}")
+        for key, name in names.items():
+            if key in speeds:
+                found = ratios(speeds, key)
+                ratio = f"ours is {statistics.median(found):.1f} times faster ({min(found):.1f} to {max(found):.1f})"
+                lines.append(f"  {name:44s} {statistics.median(speeds[key]):10.1f}    {ratio}")
     return "\n".join(lines)
 
 

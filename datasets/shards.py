@@ -170,9 +170,9 @@ class ShardWriter:
         with self._disk_errors():
             self._reserve(quantised.nbytes + self.sample_rate * self.channels * 2)
             self._audio.resize(self.frames, axis=0)
-            written = self._file.id.get_filesize()
+            end_before = self._file.id.get_filesize()
             self._audio[start_frame:] = quantised
-            start_sync(self.temporary, written)
+            start_sync(self.temporary, end_before)
         self._rows.append(
             {
                 "track": track,
