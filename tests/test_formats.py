@@ -1,4 +1,4 @@
-"""docs/formats.md says how to read our files without us: its Python blocks are run on files that we wrote."""
+"""docs/reference/formats.md says how to read our files without us: its Python blocks are run on files that we wrote."""
 
 import json
 import re
@@ -8,11 +8,11 @@ import h5py
 import numpy as np
 import pytest
 
-from remix_miner.datasets.catalogue_tables import SCHEMA
-from remix_miner.datasets.shard_reader import Shard
-from remix_miner.datasets.shards import EXCERPT_DTYPE
+from remix_miner.mined.catalogue_db import SCHEMA
+from remix_miner.mined.reader import Shard
+from remix_miner.mined.writer import EXCERPT_DTYPE
 
-DOCUMENT = Path(__file__).parents[1] / "docs" / "formats.md"
+DOCUMENT = Path(__file__).parents[1] / "docs" / "reference" / "formats.md"
 BLOCKS = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), flags=re.DOTALL)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from remix_miner.mining.catalogue import Catalogue
+from remix_miner.mined.catalogue import Catalogue
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -66,7 +66,7 @@ def test_the_two_commands_of_the_readme_are_marked() -> None:
 
 
 def test_links_and_pictures_of_the_documents_exist() -> None:
-    for document in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]:
+    for document in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]:
         for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", document.read_text(encoding="utf-8")):
             assert (document.parent / target).exists(), f"{document.name} links to {target}, which does not exist"
 
