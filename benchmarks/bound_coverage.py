@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit
 
-from remix_miner.detector.bounds import Acceptance, count_accepted
-from remix_miner.detector.thresholds import Threshold, bounded_threshold, cross_validated_threshold, plain_of_table
+from remix_miner.calibration.bounds import Acceptance, count_accepted
+from remix_miner.calibration.thresholds import Threshold, bounded_threshold, cross_validated_threshold, plain_of_table
 
 TARGET, CONFIDENCE = 0.95, 0.95
 THRESHOLDS = expit(np.linspace(-3, 9, 60))

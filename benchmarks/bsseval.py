@@ -29,7 +29,7 @@ def excerpt(arguments: argparse.Namespace) -> tuple[np.ndarray, np.ndarray]:
     """References and estimates (S, C, T) as float64."""
     frames = round(arguments.seconds * RATE)
     if arguments.stems is None:
-        from remix_miner.datasets.synthetic import synthesize_song
+        from remix_miner.synthesis.song import synthesize_song
 
         references = synthesize_song(seed=0, seconds=arguments.seconds).stems[..., :frames].astype(np.float64)
         noise = np.random.default_rng(0).standard_normal(references.shape)
@@ -50,7 +50,7 @@ def excerpt(arguments: argparse.Namespace) -> tuple[np.ndarray, np.ndarray]:
 
 
 def run_ours(references: np.ndarray, estimates: np.ndarray) -> list[np.ndarray]:
-    from remix_miner.evaluation.bsseval import bsseval
+    from remix_miner.evaluation.metrics.bsseval import bsseval
 
     scores = bsseval(references, estimates, RATE)
     return [getattr(scores, name) for name in NAMES]

@@ -20,12 +20,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from remix_miner.datasets.catalogue_tables import CATALOGUE_NAME
 from remix_miner.datasets.library import LibraryFile
-from remix_miner.datasets.mined import MinedExcerpts
-from remix_miner.datasets.shards import ClosedShard, ShardWriter
-from remix_miner.mining.catalogue import Catalogue, ScannedTrack
-from remix_miner.mining.catalogue_view import CatalogueView
+from remix_miner.mined.catalogue import Catalogue, ScannedTrack
+from remix_miner.mined.catalogue_db import CATALOGUE_NAME
+from remix_miner.mined.catalogue_view import CatalogueView
+from remix_miner.mined.excerpts import MinedExcerpts
+from remix_miner.mined.writer import ClosedShard, ShardWriter
 from remix_miner.sources import MINED_SOURCES
 
 SETTINGS = {"detector_sha256": "d" * 64, "min_seconds": 5.0}

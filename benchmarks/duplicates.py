@@ -27,10 +27,10 @@ import soundfile
 import soxr
 
 from remix_miner.audio import Audio, AudioReader, read_audio
-from remix_miner.datasets.catalog import load_stem_tracks
+from remix_miner.datasets.corpora import load_stem_tracks
 from remix_miner.datasets.library import find_audio
-from remix_miner.mining.fingerprints import Peaks, fingerprint, fingerprint_file, groups
-from remix_miner.mining.recordings import (
+from remix_miner.duplicates.fingerprints import Peaks, fingerprint, fingerprint_file, groups
+from remix_miner.duplicates.matching import (
     COMPARED_PEAKS,
     COPY_SHARE,
     INDEXED_PEAKS,

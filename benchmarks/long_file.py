@@ -21,9 +21,9 @@ from remix_miner.audio import read_audio, resample, to_channels
 from remix_miner.datasets.library import find_audio
 from remix_miner.detector.loading import load_detector
 from remix_miner.mining.detect import choose_thresholds
-from remix_miner.mining.engines import Watch, scan_locally
+from remix_miner.mining.engines.local import Watch, scan_locally
+from remix_miner.mining.messages import Batch, MinerSetup, ScanSettings
 from remix_miner.mining.plan import tasks_for
-from remix_miner.mining.records import Batch, MinerSetup, ScanSettings
 
 RATE = 44100
 SONG_SECONDS = 240

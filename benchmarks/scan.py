@@ -38,22 +38,21 @@ import torch
 
 from remix_miner.audio import AudioReader, StreamResampler, downmix, read_audio, resample, to_channels
 from remix_miner.datasets.library import content_hash, find_audio
-from remix_miner.datasets.shards import ShardWriter
-from remix_miner.detector.filters import CHANNELS, FIRST_ORDER, paths
-from remix_miner.detector.geometry import SAMPLE_RATE, window_volumes_db
 from remix_miner.detector.loading import load_detector
+from remix_miner.detector.scattering.filters import CHANNELS, FIRST_ORDER, paths
 from remix_miner.detector.spans import silent_spans
 from remix_miner.detector.stream import ProbabilityStream
+from remix_miner.detector.windows import SAMPLE_RATE, window_volumes_db
 from remix_miner.device import Precision
+from remix_miner.duplicates.store import FingerprintStore, Recording
+from remix_miner.mined.writer import ShardWriter
 from remix_miner.mining.detect import choose_thresholds
-from remix_miner.mining.engines import Watch, scan_locally
-from remix_miner.mining.fingerprint_store import FingerprintStore, Recording
+from remix_miner.mining.engines.local import Watch, scan_locally
+from remix_miner.mining.messages import Batch, MinerSetup, ScanSettings
 from remix_miner.mining.plan import tasks_for
-from remix_miner.mining.records import Batch, MinerSetup, ScanSettings
 from remix_miner.mining.scan import cut, excerpt_audio, scan_audio
-from remix_miner.mining.validity import WindowValidity
-from remix_miner.mining.workers import worker_environment
-from remix_miner.processes import one_thread_each
+from remix_miner.mining.window_validity import WindowValidity
+from remix_miner.processes import one_thread_each, worker_environment
 from remix_miner.sources import SOURCES
 from remix_miner.torchaudio_loader import load_torchaudio
 

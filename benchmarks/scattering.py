@@ -16,7 +16,7 @@ from typing import get_args
 import torch
 from kymatio.torch import Scattering1D
 
-from remix_miner.detector.scattering import Scattering
+from remix_miner.detector.scattering.transform import Scattering
 from remix_miner.device import Sampling
 
 KYMATIO_CHUNKS = (5, 10, 20, 30, 60)

@@ -19,8 +19,8 @@ import soundfile
 
 from remix_miner.audio import read_audio, resample, to_channels, write_audio
 from remix_miner.datasets.library import find_audio
-from remix_miner.datasets.mined import MinedExcerpts
-from remix_miner.datasets.shards import SHARD_SECONDS, ShardWriter
+from remix_miner.mined.excerpts import MinedExcerpts
+from remix_miner.mined.writer import SHARD_SECONDS, ShardWriter
 
 RATE = 44100
 FORMATS = ("wav", "flac", "ogg", "mp3")
@@ -107,7 +107,7 @@ def write_songs(options: argparse.Namespace, folder: Path) -> list[Path]:
 
 def piece_of(files: list[Path], number: int, seconds: float) -> np.ndarray:
     if not files:
-        from remix_miner.datasets.synthetic import synthesize_song
+        from remix_miner.synthesis.song import synthesize_song
 
         return np.asarray(synthesize_song(seed=number, seconds=seconds, sample_rate=RATE).stems.sum(axis=0))
     audio, rate = read_audio(files[number % len(files)])

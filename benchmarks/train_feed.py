@@ -27,19 +27,19 @@ import soundfile
 import torch
 
 from remix_miner.audio import write_audio
-from remix_miner.datasets.catalog import load_stem_tracks
-from remix_miner.datasets.mined import MinedExcerpts
+from remix_miner.datasets.corpora import load_stem_tracks
 from remix_miner.datasets.segments import Corpus, SegmentReader
-from remix_miner.datasets.shards import ShardWriter
 from remix_miner.datasets.stem_cache import use_stem_cache
-from remix_miner.datasets.synthetic import synthesize_song
-from remix_miner.datasets.synthetic_corpus import write_stems
 from remix_miner.datasets.tracks import StemTrack
+from remix_miner.mined.excerpts import MinedExcerpts
+from remix_miner.mined.writer import ShardWriter
 from remix_miner.separators import build
 from remix_miner.sources import MINED_SOURCES, SOURCES
-from remix_miner.training.batches import RemixSampler, StemSampler
-from remix_miner.training.feeding import Feed
-from remix_miner.training.sampler import Sampler
+from remix_miner.synthesis.corpus import write_stems
+from remix_miner.synthesis.song import synthesize_song
+from remix_miner.training.batches.feeding import Feed
+from remix_miner.training.batches.sampler import Sampler
+from remix_miner.training.batches.samplers import RemixSampler, StemSampler
 
 Read = Callable[[int, str, int, int], Any]
 

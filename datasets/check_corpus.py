@@ -9,10 +9,10 @@ import numpy as np
 import torch
 
 from remix_miner.audio import AUDIO_SUFFIXES, Audio, display_name
-from remix_miner.datasets.catalog import find_layout, find_songs
+from remix_miner.datasets.corpora import find_layout, find_songs
 from remix_miner.datasets.declarations import Declaration, read_declaration
-from remix_miner.datasets.folders import find_pairs
-from remix_miner.datasets.layouts import subfolders
+from remix_miner.datasets.layouts.base import subfolders
+from remix_miner.datasets.layouts.folders import find_pairs
 from remix_miner.datasets.library import content_hash
 from remix_miner.datasets.problems import REPLACE, Problem
 from remix_miner.datasets.songs import Song, open_song

@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeVar
 from remix_miner.audio import display_name
 from remix_miner.datasets.declarations import Declaration
 from remix_miner.datasets.stem_files import ConformedFile, PlainFile, StemFile
+from remix_miner.datasets.stem_mp4 import StreamFile
 from remix_miner.datasets.tracks import Track, artist_of
 from remix_miner.errors import DataError
 
@@ -100,7 +101,6 @@ def open_song(
 def open_stem(path: StemPath) -> StemFile:
     if path.stream is None:
         return PlainFile.open(path.path)
-    from remix_miner.datasets.stem_mp4 import StreamFile
 
     return StreamFile.open(path.path, path.stream)
 

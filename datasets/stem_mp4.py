@@ -1,10 +1,5 @@
-"""MUSDB18 and other ``.stem.mp4`` files: five streams in one file, read in parts through PyAV (extra ``media``).
+"""One audio stream of a ``.stem.mp4`` file, read in parts through PyAV (extra ``media``)."""
 
-Streams are 0 mixture, 1 drums, 2 bass, 3 other, 4 vocals (the stem format of Native Instruments, as MUSDB18 uses it).
-AAC cuts off at 16 kHz, and a seek decodes a fifth of a second that it throws away: for training, MUSDB18-HQ is better.
-"""
-
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,14 +7,8 @@ from typing import Any
 import numpy as np
 
 from remix_miner.audio import Audio, display_name
-from remix_miner.datasets.layouts import Layout
-from remix_miner.datasets.musdb import official_split, split_folders
-from remix_miner.datasets.songs import Song, StemPath
 from remix_miner.errors import AudioError
 
-SUFFIX = ".stem.mp4"
-STREAMS = {"drums": 1, "bass": 2, "other": 3, "vocals": 4}
-MIXTURE_STREAM = 0
 PREROLL_SECONDS = 0.2
 """AAC frames overlap: the first frames after a seek are wrong, so decoding starts this much earlier."""
 
@@ -96,29 +85,3 @@ def _stream(container: Any, path: Path, stream: int) -> Any:
     if stream >= len(streams):
         raise AudioError(f"{display_name(path)} has {len(streams)} audio streams, not the 5 of a stem file; remove it")
     return streams[stream]
-
-
-def _stem_files(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.iterdir() if file.name.endswith(SUFFIX) and not file.name.startswith("."))
-
-
-def _songs(corpus: Path) -> Iterator[Song]:
-    splits = split_folders(corpus)
-    for folder, split in {corpus: None, **splits}.items():
-        for file in _stem_files(folder):
-            name = display_name(file.name.removesuffix(SUFFIX))
-            yield Song(
-                name,
-                file,
-                official_split(name, split, splits) if split else None,
-                {source: (StemPath(file, stream),) for source, stream in STREAMS.items()},
-                StemPath(file, MIXTURE_STREAM),
-            )
-
-
-MUSDB18_MP4 = Layout(
-    "musdb18",
-    "[{train,test}/]<track>.stem.mp4 (needs the extra 'media')",
-    lambda corpus: any(_stem_files(folder) for folder in (corpus, *split_folders(corpus))),
-    _songs,
-)

@@ -1,6 +1,6 @@
 """A calibration: what each source's probability is worth, measured on labelled songs, as one JSON file.
 
-`remix_miner.detector.calibrating` makes it; scans, catalogues and reports read it. Format: docs/calibration.md.
+`remix_miner.calibration.fit` makes it; scans, catalogues and reports read it. Format: docs/guide/calibration.md.
 """
 
 import dataclasses

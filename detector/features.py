@@ -10,8 +10,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from remix_miner.detector.filters import ALL_CHANNELS
-from remix_miner.detector.scattering import Scattering
+from remix_miner.detector.scattering.filters import ALL_CHANNELS
+from remix_miner.detector.scattering.transform import Scattering
 from remix_miner.device import Sampling
 
 Level = Literal["local", "none"]

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from remix_miner.detector.features import Features, Level
-from remix_miner.detector.filters import ALL_CHANNELS, FIRST_ORDER
-from remix_miner.detector.geometry import HOP_SECONDS, SAMPLE_RATE, WINDOW_SECONDS
+from remix_miner.detector.scattering.filters import ALL_CHANNELS, FIRST_ORDER
+from remix_miner.detector.windows import HOP_SECONDS, SAMPLE_RATE, WINDOW_SECONDS
 from remix_miner.device import Precision
 from remix_miner.sources import SOURCES
 

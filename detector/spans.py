@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-from remix_miner.detector.geometry import HOP_SECONDS, WINDOW_SECONDS
+from remix_miner.detector.windows import HOP_SECONDS, WINDOW_SECONDS
 
 
 @dataclass(frozen=True)

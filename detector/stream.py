@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor
 
-from remix_miner.detector.geometry import SCATTERING_HOP_FRAMES, window_count
 from remix_miner.detector.networks import SilentSourceDetector
-from remix_miner.detector.scattering import CONTEXT_FRAMES, CPU_BLOCKS, continued
+from remix_miner.detector.scattering.transform import CONTEXT_FRAMES, CPU_BLOCKS, continued
+from remix_miner.detector.windows import SCATTERING_HOP_FRAMES, window_count
 
 PART_WINDOWS = 960
 MARGIN_WINDOWS = 64

@@ -26,11 +26,11 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "SOURCES": "remix_miner.sources",
     "relative_volume_db": "remix_miner.volume",
-    "Scattering": "remix_miner.detector.scattering",
+    "Scattering": "remix_miner.detector.scattering.transform",
     "SilentSourceDetector": "remix_miner.detector.networks",
     "load_detector": "remix_miner.detector.loading",
     "Calibration": "remix_miner.detector.calibration",
-    "MinedExcerpts": "remix_miner.datasets.shards",
+    "MinedExcerpts": "remix_miner.mined.excerpts",
     "build": "remix_miner.separators",
     "load_separator": "remix_miner.separators.loading",
 }

@@ -14,8 +14,8 @@ import pytest
 import soundfile
 
 from remix_miner.datasets.library import LibraryFile
-from remix_miner.datasets.shards import ShardWriter
-from remix_miner.mining.catalogue import Catalogue, ScannedTrack
+from remix_miner.mined.catalogue import Catalogue, ScannedTrack
+from remix_miner.mined.writer import ShardWriter
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -194,8 +194,8 @@ def harvest_of() -> Callable[[Path], dict[tuple[str, str, int], str]]:
     """
     import hashlib
 
-    from remix_miner.datasets.shard_reader import Shard
-    from remix_miner.datasets.shards import shard_paths, temporary_paths
+    from remix_miner.mined.reader import Shard
+    from remix_miner.mined.writer import shard_paths, temporary_paths
 
     def read(folder: Path) -> dict[tuple[str, str, int], str]:
         found: dict[tuple[str, str, int], str] = {}
@@ -287,8 +287,8 @@ def labelled_songs() -> Callable[..., list[Any]]:
 
     ``skill``: how far P keeps silent and sounding windows apart, in logits; ``artists``: songs per name, round robin.
     """
-    from remix_miner.detector.geometry import HOP_SECONDS
-    from remix_miner.detector.labelled import LabelledSong
+    from remix_miner.calibration.labelled_songs import LabelledSong
+    from remix_miner.detector.windows import HOP_SECONDS
     from remix_miner.sources import SOURCES
 
     def make(
@@ -318,7 +318,7 @@ def labelled_songs() -> Callable[..., list[Any]]:
 @pytest.fixture(scope="session")
 def songs_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """stems/{train,valid,test} (2, 1 and 1 songs of 10 s), library (4 songs: wav, flac, ogg, mp3), library_truth."""
-    from remix_miner.datasets.synthetic_corpus import write_corpus
+    from remix_miner.synthesis.corpus import write_corpus
 
     folder = tmp_path_factory.mktemp("songs")
     write_corpus(folder, songs=4, seconds=10.0, seed=3)

@@ -3,7 +3,15 @@ import torch
 from torch import Generator, nn
 
 from remix_miner.errors import UsageError
-from remix_miner.training.augment import Augmentation, AugmentSettings, ChannelSwap, Gain, Remix, Shift, SignFlip
+from remix_miner.training.batches.augment import (
+    Augmentation,
+    AugmentSettings,
+    ChannelSwap,
+    Gain,
+    Remix,
+    Shift,
+    SignFlip,
+)
 
 EVERYTHING = AugmentSettings(shift_seconds=0.5, gain_min=0.25, gain_max=1.25, remix_group=2)
 

@@ -13,8 +13,8 @@ import soundfile
 from remix_miner.audio import AudioReader
 from remix_miner.datasets.library import LibraryFile, storable_text
 from remix_miner.detector.loading import load_detector
+from remix_miner.mining.messages import Failed, MinerSetup, ScanSettings, Task, TrackScan
 from remix_miner.mining.miner import Miner
-from remix_miner.mining.records import Failed, MinerSetup, ScanSettings, Task, TrackScan
 
 RATE = 16000
 SECONDS = 12.0

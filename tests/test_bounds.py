@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import beta
 
-from remix_miner.detector.bounds import Acceptance, artists_needed, candidate_thresholds, count_accepted, lower_bound
+from remix_miner.calibration.bounds import Acceptance, artists_needed, candidate_thresholds, count_accepted, lower_bound
 from remix_miner.errors import UsageError
 
 BENCHMARK = Path(__file__).parents[1] / "benchmarks" / "bound_coverage.py"

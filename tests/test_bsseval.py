@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy.signal import lfilter
 
-from remix_miner.evaluation import bsseval as ours
-from remix_miner.evaluation.bsseval import bsseval
+from remix_miner.evaluation.metrics import bsseval as ours
+from remix_miner.evaluation.metrics.bsseval import bsseval
 
 RATE = 4000
 TAPS = 64

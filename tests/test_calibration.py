@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from remix_miner.detector.bounds import count_accepted as count
-from remix_miner.detector.calibrating import CalibrationSettings, calibrate, isotonic_tables
+from remix_miner.calibration.bounds import count_accepted as count
+from remix_miner.calibration.fit import CalibrationSettings, calibrate, isotonic_tables
+from remix_miner.calibration.labelled_songs import LabelledSong
+from remix_miner.calibration.thresholds import choose_threshold, cross_validated_threshold, plain_threshold
+from remix_miner.calibration.window_table import silent_weight, weighted_quantile, windows_inside, windows_of
 from remix_miner.detector.calibration import Calibration
-from remix_miner.detector.labelled import LabelledSong
-from remix_miner.detector.source_windows import silent_weight, weighted_quantile, windows_inside, windows_of
 from remix_miner.detector.spans import silent_spans
-from remix_miner.detector.thresholds import choose_threshold, cross_validated_threshold, plain_threshold
 from remix_miner.errors import DataError, UsageError
 
 Songs = Callable[..., list[LabelledSong]]

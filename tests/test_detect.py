@@ -13,17 +13,17 @@ import soundfile
 
 from remix_miner.cli import main
 from remix_miner.datasets.library import LibraryFile, Skipped
-from remix_miner.datasets.shard_reader import Shard
 from remix_miner.detector.calibration import Calibration
 from remix_miner.detector.loading import load_detector
 from remix_miner.detector.spans import silent_spans
 from remix_miner.detector.stream import track_probabilities
 from remix_miner.errors import DataError, UsageError
-from remix_miner.mining.catalogue import Catalogue
+from remix_miner.mined.catalogue import Catalogue
+from remix_miner.mined.reader import Shard
+from remix_miner.mining.audit import judge
 from remix_miner.mining.detect import Engine, choose_thresholds, mine
+from remix_miner.mining.messages import Found, Task, TrackScan
 from remix_miner.mining.plan import parse_shard, share_of, tasks_for
-from remix_miner.mining.plant import judge
-from remix_miner.mining.records import Found, Task, TrackScan
 from remix_miner.sources import SOURCES
 
 
@@ -255,7 +255,7 @@ def test_planted_songs_are_judged_and_leave_no_trace(
 
 def test_purity_is_the_share_of_windows_that_are_truly_silent(stems: Path) -> None:
     """Of song 0 (drums sound) 2 s and of song 1 (drums silent) all 4 s are taken: 22 impure windows, 53 pure ones."""
-    from remix_miner.datasets.catalog import load_stem_tracks
+    from remix_miner.datasets.corpora import load_stem_tracks
 
     tracks = {f"{number}.flac": track for number, track in enumerate(load_stem_tracks(stems))}
 

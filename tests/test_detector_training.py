@@ -11,11 +11,9 @@ import soundfile
 import torch
 
 from remix_miner.config import load_settings
-from remix_miner.detector.effects import colour, colour_spectrum
 from remix_miner.detector.loading import load_detector
-from remix_miner.detector.material import Clip, Material, Pair, Song, load_loops, load_weak
-from remix_miner.detector.mixing import Mixer, MixingSettings, active_rms
-from remix_miner.detector.training import (
+from remix_miner.detector.training.effects import colour, colour_spectrum
+from remix_miner.detector.training.loop import (
     DetectorTrainingSettings,
     MixBatches,
     NetworkSettings,
@@ -25,6 +23,8 @@ from remix_miner.detector.training import (
     taught,
     train_detector,
 )
+from remix_miner.detector.training.material import Clip, Material, Pair, Song, load_loops, load_weak
+from remix_miner.detector.training.mixing import Mixer, MixingSettings, active_rms
 from remix_miner.errors import DataError, UsageError
 from remix_miner.sources import SOURCES
 
@@ -140,7 +140,7 @@ def test_an_interrupted_run_continues_as_if_nothing_had_happened(material: Mater
             return super().__getitem__(step)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("remix_miner.detector.training.MixBatches", Interrupted)
+        patch.setattr("remix_miner.detector.training.loop.MixBatches", Interrupted)
         with pytest.raises(Stop):
             train_detector(material, material.songs, small_settings(), tmp_path / "cut")
     with pytest.raises(UsageError, match="--resume"):

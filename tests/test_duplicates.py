@@ -17,18 +17,19 @@ from scipy.ndimage import maximum_filter
 from remix_miner.audio import write_audio
 from remix_miner.cli import main
 from remix_miner.datasets.library import LibraryFile, find_audio
-from remix_miner.datasets.synthetic import synthesize_song
+from remix_miner.duplicates import fingerprints
+from remix_miner.duplicates import store as fingerprint_store
+from remix_miner.duplicates.fingerprints import PEAK, fingerprint, groups
+from remix_miner.duplicates.matching import COPY_SHARE, NOTHING, match, proposed_pairs
+from remix_miner.duplicates.merge_filter import take_fingerprints
+from remix_miner.duplicates.scan_filter import LeaveOut
+from remix_miner.duplicates.store import NO_FINGERPRINT, FingerprintStore, Recording
 from remix_miner.errors import AudioError, DataError
-from remix_miner.mining import fingerprint_store, fingerprints
-from remix_miner.mining.catalogue import Catalogue, ScannedTrack
+from remix_miner.mined.catalogue import Catalogue, ScannedTrack
+from remix_miner.mined.inspection import inspect_folder
 from remix_miner.mining.detect import Engine, mine
-from remix_miner.mining.duplicates import LeaveOut
-from remix_miner.mining.fingerprint_store import NO_FINGERPRINT, FingerprintStore, Recording
-from remix_miner.mining.fingerprints import PEAK, fingerprint, groups
-from remix_miner.mining.inspection import inspect_folder
 from remix_miner.mining.merge import merge
-from remix_miner.mining.merge_choice import take_fingerprints
-from remix_miner.mining.recordings import COPY_SHARE, NOTHING, match, proposed_pairs
+from remix_miner.synthesis.song import synthesize_song
 
 RATE = 22050
 SECONDS = 16

@@ -15,11 +15,11 @@ import soundfile
 
 from remix_miner.errors import AudioError, DataError, UsageError
 from remix_miner.mining.detect import Engine, mine
-from remix_miner.mining.engines import Watch, scan_in_process, scan_locally
-from remix_miner.mining.records import Batch, Failed, MinerSetup, ScanSettings, TrackScan
+from remix_miner.mining.engines.local import Watch, scan_in_process, scan_locally
+from remix_miner.mining.messages import Batch, Failed, MinerSetup, ScanSettings, TrackScan
 from remix_miner.mining.report import ScanReport
 from remix_miner.mining.scan import scan_audio
-from remix_miner.mining.workers import worker_environment
+from remix_miner.processes import worker_environment
 
 FORK = {"start_method": "fork"}
 Harvest = dict[tuple[str, str, int], str]
@@ -224,7 +224,7 @@ def test_a_scan_that_is_asked_to_stop_closes_what_is_finished(
 def test_a_full_disk_is_a_clear_error_and_a_rerun_finishes(
     scan: Any, harvest_of: Any, undisturbed: Harvest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from remix_miner.datasets.shards import ShardWriter
+    from remix_miner.mined.writer import ShardWriter
 
     append = ShardWriter.append
 
@@ -262,7 +262,7 @@ def test_engines_that_cannot_be_are_refused() -> None:
 
 
 def test_devices_are_shared_out_and_those_that_are_not_there_are_refused() -> None:
-    from remix_miner.mining.devices import resolve_device, share_of_device
+    from remix_miner.device import resolve_device, share_of_device
 
     assert resolve_device("cpu") == "cpu"
     assert resolve_device("auto") in ("cpu", "cuda")

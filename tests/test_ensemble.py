@@ -10,16 +10,16 @@ from torch import Tensor, nn
 from remix_miner.audio import read_audio, write_audio
 from remix_miner.cli import main
 from remix_miner.errors import DataError, UsageError
-from remix_miner.evaluation.blend import blend_files, blended_usdr, fit_weights, study_blend
-from remix_miner.evaluation.ensemble import refine_with_residuals, run_recipe
-from remix_miner.evaluation.ensemble_recipe import (
+from remix_miner.evaluation.ensembles.blend import blend_files, blended_usdr, fit_weights, study_blend
+from remix_miner.evaluation.ensembles.ensemble import refine_with_residuals, run_recipe
+from remix_miner.evaluation.ensembles.recipe import (
     EnsembleRecipe,
     Stage,
     built_in_recipes,
     load_recipe,
     recipe_text,
 )
-from remix_miner.evaluation.metrics import usdr
+from remix_miner.evaluation.metrics.whole_track import usdr
 from remix_miner.sources import SOURCES
 
 RATE = 4000

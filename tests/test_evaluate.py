@@ -13,16 +13,17 @@ import pytest
 
 from remix_miner.audio import read_audio, write_audio
 from remix_miner.cli import main
-from remix_miner.datasets.catalog import load_stem_tracks
+from remix_miner.datasets.corpora import load_stem_tracks
 from remix_miner.errors import DataError
-from remix_miner.evaluation import bsseval, evaluate
-from remix_miner.evaluation.aggregates import AGGREGATES, aggregate_tracks, bootstrap, headline
-from remix_miner.evaluation.compare import compare
+from remix_miner.evaluation import evaluate
 from remix_miner.evaluation.estimates import find_estimates
 from remix_miner.evaluation.evaluate import evaluate_model, score_estimates
-from remix_miner.evaluation.metrics import usdr
+from remix_miner.evaluation.leaderboard.compare import compare
+from remix_miner.evaluation.metrics import bsseval
+from remix_miner.evaluation.metrics.aggregates import AGGREGATES, aggregate_tracks, bootstrap, headline
+from remix_miner.evaluation.metrics.whole_track import usdr
 from remix_miner.evaluation.results import Result
-from remix_miner.evaluation.separate import InferenceSettings
+from remix_miner.separators.overlap_add import InferenceSettings
 from remix_miner.sources import SOURCES
 
 RATE = 4000

@@ -5,14 +5,14 @@ import pytest
 import soundfile
 import torch
 
-from remix_miner.datasets.catalog import load_stem_tracks
+from remix_miner.datasets.corpora import load_stem_tracks
 from remix_miner.datasets.segments import Corpus, SegmentReader
 from remix_miner.datasets.stem_cache import use_stem_cache
 from remix_miner.errors import AudioError, RemixMinerError, UsageError
 from remix_miner.sources import SOURCES
-from remix_miner.training.augment import AugmentSettings
-from remix_miner.training.batches import StemSampler
-from remix_miner.training.feeding import Feed
+from remix_miner.training.batches.augment import AugmentSettings
+from remix_miner.training.batches.feeding import Feed
+from remix_miner.training.batches.samplers import StemSampler
 
 RATE = 8000
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from remix_miner.detector.filters import (
+from remix_miner.detector.scattering.filters import (
     AUDIO_J,
     ENVELOPE_J,
     FAST_OCTAVES,

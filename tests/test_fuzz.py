@@ -15,10 +15,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from remix_miner.datasets.library import LibraryFile
-from remix_miner.datasets.shard_reader import Shard
 from remix_miner.detector.loading import load_detector
+from remix_miner.mined.reader import Shard
+from remix_miner.mining.messages import FAILURES, Failed, MinerSetup, ScanSettings, Task, TrackScan
 from remix_miner.mining.miner import Miner
-from remix_miner.mining.records import FAILURES, Failed, MinerSetup, ScanSettings, Task, TrackScan
 
 FORMATS = {
     "wav": {},

@@ -1,6 +1,7 @@
-"""The layers of the design, read off the imports."""
+"""The layers of the design, read off the imports: the order of the folders, and no circle between files."""
 
 import ast
+import graphlib
 import tomllib
 from pathlib import Path
 
@@ -8,58 +9,112 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 CORE = "core"
-# Each layer may import itself and these.
+LINKED = ("detector", "datasets")
+MINING_SIDE = {"calibration", "duplicates", "mining", "figures"}
+SEPARATION_SIDE = {"separators", "training", "evaluation"}
+# Each folder may import itself and these. `detector/scattering` is a part of `detector` that imports only the core.
 ALLOWED = {
     "core": set(),
-    "datasets": {"core"},
-    "detector": {"core", "datasets"},
-    "mining": {"core", "datasets", "detector"},
-    "separators": {"core", "datasets"},
-    "evaluation": {"core", "datasets", "separators"},
-    "training": {"core", "datasets", "separators", "evaluation"},
     "recipes": set(),
-    "commands": {"core", "datasets", "detector", "mining", "separators", "training", "evaluation"},
+    "runs": {"core"},
+    "datasets": {"core"},
+    "synthesis": {"core"},
+    "mined": {"core", "datasets"},
+    "detector": {"core", "datasets", "runs"},
+    "separators": {"core", "datasets"},
+    "calibration": {"core", "datasets", "mined", "detector"},
+    "duplicates": {"core", "datasets", "mined"},
+    "training": {"core", "datasets", "runs", "mined", "separators", "evaluation"},
+    "evaluation": {"core", "datasets", "separators"},
+    "mining": {"core", "datasets", "mined", "detector", "calibration", "duplicates"},
+    "figures": {"core", "datasets", "detector", "calibration"},
+    "commands": {"core", "datasets", "synthesis", "mined", "runs", "detector"} | MINING_SIDE | SEPARATION_SIDE,
 }
-FOLDERS = {"detector": ROOT / "detector", "datasets": ROOT / "datasets"}
 
 
-def layer_of(module: str) -> str:
+def folder_of(module: str) -> str:
     parts = module.split(".")
     return parts[1] if len(parts) > 1 and parts[1] in ALLOWED else CORE
 
 
+def source_files() -> dict[str, Path]:
+    """Module name -> file, of the whole package."""
+    files = {}
+    for base, name in ((ROOT / "remix_miner", "remix_miner"), *((ROOT / one, f"remix_miner.{one}") for one in LINKED)):
+        for path in base.rglob("*.py"):
+            inside = path.relative_to(base).with_suffix("").parts
+            if base.name != "remix_miner" or inside[0] not in LINKED:
+                files[".".join([name, *(part for part in inside if part != "__init__")])] = path
+    return files
+
+
+FILES = source_files()
+
+
 def imports_of(path: Path) -> set[str]:
+    """Modules of this project that a file imports, also inside functions."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: imports are absolute"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names if f"{node.module}.{alias.name}" in FILES}
             found.add(node.module or "")
-    return {name for name in found if name.split(".")[0] == "remix_miner"}
+    return {name for name in found if name in FILES}
 
 
-@pytest.mark.parametrize("layer", ALLOWED)
-def test_layers_import_downward_only(layer: str) -> None:
-    folder = FOLDERS.get(layer, ROOT / "remix_miner" / ("" if layer == CORE else layer))
-    files = [path for path in folder.glob("*.py") if path.name != "cli.py"]
-    assert files
-    for path in files:
-        for module in imports_of(path):
-            assert layer_of(module) in ALLOWED[layer] | {layer}, f"{path.relative_to(ROOT)} imports {module}"
+@pytest.mark.parametrize("folder", ALLOWED)
+def test_folders_import_downward_only(folder: str) -> None:
+    modules = [name for name in FILES if folder_of(name) == folder and name != "remix_miner.cli"]
+    assert modules
+    for name in modules:
+        for imported in imports_of(FILES[name]):
+            assert folder_of(imported) in ALLOWED[folder] | {folder}, f"{name} imports {imported}"
+
+
+def test_mining_and_separation_meet_only_in_the_mined_folder() -> None:
+    for mine in MINING_SIDE:
+        assert not ALLOWED[mine] & SEPARATION_SIDE
+    for separate in SEPARATION_SIDE:
+        assert not ALLOWED[separate] & (MINING_SIDE | {"detector"})
+
+
+def test_the_scattering_transform_needs_the_core_and_the_windows_alone() -> None:
+    for name in FILES:
+        if name.startswith("remix_miner.detector.scattering"):
+            for imported in imports_of(FILES[name]):
+                assert folder_of(imported) == CORE or imported in (
+                    "remix_miner.detector.windows",
+                    "remix_miner.detector.scattering.filters",
+                ), f"{name} imports {imported}"
+
+
+def test_files_have_no_import_circles() -> None:
+    """Imports inside functions count too: they only postpone a circle."""
+    graph = {name: imports_of(path) - {name} for name, path in FILES.items()}
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        pytest.fail(f"circle: {' -> '.join(error.args[1])}")
+
+
+def test_no_folder_is_crowded() -> None:
+    """At most 16 files a folder, its `__init__.py` apart; `commands/` has one a verb."""
+    counts: dict[Path, int] = {}
+    for path in FILES.values():
+        counts[path.parent] = counts.get(path.parent, 0) + (path.name != "__init__.py")
+    crowded = {str(folder): count for folder, count in counts.items() if count > 16 and folder.name != "commands"}
+    assert not crowded
 
 
 def test_every_package_folder_is_declared() -> None:
     declared = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"])
-    inside = {
-        "remix_miner." + path.parent.relative_to(ROOT / "remix_miner").as_posix().replace("/", ".")
-        for path in (ROOT / "remix_miner").rglob("*.py")
-        if path.parent != ROOT / "remix_miner"
-    }
-    assert {"remix_miner"} | inside | {"remix_miner.detector", "remix_miner.datasets"} == declared
+    inside = {name if path.name == "__init__.py" else name.rpartition(".")[0] for name, path in FILES.items()}
+    assert inside == declared
 
 
 def test_the_two_linked_folders_have_no_init() -> None:
-    for name in ("detector", "datasets"):
+    for name in LINKED:
         assert (ROOT / "remix_miner" / name).resolve() == (ROOT / name).resolve()
         assert not (ROOT / name / "__init__.py").exists()

@@ -14,9 +14,9 @@ import pytest
 from remix_miner.audio import write_audio
 from remix_miner.cli import main
 from remix_miner.errors import DataError
-from remix_miner.evaluation.leaderboard import Leaderboard
-from remix_miner.evaluation.page import write_page
-from remix_miner.evaluation.published import published_rows
+from remix_miner.evaluation.leaderboard.board import Leaderboard
+from remix_miner.evaluation.leaderboard.page import write_page
+from remix_miner.evaluation.leaderboard.published import published_rows
 from remix_miner.evaluation.results import Result
 from remix_miner.sources import SOURCES
 

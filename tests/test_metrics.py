@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from remix_miner.errors import UsageError
-from remix_miner.evaluation import bsseval
-from remix_miner.evaluation.metrics import leakage_db, si_sdr, usdr
+from remix_miner.evaluation.metrics import bsseval
+from remix_miner.evaluation.metrics.whole_track import leakage_db, si_sdr, usdr
 from remix_miner.evaluation.scores import parse_metrics, score_track
 
 

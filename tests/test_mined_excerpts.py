@@ -10,11 +10,11 @@ import torch
 from torch.utils.data import DataLoader
 
 import remix_miner
-from remix_miner.datasets import mined
-from remix_miner.datasets.mined import MinedExcerpts
-from remix_miner.datasets.shard_reader import Shard
-from remix_miner.datasets.shards import ShardWriter, shard_paths
 from remix_miner.errors import DataError, UsageError
+from remix_miner.mined import excerpts as mined
+from remix_miner.mined.excerpts import MinedExcerpts
+from remix_miner.mined.reader import Shard
+from remix_miner.mined.writer import ShardWriter, shard_paths
 
 RATE = 8000
 TRACKS = {"a.mp3": {"drums": [5.0, 2.0], "bass": [7.0]}, "b\n😀.mp3": {"drums": [3.0]}}
@@ -193,6 +193,4 @@ def test_what_is_missing_or_does_not_fit_is_told(tmp_path, folder):
 
 
 def test_the_public_name(folder):
-    from remix_miner.datasets import shards
-
-    assert remix_miner.MinedExcerpts is shards.MinedExcerpts is MinedExcerpts
+    assert remix_miner.MinedExcerpts is MinedExcerpts

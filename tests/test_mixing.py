@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import soundfile
 
-from remix_miner.datasets.catalog import load_stem_tracks
+from remix_miner.datasets.corpora import load_stem_tracks
 from remix_miner.datasets.segments import Corpus, SegmentReader
 from remix_miner.errors import UsageError
 from remix_miner.sources import SOURCES
-from remix_miner.training.loudness import loudness_gain, loudness_lufs
-from remix_miner.training.mixing import Mixer, MixingSettings
-from remix_miner.training.pitch_tempo import PitchTempoSettings, change_pitch_tempo
+from remix_miner.training.batches.loudness import loudness_gain, loudness_lufs
+from remix_miner.training.batches.mixing import Mixer, MixingSettings
+from remix_miner.training.batches.pitch_tempo import PitchTempoSettings, change_pitch_tempo
 
 RATE = 8000
 SEGMENT = 2000

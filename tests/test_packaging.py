@@ -13,8 +13,8 @@ SHIPPED = (
     "remix_miner/detector/pretrained/default.json",
     "remix_miner/detector/pretrained/default.calibration.json",
     "remix_miner/recipes/demucs_paper.toml",
-    "remix_miner/evaluation/published.json",
-    "remix_miner/evaluation/page.html",
+    "remix_miner/evaluation/leaderboard/published.json",
+    "remix_miner/evaluation/leaderboard/page.html",
     "remix_miner/datasets/tracks.py",
     "remix_miner/py.typed",
 )
@@ -61,7 +61,7 @@ def test_it_lives_beside_another_package_called_datasets(wheel: zipfile.ZipFile,
     (site / "datasets" / "__init__.py").write_text("owner = 'another distribution'\n")
     wheel.extractall(site)
     code = (
-        "import datasets, remix_miner, remix_miner.datasets.shards, remix_miner.detector.spans; "
+        "import datasets, remix_miner, remix_miner.mined.writer, remix_miner.detector.spans; "
         "print(datasets.owner, remix_miner.__file__)"
     )
     for folder in (tmp_path, ROOT / "tests"):

@@ -9,9 +9,9 @@ import pytest
 import soundfile
 
 from remix_miner.cli import main
-from remix_miner.detector.heard import hear_song
 from remix_miner.detector.loading import load_detector
-from remix_miner.detector.song_picture import song_figure
+from remix_miner.figures.heard_song import hear_song
+from remix_miner.figures.song import song_figure
 
 
 def run(*arguments: str) -> int:

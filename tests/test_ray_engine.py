@@ -15,7 +15,7 @@ ray = pytest.importorskip("ray")
 
 from remix_miner.mining.detect import Engine, mine  # noqa: E402
 from remix_miner.mining.scan import scan_audio  # noqa: E402
-from remix_miner.mining.workers import worker_variables  # noqa: E402
+from remix_miner.processes import worker_variables  # noqa: E402
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 Harvest = dict[tuple[str, str, int], str]

@@ -6,18 +6,18 @@ import pytest
 import soundfile
 import torch
 
-from remix_miner.datasets.catalog import load_stem_tracks
-from remix_miner.datasets.mined import MinedExcerpts
+from remix_miner.datasets.corpora import load_stem_tracks
 from remix_miner.datasets.segments import Corpus, SegmentReader
-from remix_miner.datasets.shards import ShardWriter
 from remix_miner.errors import DataError, UsageError
+from remix_miner.mined.excerpts import MinedExcerpts
+from remix_miner.mined.writer import ShardWriter
 from remix_miner.sources import SOURCES
-from remix_miner.training.augment import AugmentSettings
-from remix_miner.training.batches import RemixSampler, RemixSettings, StemSampler
-from remix_miner.training.levels import level_gain, volume_weight
-from remix_miner.training.loudness import loudness_lufs
-from remix_miner.training.mixing import MixingSettings
-from remix_miner.training.pitch_tempo import PitchTempoSettings
+from remix_miner.training.batches.augment import AugmentSettings
+from remix_miner.training.batches.levels import level_gain, volume_weight
+from remix_miner.training.batches.loudness import loudness_lufs
+from remix_miner.training.batches.mixing import MixingSettings
+from remix_miner.training.batches.pitch_tempo import PitchTempoSettings
+from remix_miner.training.batches.samplers import RemixSampler, RemixSettings, StemSampler
 
 RATE = 8000
 SEGMENT = 4000

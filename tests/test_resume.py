@@ -8,14 +8,14 @@ import torch
 
 from remix_miner.errors import DataError, UsageError
 from remix_miner.training import loop
-from remix_miner.training.augment import AugmentSettings
-from remix_miner.training.batches import RemixSettings
-from remix_miner.training.distributed import Ranks
+from remix_miner.training.batches.augment import AugmentSettings
+from remix_miner.training.batches.samplers import RemixSettings
 from remix_miner.training.learner import Learner
 from remix_miner.training.remix import RemixStepSettings
-from remix_miner.training.run_folder import RunFolder
+from remix_miner.training.run.distributed import Ranks
+from remix_miner.training.run.folder import RunFolder
+from remix_miner.training.run.prepare import Inputs, inputs_of_run, prepare, settings_of_run
 from remix_miner.training.settings import EmaSettings, SeparatorSettings, TrainingSettings, ValidationSettings
-from remix_miner.training.start import Inputs, inputs_of_run, prepare, settings_of_run
 
 SETTINGS = {
     "separator": SeparatorSettings("demucs", {"channels": 4, "depth": 2, "sample_rate": 8000}),

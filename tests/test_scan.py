@@ -10,13 +10,13 @@ import pytest
 import soundfile
 
 from remix_miner.audio import StreamResampler, write_audio
-from remix_miner.detector.geometry import HOP_SECONDS, WINDOW_SECONDS, window_count
 from remix_miner.detector.loading import load_detector
 from remix_miner.detector.stream import track_probabilities
+from remix_miner.detector.windows import HOP_SECONDS, WINDOW_SECONDS, window_count
 from remix_miner.errors import AudioError, UsageError
-from remix_miner.mining.records import ScanSettings
+from remix_miner.mining.messages import ScanSettings
 from remix_miner.mining.scan import ScannedAudio, cut, excerpt_audio, find_spans, scan_audio
-from remix_miner.mining.validity import WindowValidity
+from remix_miner.mining.window_validity import WindowValidity
 
 P = 0.3
 HALF = dict.fromkeys(("drums", "bass", "vocals"), P)

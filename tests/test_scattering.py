@@ -10,8 +10,8 @@ import torch
 
 from remix_miner.audio import downmix, read_audio, resample
 from remix_miner.detector.features import Features
-from remix_miner.detector.filters import CHANNELS, FIRST_ORDER, filter_parameters, paths
-from remix_miner.detector.scattering import Scattering
+from remix_miner.detector.scattering.filters import CHANNELS, FIRST_ORDER, filter_parameters, paths
+from remix_miner.detector.scattering.transform import Scattering
 from remix_miner.device import Sampling
 
 # kymatio pads to a power of two, evenly; at this length the padding is a multiple of 256 samples, so its

@@ -10,13 +10,13 @@ import soundfile
 import torch
 from sklearn.metrics import precision_score, recall_score, roc_auc_score
 
-from remix_miner.datasets.catalog import load_pair_tracks, load_stem_tracks
-from remix_miner.detector import labelled
-from remix_miner.detector.geometry import HOP_SECONDS, window_count
-from remix_miner.detector.labelled import LabelledSong, label_and_predict, label_songs, read_artists
-from remix_miner.detector.muting import muted
+from remix_miner.calibration import labelled_songs as labelled
+from remix_miner.calibration.labelled_songs import LabelledSong, label_and_predict, label_songs, read_artists
+from remix_miner.calibration.muting import muted
+from remix_miner.calibration.scores import score_songs, score_source
+from remix_miner.datasets.corpora import load_pair_tracks, load_stem_tracks
 from remix_miner.detector.networks import SilentSourceDetector
-from remix_miner.detector.scoring import score_songs, score_source
+from remix_miner.detector.windows import HOP_SECONDS, window_count
 from remix_miner.errors import AudioError, DataError
 
 Songs = Callable[..., list[LabelledSong]]

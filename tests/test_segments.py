@@ -8,7 +8,7 @@ import pytest
 import soundfile
 
 from remix_miner.audio import resample
-from remix_miner.datasets.catalog import load_stem_tracks
+from remix_miner.datasets.corpora import load_stem_tracks
 from remix_miner.datasets.segments import Corpus, SegmentReader
 from remix_miner.datasets.stem_cache import use_stem_cache
 from remix_miner.datasets.tracks import StemTrack

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from remix_miner.errors import UsageError
-from remix_miner.evaluation.separate import InferenceSettings, SeparationStream, separate
+from remix_miner.separators.overlap_add import InferenceSettings, SeparationStream, separate
 
 RATE = 1000
 
@@ -98,7 +98,7 @@ def test_a_stream_holds_a_bounded_number_of_frames() -> None:
 
 
 def test_shifts_are_distinct_and_average_the_model_over_the_grid() -> None:
-    from remix_miner.evaluation.separate import _offsets
+    from remix_miner.separators.overlap_add import _offsets
 
     offsets = _offsets(InferenceSettings(shifts=500), RATE)
     assert sorted(offsets) == list(range(500))

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from remix_miner.audio import read_audio, write_audio
 from remix_miner.cli import main
 from remix_miner.evaluation import models
-from remix_miner.evaluation.apply import estimate_blocks
-from remix_miner.evaluation.separate import InferenceSettings
+from remix_miner.separators.apply_separator import estimate_blocks
+from remix_miner.separators.overlap_add import InferenceSettings
 
 RATE = 8000
 

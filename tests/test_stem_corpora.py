@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from remix_miner.datasets.catalog import LAYOUTS, find_layout, load_stem_tracks
-from remix_miner.datasets.moisesdb import SOURCE_OF_STEM
-from remix_miner.datasets.slakh import read_stems
+from remix_miner.datasets.corpora import LAYOUTS, find_layout, load_stem_tracks
+from remix_miner.datasets.layouts.moisesdb import SOURCE_OF_STEM
+from remix_miner.datasets.layouts.slakh import read_stems
 from remix_miner.errors import AudioError, DataError
 from remix_miner.sources import SOURCES
 

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from remix_miner.detector import stream
-from remix_miner.detector.geometry import window_count
 from remix_miner.detector.networks import SilentSourceDetector
 from remix_miner.detector.stream import ProbabilityStream, track_probabilities
+from remix_miner.detector.windows import window_count
 
 
 @pytest.fixture(scope="module", params=["small", "light"])

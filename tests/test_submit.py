@@ -15,7 +15,7 @@ from remix_miner.audio import write_audio
 from remix_miner.cli import main
 from remix_miner.errors import DataError
 from remix_miner.evaluation.archive import unpack
-from remix_miner.evaluation.leaderboard import Leaderboard
+from remix_miner.evaluation.leaderboard.board import Leaderboard
 from remix_miner.sources import SOURCES
 
 RATE, FRAMES = 4000, 4000

@@ -16,13 +16,13 @@ from typing import Any
 
 import pytest
 
-from remix_miner.datasets.shard_reader import Shard
-from remix_miner.datasets.shards import shard_paths
+from remix_miner.duplicates.scan_filter import LeaveOut
 from remix_miner.errors import DataError
-from remix_miner.mining.catalogue import Catalogue
+from remix_miner.mined.catalogue import Catalogue
+from remix_miner.mined.inspection import inspect_folder
+from remix_miner.mined.reader import Shard
+from remix_miner.mined.writer import shard_paths
 from remix_miner.mining.detect import Chooser, Engine, mine
-from remix_miner.mining.duplicates import LeaveOut
-from remix_miner.mining.inspection import inspect_folder
 from remix_miner.mining.report import ScanReport
 from remix_miner.mining.scan import scan_audio
 

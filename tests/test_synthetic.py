@@ -11,14 +11,14 @@ import torch
 
 from remix_miner.audio import read_audio
 from remix_miner.cli import app
-from remix_miner.datasets.catalog import load_stem_tracks
+from remix_miner.datasets.corpora import load_stem_tracks
 from remix_miner.datasets.library import find_audio
-from remix_miner.datasets.synthetic import synthesize_part, synthesize_song
-from remix_miner.datasets.synthetic_score import REST, compose
-from remix_miner.datasets.synthetic_sound import harmonic_tone, shaped_noise
-from remix_miner.datasets.synthetic_vocals import Singer, Syllable, sing
 from remix_miner.errors import DataError, UsageError
 from remix_miner.sources import SOURCES
+from remix_miner.synthesis.score import REST, compose
+from remix_miner.synthesis.song import synthesize_part, synthesize_song
+from remix_miner.synthesis.sound import harmonic_tone, shaped_noise
+from remix_miner.synthesis.vocals import Singer, Syllable, sing
 from remix_miner.volume import relative_volume_db
 
 RATE = 16000

@@ -8,8 +8,8 @@ import pytest
 import soundfile
 
 from remix_miner.audio import resample
-from remix_miner.datasets.catalog import load_pair_tracks, load_stem_tracks
-from remix_miner.datasets.musdb import VALIDATION_SONGS
+from remix_miner.datasets.corpora import load_pair_tracks, load_stem_tracks
+from remix_miner.datasets.layouts.musdb import VALIDATION_SONGS
 from remix_miner.errors import AudioError, DataError, UsageError
 from remix_miner.sources import SOURCES
 

@@ -7,16 +7,16 @@ import pytest
 import torch
 
 from remix_miner.errors import DataError, UsageError
+from remix_miner.runs.average import Ema
 from remix_miner.separators import build
 from remix_miner.separators.loading import load_separator
-from remix_miner.training.batches import RemixBatch, StemBatch
-from remix_miner.training.distributed import Ranks, choose_device
-from remix_miner.training.ema import Ema
+from remix_miner.training.batches.samplers import RemixBatch, StemBatch
 from remix_miner.training.learner import Learner
 from remix_miner.training.loop import Training
 from remix_miner.training.optimizers import OPTIMIZERS, OptimizerSettings, build_optimizer, learning_rate
 from remix_miner.training.remix import RemixStepSettings
-from remix_miner.training.run_folder import RunFolder
+from remix_miner.training.run.distributed import Ranks, choose_device
+from remix_miner.training.run.folder import RunFolder
 from remix_miner.training.settings import EmaSettings, TrainingSettings, ValidationSettings
 from remix_miner.training.steps import main_step, remix_step
 from remix_miner.training.validation import Validation

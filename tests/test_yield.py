@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
+from remix_miner.calibration.harvest_rules import HarvestRule, harvest, hysteresis, smoothed
+from remix_miner.calibration.labelled_songs import LabelledSong
+from remix_miner.calibration.scores import score_source
+from remix_miner.calibration.yields import best_at_purity, measure
 from remix_miner.cli import main
-from remix_miner.detector.labelled import LabelledSong
-from remix_miner.detector.operating_points import HarvestRule, harvest, hysteresis, smoothed
-from remix_miner.detector.scoring import score_source
 from remix_miner.detector.spans import silent_spans
-from remix_miner.detector.yields import best_at_purity, measure
 from remix_miner.errors import DataError, UsageError
 
 Songs = Callable[..., list[LabelledSong]]
@@ -164,7 +164,7 @@ def test_yield_of_a_detector(
 def test_yield_of_a_mined_folder(
     mine: Callable[..., Any], tmp_path: Path, labelled_songs: Songs, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from remix_miner.detector.calibrating import CalibrationSettings, calibrate
+    from remix_miner.calibration.fit import CalibrationSettings, calibrate
 
     mine(tmp_path / "mined", {"a.mp3": {"drums": [5.0, 9.0]}, "b.mp3": {"drums": [20.0], "bass": [6.0]}}).close()
     calibrate(labelled_songs(4), "d", "d" * 64, CalibrationSettings(bound="none")).save(tmp_path / "c.json")

@@ -16,12 +16,12 @@ import torch
 import torch.multiprocessing as mp
 
 from remix_miner.training import loop
-from remix_miner.training.augment import AugmentSettings
-from remix_miner.training.distributed import Ranks, open_ranks
+from remix_miner.training.batches.augment import AugmentSettings
 from remix_miner.training.remix import RemixStepSettings
-from remix_miner.training.run_folder import RunFolder
+from remix_miner.training.run.distributed import Ranks, open_ranks
+from remix_miner.training.run.folder import RunFolder
+from remix_miner.training.run.prepare import Inputs, prepare
 from remix_miner.training.settings import SeparatorSettings, TrainingSettings, ValidationSettings
-from remix_miner.training.start import Inputs, prepare
 
 SETTINGS = TrainingSettings(
     separator=SeparatorSettings("demucs", {"channels": 4, "depth": 2, "sample_rate": 8000}),

@@ -16,7 +16,7 @@ from rhythms import rhythm
 from scores import Score, bass_line, part
 from soundfonts import Preset
 
-from remix_miner.datasets.synthetic import synthesize_part
+from remix_miner.synthesis.song import synthesize_part
 
 RNG = np.random.Generator
 T = TypeVar("T")
@@ -28,9 +28,7 @@ LOW_SHARE = 0.15
 def one_of(rng: RNG, found: Sequence[T], what: str) -> T:
     """One of what was found, each as likely; `ValueError` where nothing was."""
     if not found:
-        raise ValueError(
-            f"found no {what} of this source and split; docs/default_detector_material.md says what is needed"
-        )
+        raise ValueError(f"found no {what} of this source and split; see docs/background/default_detector_material.md")
     return found[rng.integers(len(found))]
 
 

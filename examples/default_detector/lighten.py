@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from remix_miner.checkpoint import save_model
-from remix_miner.detector.filters import ALL_CHANNELS, FIRST_ORDER
 from remix_miner.detector.loading import load_detector
 from remix_miner.detector.networks import NAME, CellNorm, SilentSourceDetector, build_detector
+from remix_miner.detector.scattering.filters import ALL_CHANNELS, FIRST_ORDER
 
 
 def main() -> None:

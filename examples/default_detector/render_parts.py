@@ -3,7 +3,7 @@
     python render_parts.py OUT --audio ../shared/audio --split train --only machine-drums --count 200
 
 Everything is drawn from ``--seed``: the same command writes the same files, and a larger ``--count`` adds to them.
-docs/default_detector_material.md says what is needed and what it is licensed under.
+docs/background/default_detector_material.md says what is needed and what it is licensed under.
 """
 
 import argparse

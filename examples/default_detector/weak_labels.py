@@ -14,8 +14,8 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from remix_miner.detector.loading import load_detector
-from remix_miner.detector.material import PEAK, load_weak
 from remix_miner.detector.stream import track_probabilities
+from remix_miner.detector.training.material import PEAK, load_weak
 from remix_miner.sources import SOURCES
 
 

@@ -1,4 +1,4 @@
-"""Does remixing mined excerpts help? A controlled experiment on synthetic songs; see docs/remix_gain.md.
+"""Does remixing mined excerpts help? A controlled experiment on synthetic songs; see docs/background/remix_gain.md.
 
     python examples/remix_gain/run.py --scale cpu --out runs/remix_gain --workers 2
 

@@ -12,17 +12,17 @@ from scales import Scale
 
 from remix_miner.atomic import write_json
 from remix_miner.audio import downmix, resample, write_audio
-from remix_miner.datasets.catalog import load_stem_tracks
-from remix_miner.datasets.mined import MinedExcerpts
-from remix_miner.datasets.shard_reader import Shard
-from remix_miner.datasets.shards import ShardWriter, shard_paths
-from remix_miner.datasets.synthetic import synthesize_song
-from remix_miner.datasets.synthetic_corpus import write_stems
+from remix_miner.datasets.corpora import load_stem_tracks
 from remix_miner.datasets.tracks import StemTrack
-from remix_miner.detector.geometry import SAMPLE_RATE, window_volumes_db
 from remix_miner.detector.spans import silent_spans
+from remix_miner.detector.windows import SAMPLE_RATE, window_volumes_db
+from remix_miner.mined.excerpts import MinedExcerpts
+from remix_miner.mined.reader import Shard
+from remix_miner.mined.writer import ShardWriter, shard_paths
 from remix_miner.progress import track as progress
 from remix_miner.sources import MINED_SOURCES, SOURCES
+from remix_miner.synthesis.corpus import write_stems
+from remix_miner.synthesis.song import synthesize_song
 
 SILENT_DB = -30.0  # 'perceptually zero' in the 2019 paper, and what its excerpts reach at the 95th percentile
 PRESENT_DB = -10.0  # 'perceived clearly'

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from remix_miner.commands.labelled import (
+from remix_miner.commands._options.common import device_option, note, show, verb
+from remix_miner.commands._options.labelled import (
     labelled_songs,
     listen,
     load_folds,
@@ -13,7 +14,6 @@ from remix_miner.commands.labelled import (
     silence_rates,
     warn_of_training_songs,
 )
-from remix_miner.commands.options import device_option, note, show, verb
 from remix_miner.errors import UsageError
 
 if TYPE_CHECKING:
@@ -76,10 +76,10 @@ def command(
 ) -> int:
     from typing import cast
 
-    from remix_miner.detector.calibrating import CalibrationSettings, calibrate
+    from remix_miner.calibration.fit import CalibrationSettings, calibrate
+    from remix_miner.calibration.thresholds import Rule
     from remix_miner.detector.loading import load_detector
-    from remix_miner.detector.thresholds import Rule
-    from remix_miner.device import pick_device
+    from remix_miner.device import resolve_device
 
     settings = CalibrationSettings(
         volume_db=volume_db,
@@ -93,8 +93,8 @@ def command(
     )
     if out.suffix.lower() == ".html":
         raise UsageError(f"--out {out} is the JSON file; the page goes beside it")
-    loaded = load_detector(detector, device=pick_device(device))
-    fold_detectors = load_folds(folds, pick_device(device))
+    loaded = load_detector(detector, device=resolve_device(device))
+    fold_detectors = load_folds(folds, resolve_device(device))
     songs = listen(loaded, stems, pairs, split, artists, muted_variants, seed, fold_detectors)
     warn_of_training_songs(loaded, songs, fold_detectors)
     data: dict[str, Any] = {"muted_variants": muted_variants, "mute_seed": seed}
@@ -103,7 +103,7 @@ def command(
     calibration = calibrate(songs, loaded.name, loaded.sha256, settings, data)
     calibration.save(out)
     if page:
-        from remix_miner.detector.pictures import write_calibration_page
+        from remix_miner.figures.calibration_page import write_calibration_page
 
         write_calibration_page(out.with_suffix(".html"), calibration, songs)
         note(f"pictures in {out.with_suffix('.html')}")

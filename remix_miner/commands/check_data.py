@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from remix_miner.commands.options import show, verb
+from remix_miner.commands._options.common import show, verb
 
 if TYPE_CHECKING:
     from remix_miner.datasets.check_corpus import CorpusReport
@@ -25,7 +25,7 @@ MOST_PROBLEMS = 20
 def command(path: Path, decode: bool, as_json: bool) -> int:
     from remix_miner.datasets.check_corpus import check_corpus
     from remix_miner.datasets.check_library import check_library
-    from remix_miner.datasets.layouts import subfolders
+    from remix_miner.datasets.layouts.base import subfolders
 
     parts = [path]
     if not _is_corpus(path) and any(map(_is_corpus, subfolders(path))):
@@ -52,8 +52,8 @@ def command(path: Path, decode: bool, as_json: bool) -> int:
 
 
 def _is_corpus(path: Path) -> bool:
-    from remix_miner.datasets.catalog import find_layout
-    from remix_miner.datasets.folders import find_pairs
+    from remix_miner.datasets.corpora import find_layout
+    from remix_miner.datasets.layouts.folders import find_pairs
 
     return find_layout(path) is not None or next(iter(find_pairs(path)), None) is not None
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from remix_miner.commands.options import note, show, verb
+from remix_miner.commands._options.common import note, show, verb
 
 
 def steps(out: Path) -> list[tuple[str, list[str]]]:

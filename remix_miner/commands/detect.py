@@ -5,7 +5,7 @@ from typing import get_args
 
 import click
 
-from remix_miner.commands.options import note, show, verb
+from remix_miner.commands._options.common import note, show, verb
 from remix_miner.device import Precision, Sampling
 
 
@@ -93,8 +93,8 @@ def command(
 ) -> int:
     from remix_miner.detector.calibration import Calibration
     from remix_miner.detector.loading import load_detector
+    from remix_miner.duplicates.scan_filter import LeaveOut
     from remix_miner.mining.detect import Engine, choose_thresholds, mine, usable_cores
-    from remix_miner.mining.duplicates import LeaveOut
     from remix_miner.mining.plan import parse_shard
     from remix_miner.mining.report import promise
     from remix_miner.sources import parse_sources

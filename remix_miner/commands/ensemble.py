@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from remix_miner.commands.options import device_option, note, show, verb
+from remix_miner.commands._options.common import device_option, note, show, verb
 from remix_miner.errors import DataError, UsageError
 
 
@@ -41,9 +41,9 @@ def _named(pairs: tuple[str, ...], what: str) -> dict[str, str]:
 def run(recipe: str, files: tuple[Path, ...], models: tuple[str, ...], out: Path, device: str, as_json: bool) -> int:
     from remix_miner.audio import display_name
     from remix_miner.datasets.library import find_audio
-    from remix_miner.device import pick_device
-    from remix_miner.evaluation.ensemble import run_recipe
-    from remix_miner.evaluation.ensemble_recipe import load_recipe
+    from remix_miner.device import resolve_device
+    from remix_miner.evaluation.ensembles.ensemble import run_recipe
+    from remix_miner.evaluation.ensembles.recipe import load_recipe
     from remix_miner.evaluation.models import load_model
     from remix_miner.progress import Progress
 
@@ -62,7 +62,7 @@ def run(recipe: str, files: tuple[Path, ...], models: tuple[str, ...], out: Path
     if not found:
         raise UsageError("nothing to separate: no audio files were found")
     steps = sum(len({name for weights in stage.weights.values() for name in weights}) + 1 for stage in loaded.stages)
-    place = pick_device(device)
+    place = resolve_device(device)
     with Progress("ensemble", total=steps * len(found), unit="steps") as progress:
         folders = run_recipe(
             loaded,
@@ -87,8 +87,8 @@ def run(recipe: str, files: tuple[Path, ...], models: tuple[str, ...], out: Path
 @click.option("--recipe", default=None, help="TOML file or built-in name; default: equal weights.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the blended estimates.")
 def blend(estimates: tuple[str, ...], recipe: str | None, out: Path, as_json: bool) -> int:
-    from remix_miner.evaluation.blend import blend_files
-    from remix_miner.evaluation.ensemble_recipe import load_recipe
+    from remix_miner.evaluation.ensembles.blend import blend_files
+    from remix_miner.evaluation.ensembles.recipe import load_recipe
     from remix_miner.evaluation.estimates import find_estimates
     from remix_miner.progress import track
     from remix_miner.sources import SOURCES
@@ -141,9 +141,9 @@ def fit(
     from dataclasses import asdict
 
     from remix_miner.atomic import write_text
-    from remix_miner.datasets.catalog import load_stem_tracks
-    from remix_miner.evaluation.blend import study_blend
-    from remix_miner.evaluation.ensemble_recipe import recipe_text
+    from remix_miner.datasets.corpora import load_stem_tracks
+    from remix_miner.evaluation.ensembles.blend import study_blend
+    from remix_miner.evaluation.ensembles.recipe import recipe_text
     from remix_miner.evaluation.estimates import find_estimates
     from remix_miner.evaluation.tables import format_table
     from remix_miner.sources import SOURCES
@@ -194,7 +194,7 @@ def _has(tracks: dict[str, dict[str, Path]], source: str) -> bool:
 
 
 def _products(members: dict[str, dict[str, dict[str, Path]]], tracks: Any, source: str) -> list[Any]:
-    from remix_miner.evaluation.blend import inner_products
+    from remix_miner.evaluation.ensembles.blend import inner_products
     from remix_miner.progress import track as progress
 
     products = []

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from remix_miner.commands.inference import inference_options, inference_settings
-from remix_miner.commands.options import device_option, note, show, verb
+from remix_miner.commands._options.common import device_option, note, show, verb
+from remix_miner.commands._options.inference import inference_options, inference_settings
 from remix_miner.errors import UsageError
 
 if TYPE_CHECKING:
@@ -48,8 +48,8 @@ def command(
     as_json: bool,
     **inference: Any,
 ) -> int:
-    from remix_miner.datasets.catalog import load_stem_tracks
-    from remix_miner.device import pick_device
+    from remix_miner.datasets.corpora import load_stem_tracks
+    from remix_miner.device import resolve_device
     from remix_miner.evaluation.scores import parse_metrics
     from remix_miner.evaluation.tables import result_text
 
@@ -66,7 +66,7 @@ def command(
             raise UsageError("--keep is for estimates that a model makes; these lie on disk already")
         result = _score_estimates(Path(model), tracks, name or Path(model).stem, allow_missing, shared)
     else:
-        result = _score_model(model, tracks, name, keep, settings, pick_device(device), shared)
+        result = _score_model(model, tracks, name, keep, settings, resolve_device(device), shared)
     document = result.document()
     if out is not None:
         result.save(out)

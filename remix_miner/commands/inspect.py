@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from remix_miner.commands.options import show, verb
+from remix_miner.commands._options.common import show, verb
 
 if TYPE_CHECKING:
-    from remix_miner.mining.inspection import Inspection
+    from remix_miner.mined.inspection import Inspection
 
 SHOWN_FILES = 20
 
@@ -23,7 +23,7 @@ SHOWN_FILES = 20
     "--verify", is_flag=True, help="Also read every shard whole and compare its SHA-256 with the catalogue's."
 )
 def command(mined: Path, verify: bool, as_json: bool) -> int:
-    from remix_miner.mining.inspection import inspect_folder
+    from remix_miner.mined.inspection import inspect_folder
     from remix_miner.progress import Progress
 
     with Progress("checking", unit="shards") as progress:

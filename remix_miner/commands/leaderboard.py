@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from remix_miner.commands.options import note, show, verb
+from remix_miner.commands._options.common import note, show, verb
 from remix_miner.errors import UsageError
 
 board_option = click.option(
@@ -32,7 +32,7 @@ def command() -> None:
 def add(results: tuple[Path, ...], name: str | None, board: Path, as_json: bool) -> int:
     from dataclasses import replace
 
-    from remix_miner.evaluation.leaderboard import Leaderboard
+    from remix_miner.evaluation.leaderboard.board import Leaderboard
     from remix_miner.evaluation.results import Result
 
     if name is not None and len(results) > 1:
@@ -54,9 +54,9 @@ def add(results: tuple[Path, ...], name: str | None, board: Path, as_json: bool)
 )
 @board_option
 def show_board(metric: str, board: Path, as_json: bool) -> int:
-    from remix_miner.evaluation.leaderboard import Leaderboard
-    from remix_miner.evaluation.page import text_tables
-    from remix_miner.evaluation.published import published_rows
+    from remix_miner.evaluation.leaderboard.board import Leaderboard
+    from remix_miner.evaluation.leaderboard.page import text_tables
+    from remix_miner.evaluation.leaderboard.published import published_rows
 
     rows = Leaderboard(board).rows()
     document = {
@@ -77,8 +77,8 @@ def show_board(metric: str, board: Path, as_json: bool) -> int:
 )
 @board_option
 def page(out: Path, audio_seconds: float | None, board: Path, as_json: bool) -> int:
-    from remix_miner.evaluation.leaderboard import Leaderboard
-    from remix_miner.evaluation.page import write_page
+    from remix_miner.evaluation.leaderboard.board import Leaderboard
+    from remix_miner.evaluation.leaderboard.page import write_page
 
     write_page(Leaderboard(board), out, copy_audio_seconds=audio_seconds)
     show({"page": str(out)}, as_json, f"open {out} in a browser")
@@ -93,8 +93,8 @@ def page(out: Path, audio_seconds: float | None, board: Path, as_json: bool) -> 
 @click.argument("second", type=click.Path(path_type=Path))
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the resampling.")
 def compare(first: Path, second: Path, seed: int, as_json: bool) -> int:
-    from remix_miner.evaluation.compare import compare as compare_results
-    from remix_miner.evaluation.compare import differences_document
+    from remix_miner.evaluation.leaderboard.compare import compare as compare_results
+    from remix_miner.evaluation.leaderboard.compare import differences_document
     from remix_miner.evaluation.results import Result
     from remix_miner.evaluation.tables import COLUMN_NAMES, NAMES, format_table
 
@@ -143,10 +143,10 @@ def submit(
     board: Path,
     as_json: bool,
 ) -> int:
-    from remix_miner.datasets.catalog import load_stem_tracks
-    from remix_miner.evaluation.leaderboard import Leaderboard
+    from remix_miner.datasets.corpora import load_stem_tracks
+    from remix_miner.evaluation.leaderboard.board import Leaderboard
+    from remix_miner.evaluation.leaderboard.submission import score_submission
     from remix_miner.evaluation.scores import parse_metrics
-    from remix_miner.evaluation.submission import score_submission
     from remix_miner.evaluation.tables import result_text
     from remix_miner.sources import parse_sources
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from remix_miner.commands.options import show, verb
+from remix_miner.commands._options.common import show, verb
 
 
 @verb(

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
-from remix_miner.commands.labelled import calibration_for, calibration_option
-from remix_miner.commands.options import device_option, note, show, verb
+from remix_miner.commands._options.common import device_option, note, show, verb
+from remix_miner.commands._options.labelled import calibration_for, calibration_option
 
 
 @verb(
@@ -33,16 +33,16 @@ def command(
 ) -> None:
     import dataclasses
 
-    from remix_miner.detector.drawing import check_picture, save_picture
-    from remix_miner.detector.heard import hear_song
     from remix_miner.detector.loading import load_detector
-    from remix_miner.detector.song_picture import song_figure
     from remix_miner.detector.spans import silent_spans
-    from remix_miner.device import pick_device
+    from remix_miner.device import resolve_device
+    from remix_miner.figures.heard_song import hear_song
+    from remix_miner.figures.song import song_figure
+    from remix_miner.figures.style import check_picture, save_picture
     from remix_miner.sources import SOURCES
 
     check_picture(out)
-    loaded = load_detector(detector, device=pick_device(device))
+    loaded = load_detector(detector, device=resolve_device(device))
     calibration = calibration_for(loaded, calibration_path)
     if calibration is None:
         note(f"detector {loaded.name!r} has no calibration: no thresholds, no spans")

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from remix_miner.commands.labelled import (
+from remix_miner.commands._options.common import device_option, note, show, verb
+from remix_miner.commands._options.labelled import (
     calibration_for,
     calibration_option,
     labelled_songs,
@@ -13,10 +14,9 @@ from remix_miner.commands.labelled import (
     load_folds,
     warn_of_training_songs,
 )
-from remix_miner.commands.options import device_option, note, show, verb
 
 if TYPE_CHECKING:
-    from remix_miner.detector.scoring import Estimate, SourceScore
+    from remix_miner.calibration.scores import Estimate, SourceScore
 
 
 @verb(
@@ -50,12 +50,12 @@ def command(
 ) -> None:
     import dataclasses
 
+    from remix_miner.calibration.scores import score_songs
     from remix_miner.detector.loading import load_detector
-    from remix_miner.detector.scoring import score_songs
-    from remix_miner.device import pick_device
+    from remix_miner.device import resolve_device
 
-    loaded = load_detector(detector, device=pick_device(device))
-    fold_detectors = load_folds(folds, pick_device(device))
+    loaded = load_detector(detector, device=resolve_device(device))
+    fold_detectors = load_folds(folds, resolve_device(device))
     calibration = calibration_for(loaded, calibration_path)
     thresholds: dict[str, float | None] = {}
     if calibration is None:

@@ -5,8 +5,8 @@ from typing import Any
 
 import click
 
-from remix_miner.commands.inference import inference_options, inference_settings
-from remix_miner.commands.options import device_option, note, show, verb
+from remix_miner.commands._options.common import device_option, note, show, verb
+from remix_miner.commands._options.inference import inference_options, inference_settings
 from remix_miner.errors import AudioError, UsageError
 
 
@@ -41,10 +41,10 @@ def command(
 ) -> int:
     from remix_miner.audio import audio_info, display_name
     from remix_miner.datasets.library import find_audio
-    from remix_miner.device import pick_device
-    from remix_miner.evaluation.files import output_folders, separate_file
+    from remix_miner.device import resolve_device
     from remix_miner.evaluation.models import load_model
     from remix_miner.progress import Progress
+    from remix_miner.separators.files import output_folders, separate_file
 
     settings = inference_settings(inference)
     found, skipped = find_audio(files)
@@ -52,7 +52,7 @@ def command(
         note(f"skipped {display_name(each.path)}: {each.reason}")
     if not found:
         raise UsageError("nothing to separate: no audio files among " + ", ".join(map(display_name, files)))
-    loaded = load_model(model, pick_device(device))
+    loaded = load_model(model, resolve_device(device))
     reports, failed = [], {display_name(each.path): each.reason for each in skipped if each.reason != "hidden"}
     paths = [file.path for file in found]
     with Progress("separating", total=_minutes(paths, audio_info), unit="min") as progress:

@@ -2,7 +2,7 @@
 
 import click
 
-from remix_miner.commands.options import show, verb
+from remix_miner.commands._options.common import show, verb
 
 
 @verb(
@@ -16,7 +16,7 @@ from remix_miner.commands.options import show, verb
 @click.option("--seconds", default=30.0, show_default=True, help="Length of each song.")
 @click.option("--seed", default=0, show_default=True, help="Other seeds give other songs.")
 def command(out: str, songs: int, seconds: float, seed: int, as_json: bool) -> None:
-    from remix_miner.datasets.synthetic_corpus import write_corpus
+    from remix_miner.synthesis.corpus import write_corpus
 
     summary = write_corpus(out, songs, seconds, seed)
     stems = sum(name.startswith("stems/") for name in summary["files"])

@@ -2,7 +2,7 @@
 
 import click
 
-from remix_miner.commands.options import config_option, device_option, note, set_option, show, verb
+from remix_miner.commands._options.common import config_option, device_option, note, set_option, show, verb
 from remix_miner.errors import UsageError
 
 
@@ -43,10 +43,10 @@ def command(
 ) -> None:
     """Several processes: torchrun --nproc-per-node N -m remix_miner.cli train ..."""
     from remix_miner.config import load_settings
-    from remix_miner.training.distributed import open_ranks
-    from remix_miner.training.run_folder import RunFolder
+    from remix_miner.training.run.distributed import open_ranks
+    from remix_miner.training.run.folder import RunFolder
+    from remix_miner.training.run.prepare import Inputs, inputs_of_run, prepare, settings_of_run
     from remix_miner.training.settings import TrainingSettings
-    from remix_miner.training.start import Inputs, inputs_of_run, prepare, settings_of_run
 
     with open_ranks(device) as ranks:
         folder = RunFolder(out, tensorboard and ranks.first)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from remix_miner.commands.options import config_option, device_option, note, set_option, show, verb
+from remix_miner.commands._options.common import config_option, device_option, note, set_option, show, verb
 
 
 @verb(
@@ -67,12 +67,12 @@ def command(
     as_json: bool,
 ) -> None:
     from remix_miner.config import load_settings
-    from remix_miner.datasets.catalog import load_pair_tracks, load_stem_tracks
+    from remix_miner.datasets.corpora import load_pair_tracks, load_stem_tracks
     from remix_miner.detector.loading import load_detector
-    from remix_miner.detector.material import Material, load_loops, load_pairs, load_songs, load_weak
-    from remix_miner.detector.training import DetectorTrainingSettings, train_detector
-    from remix_miner.detector.validation import split_by_artist
-    from remix_miner.device import pick_device
+    from remix_miner.detector.training.loop import DetectorTrainingSettings, train_detector
+    from remix_miner.detector.training.material import Material, load_loops, load_pairs, load_songs, load_weak
+    from remix_miner.detector.training.validation import split_by_artist
+    from remix_miner.device import resolve_device
     from remix_miner.errors import UsageError
 
     settings = load_settings(DetectorTrainingSettings, config, overrides)
@@ -99,7 +99,7 @@ def command(
         load_songs(valid_tracks),
         settings,
         out,
-        device=pick_device(device),
+        device=resolve_device(device),
         workers=workers,
         resume=resume,
         initial=load_detector(initial) if initial else None,

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from remix_miner.commands.labelled import (
+from remix_miner.commands._options.common import device_option, note, show, verb
+from remix_miner.commands._options.labelled import (
     calibration_for,
     calibration_option,
     labelled_songs,
@@ -14,13 +15,12 @@ from remix_miner.commands.labelled import (
     silence_rate_option,
     silence_rates,
 )
-from remix_miner.commands.options import device_option, note, show, verb
 from remix_miner.errors import DataError, UsageError
 
 if TYPE_CHECKING:
+    from remix_miner.calibration.harvest_rules import HarvestRule
+    from remix_miner.calibration.yields import HarvestTable, OperatingPoint
     from remix_miner.detector.calibration import Calibration
-    from remix_miner.detector.operating_points import HarvestRule
-    from remix_miner.detector.yields import HarvestTable, OperatingPoint
 
 
 @verb(
@@ -59,8 +59,8 @@ def command(
     device: str,
     as_json: bool,
 ) -> None:
-    from remix_miner.datasets.catalogue_tables import CATALOGUE_NAME
-    from remix_miner.detector.drawing import check_picture
+    from remix_miner.figures.style import check_picture
+    from remix_miner.mined.catalogue_db import CATALOGUE_NAME
     from remix_miner.sources import SOURCES, parse_sources
 
     if out is not None:
@@ -74,14 +74,14 @@ def command(
         _of_mined(Path(mined_or_detector), calibration_path, wanted, purity, out, as_json)
         return
     from remix_miner.detector.loading import load_detector
-    from remix_miner.device import pick_device
+    from remix_miner.device import resolve_device
 
-    loaded = load_detector(mined_or_detector, device=pick_device(device))
-    fold_detectors = load_folds(folds, pick_device(device))
+    loaded = load_detector(mined_or_detector, device=resolve_device(device))
+    fold_detectors = load_folds(folds, resolve_device(device))
     songs = listen(loaded, stems, pairs, split, artists, muted_variants, seed, fold_detectors)
     rates = silence_rates(silence_rate, muted_variants > 0)
     calibration = calibration_for(loaded, calibration_path)
-    from remix_miner.detector.yields import measure
+    from remix_miner.calibration.yields import measure
 
     tables, scanned = {}, {}
     for index, source in enumerate(SOURCES):
@@ -106,7 +106,7 @@ def detector_rules(calibrated: float | None) -> "list[HarvestRule]":
     import numpy as np
     from scipy.special import expit
 
-    from remix_miner.detector.operating_points import HarvestRule
+    from remix_miner.calibration.harvest_rules import HarvestRule
 
     thresholds = [float(value) for value in expit(np.linspace(-3, 9, 25))]
     if calibrated is not None:
@@ -118,7 +118,7 @@ def detector_rules(calibrated: float | None) -> "list[HarvestRule]":
 
 def _rows(table: "HarvestTable", purity: float) -> list[dict[str, Any]]:
     """Per family of rules: its best point at ``purity``, and what remains of it on artists left out."""
-    from remix_miner.detector.yields import best_at_purity
+    from remix_miner.calibration.yields import best_at_purity
 
     points, rows = table.points(), []
     for family in dict.fromkeys(rule.family for rule in table.rules):
@@ -160,8 +160,8 @@ def _detector_text(source: str, rows: list[dict[str, Any]], scanned: float) -> s
 def _of_mined(
     folder: Path, calibration_path: Path | None, wanted: tuple[str, ...], purity: float, out: Path | None, as_json: bool
 ) -> None:
+    from remix_miner.calibration.mined_yields import mined_points, read_mined
     from remix_miner.detector.calibration import Calibration
-    from remix_miner.detector.mined_yield import mined_points, read_mined
 
     calibration = None if calibration_path is None else Calibration.load(calibration_path)
     mined = read_mined(folder)
@@ -220,8 +220,8 @@ def _draw(
 ) -> None:
     if out is None:
         return
-    from remix_miner.detector.drawing import save_picture
-    from remix_miner.detector.yield_picture import yield_figure
+    from remix_miner.figures.style import save_picture
+    from remix_miner.figures.yields import yield_figure
 
     save_picture(yield_figure(points, scanned, purity), out)
     note(f"picture in {out}")

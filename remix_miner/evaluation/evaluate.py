@@ -18,15 +18,15 @@ from remix_miner.audio import to_channels, write_audio
 from remix_miner.checkpoint import versions
 from remix_miner.datasets.tracks import StemTrack
 from remix_miner.errors import DataError
-from remix_miner.evaluation.apply import conversions, estimate_blocks
 from remix_miner.evaluation.estimates import FoundEstimates, check_estimate, missing_estimates
 from remix_miner.evaluation.models import LoadedModel
 from remix_miner.evaluation.oracles import ORACLES
 from remix_miner.evaluation.results import Result, fingerprint
 from remix_miner.evaluation.score_files import Files, score_files
-from remix_miner.evaluation.separate import InferenceSettings, settings_mapping
 from remix_miner.processes import one_thread_each
 from remix_miner.progress import Progress
+from remix_miner.separators.apply_separator import conversions, estimate_blocks
+from remix_miner.separators.overlap_add import InferenceSettings, settings_mapping
 from remix_miner.sources import SOURCES
 
 READ_SECONDS = 30.0

@@ -1,4 +1,4 @@
-"""A result: what was scored, how, at which cost, and every score. One JSON file, described in docs/evaluation.md."""
+"""Results: what was scored, how, at which cost, and every score, as JSON (docs/guide/evaluation.md)."""
 
 import datetime
 import hashlib
@@ -10,7 +10,7 @@ from typing import Any
 
 from remix_miner.atomic import write_json
 from remix_miner.errors import DataError
-from remix_miner.evaluation.aggregates import aggregate_tracks
+from remix_miner.evaluation.metrics.aggregates import aggregate_tracks
 
 FORMAT = "remix-miner/result"
 FORMAT_VERSION = 1

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from remix_miner.errors import UsageError
-from remix_miner.evaluation.metrics import leakage_db, si_sdr, usdr
+from remix_miner.evaluation.metrics.whole_track import leakage_db, si_sdr, usdr
 
 Stems = Float32[np.ndarray, "S C T"]
 
@@ -66,7 +66,7 @@ def score_track(
 def _add_framewise(
     rows: dict[str, dict[str, Any]], sources: Sequence[str], references: Stems, estimates: Stems, sample_rate: int
 ) -> None:
-    from remix_miner.evaluation.bsseval import bsseval
+    from remix_miner.evaluation.metrics.bsseval import bsseval
 
     frames = bsseval(references, estimates, sample_rate)
     for index, source in enumerate(sources):

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from remix_miner.evaluation.aggregates import AGGREGATES, EXTRA_COLUMNS, headline
+from remix_miner.evaluation.metrics.aggregates import AGGREGATES, EXTRA_COLUMNS, headline
 from remix_miner.evaluation.results import Result
 
 NAMES = {"usdr": "uSDR", "csdr": "cSDR", "si_sdr": "SI-SDR", "isr": "ISR", "sir": "SIR", "sar": "SAR"}

@@ -1,1 +1,1 @@
-"""Library to shards: the scan of one file, workers, the catalogue."""
+"""The scan of a library: tracks to shards."""

@@ -16,15 +16,23 @@ from remix_miner.checkpoint import versions
 from remix_miner.datasets.library import LibraryFile, Skipped, find_audio
 from remix_miner.detector.calibration import Calibration
 from remix_miner.detector.loading import LoadedDetector, load_detector
-from remix_miner.device import Precision, Sampling
+from remix_miner.device import Precision, Sampling, resolve_device
 from remix_miner.errors import DataError, UsageError
-from remix_miner.mining.catalogue import Catalogue, ScannedTrack
-from remix_miner.mining.devices import resolve_device
-from remix_miner.mining.engines import Watch, scan_in_process, scan_locally
-from remix_miner.mining.interrupts import Interrupts
+from remix_miner.interrupts import Interrupts
+from remix_miner.mined.catalogue import Catalogue, ScannedTrack
+from remix_miner.mining.audit import Purity, judge, plant, planted_files
+from remix_miner.mining.engines.local import Watch, scan_in_process, scan_locally
+from remix_miner.mining.messages import (
+    PASSING_FAILURES,
+    Batch,
+    Event,
+    Failed,
+    MinerSetup,
+    ScanSettings,
+    Task,
+    TrackScan,
+)
 from remix_miner.mining.plan import share_of, tasks_for
-from remix_miner.mining.plant import Purity, judge, plant, planted_files
-from remix_miner.mining.records import PASSING_FAILURES, Batch, Event, Failed, MinerSetup, ScanSettings, Task, TrackScan
 from remix_miner.mining.report import REPORT_NAME, RunTally, ScanReport, failure_text, report_of
 from remix_miner.progress import Progress
 from remix_miner.sources import MINED_SOURCES
@@ -60,7 +68,7 @@ class Engine:
     def function(self) -> EngineFunction:
         """The generator of events."""
         if self.name == "ray":
-            from remix_miner.mining.ray_engine import scan_with_ray
+            from remix_miner.mining.engines.ray import scan_with_ray
 
             return lambda setup, tasks, watch: scan_with_ray(
                 setup, tasks, watch, self.workers, self.address, self.gpus_per_worker
@@ -182,7 +190,7 @@ def mine(
             )
             setup = dataclasses.replace(setup, **(setup_changes or {}))
             run = catalogue.start_run(versions(), loaded.sha256)
-            judged = _consume(run_engine, setup, tasks, catalogue, tally, lambda: interrupts.asked)
+            judged = _consume(run_engine, setup, tasks, catalogue, tally, lambda: interrupts.requested)
             if not tally.interrupted:
                 catalogue.finish_run(run)
             audits = judge(judged, songs, list(thresholds)) if songs else {}

@@ -16,13 +16,13 @@ from pathlib import Path
 
 from remix_miner.atomic import atomic_path, sync_folder, write_json
 from remix_miner.checkpoint import sha256_of_file
-from remix_miner.datasets.catalogue_tables import CATALOGUE_NAME, clear_errors
 from remix_miner.datasets.library import Skipped
+from remix_miner.duplicates.merge_filter import choose, take_fingerprints
 from remix_miner.errors import DataError, UsageError
-from remix_miner.mining.catalogue import Catalogue, differing_settings
-from remix_miner.mining.catalogue_view import CatalogueView
-from remix_miner.mining.lock import FolderLock
-from remix_miner.mining.merge_choice import choose, take_fingerprints
+from remix_miner.mined.catalogue import Catalogue, differing_settings
+from remix_miner.mined.catalogue_db import CATALOGUE_NAME, clear_errors
+from remix_miner.mined.catalogue_view import CatalogueView
+from remix_miner.mined.lock import FolderLock
 from remix_miner.mining.report import REPORT_NAME, RunTally, report_of
 from remix_miner.progress import track
 
@@ -98,7 +98,7 @@ def merge(out: Path, parts: Sequence[Path], *, copy: bool = False, duplicates: b
 
     A track that several parts have is recorded once: a finished scan before a failed one, and of two versions of a
     file the later one. ``duplicates``: so is a recording of which several parts have copies, unless their scans kept
-    all copies; `remix_miner.mining.merge_choice` tells which stays. Raises `DataError` for parts with other settings or
+    all copies; `duplicates.merge_filter` tells which stays. Raises `DataError` for parts with other settings or
     detectors, before anything is written, and for a shard that is missing or damaged, when the parts before it are
     done.
     """

@@ -11,10 +11,10 @@ from collections.abc import Callable
 
 from remix_miner.audio import display_name
 from remix_miner.datasets.library import content_hash
-from remix_miner.datasets.shards import ShardWriter
 from remix_miner.detector.loading import load_detector
 from remix_miner.errors import AudioError, DataError
-from remix_miner.mining.records import Batch, Failed, Found, MinerSetup, Task, TrackScan
+from remix_miner.mined.writer import ShardWriter
+from remix_miner.mining.messages import Batch, Failed, Found, MinerSetup, Task, TrackScan
 from remix_miner.mining.scan import ScannedAudio, cut, excerpt_audio, scan_audio
 
 GPU_PUSH_SECONDS = 120.0

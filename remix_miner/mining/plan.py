@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from remix_miner.datasets.library import LibraryFile
 from remix_miner.errors import UsageError
-from remix_miner.mining.records import Task
+from remix_miner.mining.messages import Task
 
 BYTES_PER_SECOND = {
     ".wav": 176_400,

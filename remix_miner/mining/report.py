@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from remix_miner.audio import display_name
-from remix_miner.datasets.catalogue_tables import LIVE
 from remix_miner.datasets.library import Skipped
 from remix_miner.detector.calibration import Calibration
-from remix_miner.mining.catalogue import Catalogue
-from remix_miner.mining.plant import Purity, purity_json
-from remix_miner.mining.records import FAILURES
+from remix_miner.mined.catalogue import Catalogue
+from remix_miner.mined.catalogue_db import LIVE
+from remix_miner.mining.audit import Purity, purity_json
+from remix_miner.mining.messages import FAILURES
 from remix_miner.sources import SOURCES
 
 REPORT_NAME = "report.json"

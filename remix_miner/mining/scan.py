@@ -10,13 +10,13 @@ import numpy as np
 from jaxtyping import Float32
 
 from remix_miner.audio import AudioReader, Block, StreamResampler, display_name, downmix, resample, to_channels
-from remix_miner.detector.geometry import SAMPLE_RATE
 from remix_miner.detector.networks import SilentSourceDetector
 from remix_miner.detector.spans import Span, silent_spans
 from remix_miner.detector.stream import ProbabilityStream
+from remix_miner.detector.windows import SAMPLE_RATE
 from remix_miner.errors import AudioError
-from remix_miner.mining.records import Found, ScanSettings
-from remix_miner.mining.validity import WindowValidity
+from remix_miner.mining.messages import Found, ScanSettings
+from remix_miner.mining.window_validity import WindowValidity
 from remix_miner.sources import SOURCES
 
 BLOCK_SECONDS = 10.0

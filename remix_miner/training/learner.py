@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
+from remix_miner.runs.average import Ema
 from remix_miner.separators.base import Separator
-from remix_miner.training.distributed import Ranks
-from remix_miner.training.ema import Ema
 from remix_miner.training.optimizers import build_optimizer, learning_rate, set_learning_rate
+from remix_miner.training.run.distributed import Ranks
 from remix_miner.training.settings import TrainingSettings
 
 AUTOCAST = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}

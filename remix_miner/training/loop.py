@@ -13,17 +13,19 @@ from typing import Any
 import torch
 
 from remix_miner.errors import DataError
+from remix_miner.interrupts import Interrupts
 from remix_miner.progress import Progress
+from remix_miner.runs.checkpoints import random_state, set_random_state
 from remix_miner.separators.base import count_parameters
 from remix_miner.separators.loading import save_separator
-from remix_miner.training.batches import RemixBatch, StemBatch
-from remix_miner.training.checkpoints import random_state, set_random_state
-from remix_miner.training.feeding import Feed
-from remix_miner.training.interrupts import Interrupts
+from remix_miner.training.batches.feeding import Feed
+from remix_miner.training.batches.samplers import RemixBatch, StemBatch
 from remix_miner.training.learner import Learner
-from remix_miner.training.run_folder import Record, RunFolder, finite
+from remix_miner.training.run.folder import Record, RunFolder, finite
 from remix_miner.training.steps import NonFiniteLoss, main_step, remix_step
 from remix_miner.training.validation import Validator
+
+STOPPING = "stopping after this step; once more to stop at once and lose it"
 
 
 class Training:
@@ -58,7 +60,7 @@ class Training:
 
     def run(self) -> Record | None:
         total = self.settings.epochs * self.steps_per_epoch
-        with Interrupts() as interrupts, self._closing_feeds(), _progress(total, self.ranks.first) as progress:
+        with Interrupts(STOPPING) as interrupts, self._closing_feeds(), _progress(total, self.ranks.first) as progress:
             progress.advance(self.steps_done)
             while self.epoch < self.settings.epochs:
                 self.learner.start_epoch(self.epoch)
@@ -118,7 +120,7 @@ class Training:
             summaries = self.ranks.gather(self._window.summary(self.settings.batch_size))
             means = {name: sum(summary[name] for summary in summaries) / len(summaries) for name in summaries[0]}
             self._log(kind="step", **means, learning_rate=self.learner.optimizer.param_groups[0]["lr"])
-        if self.ranks.any(interrupts.wanted)[0]:
+        if self.ranks.any(interrupts.requested)[0]:
             self.save()
             raise KeyboardInterrupt
         if self.steps_done % self.settings.checkpoint_every_steps == 0 and self.step < self.steps_per_epoch:

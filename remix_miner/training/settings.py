@@ -4,10 +4,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from remix_miner.errors import UsageError
-from remix_miner.training.augment import AugmentSettings
-from remix_miner.training.batches import RemixSettings
+from remix_miner.training.batches.augment import AugmentSettings
+from remix_miner.training.batches.mixing import MixingSettings
+from remix_miner.training.batches.samplers import RemixSettings
 from remix_miner.training.losses import loss_function
-from remix_miner.training.mixing import MixingSettings
 from remix_miner.training.optimizers import OptimizerSettings
 from remix_miner.training.remix import RemixStepSettings
 

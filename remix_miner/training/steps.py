@@ -7,7 +7,7 @@ from torch import Tensor
 
 from remix_miner.separators.base import centre_fit
 from remix_miner.sources import SOURCES
-from remix_miner.training.batches import RemixBatch, StemBatch
+from remix_miner.training.batches.samplers import RemixBatch, StemBatch
 from remix_miner.training.learner import Learner
 from remix_miner.training.losses import loss_function, truncated_mean
 from remix_miner.training.remix import pseudo_labels, remix_loss

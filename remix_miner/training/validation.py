@@ -11,10 +11,10 @@ from jaxtyping import Float32, Float64
 
 from remix_miner.audio import Audio, resample, to_channels
 from remix_miner.datasets.tracks import StemTrack
-from remix_miner.evaluation.metrics import usdr
-from remix_miner.evaluation.separate import separate
+from remix_miner.evaluation.metrics.whole_track import usdr
 from remix_miner.separators.base import Separator
-from remix_miner.training.distributed import Ranks
+from remix_miner.separators.overlap_add import separate
+from remix_miner.training.run.distributed import Ranks
 from remix_miner.training.settings import ValidationSettings
 
 

@@ -1,0 +1,1 @@
+"""Layouts of stem corpora on disk, one a file."""

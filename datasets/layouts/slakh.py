@@ -1,0 +1,75 @@
+"""Slakh2100 and BabySlakh: ``[<split>/]TrackNNNNN/{mix.flac,metadata.yaml,stems/SNN.flac}``; mono, no vocals.
+
+metadata.yaml says of each stem whether it is drums (``is_drum``) or bass (``inst_class: Bass``), and whether it was
+rendered at all. The folder ``omitted`` (duplicates) is not read.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from remix_miner.audio import display_name
+from remix_miner.datasets.layouts.base import Layout, stem_path, subfolders
+from remix_miner.datasets.layouts.musdb import split_folders
+from remix_miner.datasets.songs import Song, StemPath
+from remix_miner.errors import DataError
+
+METADATA = "metadata.yaml"
+
+
+def _is_song(folder: Path) -> bool:
+    return (folder / METADATA).is_file() and (folder / "stems").is_dir()
+
+
+def _songs(corpus: Path) -> Iterator[Song]:
+    for root, split in {corpus: None, **split_folders(corpus)}.items():
+        for folder in subfolders(root):
+            if _is_song(folder):
+                yield _song(folder, split)
+
+
+def _song(folder: Path, split: str | None) -> Song:
+    files: dict[str, tuple[StemPath, ...]] = {}
+    for name, stem in read_stems(folder / METADATA).items():
+        if stem.get("audio_rendered") == "false":
+            continue
+        path = stem_path(folder / "stems", name)
+        if path is None:
+            raise DataError(
+                f"{display_name(folder)}: {METADATA} names the stem {name}, whose audio is not in stems/; "
+                "copy it again, or declare the song in corpus.toml: exclude"
+            )
+        is_drums, is_bass = stem.get("is_drum") == "true", stem.get("inst_class") == "Bass"
+        source = "drums" if is_drums else "bass" if is_bass else "other"
+        files[source] = (*files.get(source, ()), path)
+    absent = tuple(source for source in ("drums", "bass", "other", "vocals") if source not in files)
+    return Song(display_name(folder.name), folder, split, files, stem_path(folder, "mix"), absent=absent)
+
+
+def read_stems(path: Path) -> dict[str, dict[str, str]]:
+    """The ``stems`` of a metadata.yaml as {stem: {key: value}}: plain values two levels deep are all that it holds."""
+    stems: dict[str, dict[str, str]] = {}
+    inside = False
+    for line in path.read_text(encoding="utf-8").splitlines():
+        key, _, value = line.strip().partition(":")
+        depth = len(line) - len(line.lstrip())
+        if not key or key.startswith("#"):
+            continue
+        if depth == 0:
+            inside, stem_depth = key == "stems", 0
+        elif inside:
+            stem_depth = stem_depth or depth
+            if depth == stem_depth:
+                stems[key] = {}
+            else:
+                stems[next(reversed(stems))][key] = value.strip().strip("'\"")
+    if not stems:
+        raise DataError(f"{display_name(path)} lists no stems; copy the song again")
+    return stems
+
+
+SLAKH = Layout(
+    "slakh",
+    "[{train,validation,test}/]TrackNNNNN/{mix.flac,metadata.yaml,stems/SNN.flac}",
+    lambda corpus: any(_is_song(folder) for root in (corpus, *split_folders(corpus)) for folder in subfolders(root)),
+    _songs,
+)

@@ -1,0 +1,1 @@
+"""The wavelet scattering transform."""

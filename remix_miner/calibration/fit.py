@@ -1,0 +1,190 @@
+"""From labelled songs to a calibration: thresholds p_i, what the span rule adds, and tables P -> expected V."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from remix_miner.calibration.bounds import artists_needed, candidate_thresholds
+from remix_miner.calibration.labelled_songs import LabelledSong
+from remix_miner.calibration.thresholds import RULES, Rule, Threshold, choose_threshold
+from remix_miner.calibration.window_table import SourceWindows, percentiles, windows_inside, windows_of
+from remix_miner.checkpoint import versions
+from remix_miner.detector.calibration import Calibration, SourceCalibration, SpanRule
+from remix_miner.detector.spans import silent_spans
+from remix_miner.errors import DataError, UsageError
+from remix_miner.sources import SOURCES
+from remix_miner.volume import SILENT_MINING_DB
+
+TABLE_POINTS = 48
+
+
+@dataclass(frozen=True)
+class CalibrationSettings:
+    """How thresholds are chosen. Défossez et al. 2019, section 4.2, with ``bound="none"``.
+
+    ``volume_db``: a source is silent at or below this relative volume; ``precision``: the asked share of silent
+    windows; ``bound``: see `thresholds`; ``confidence`` and ``worst_artist``: see `bounds.lower_bound`;
+    ``min_seconds``: of the span rule that is measured; ``silence_rates``: share of silent windows per source that
+    precision is referred to (a source not named: the data's own).
+    """
+
+    volume_db: float = SILENT_MINING_DB
+    precision: float = 0.95
+    bound: Rule = "bootstrap"
+    confidence: float = 0.95
+    worst_artist: float = 0.5
+    min_seconds: float = 5.0
+    silence_rates: Mapping[str, float] = field(default_factory=dict)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.bound not in RULES:
+            raise UsageError(f"bound is one of {', '.join(RULES)}, got {self.bound!r}")
+        if self.volume_db >= 0:
+            raise UsageError(f"volume-db must be below 0 dB (the level of the mixture), got {self.volume_db}")
+        if self.min_seconds <= 0:
+            raise UsageError(f"min-seconds must be positive, got {self.min_seconds}")
+        artists_needed(self.precision, self.confidence, self.worst_artist)  # checks the three
+        for source, rate in self.silence_rates.items():
+            if source not in SOURCES or not 0 < rate < 1:
+                raise UsageError(
+                    f"silence rate {source}={rate}: name one of {', '.join(SOURCES)} and a share in (0, 1)"
+                )
+
+
+def calibrate(
+    songs: Sequence[LabelledSong],
+    detector: str,
+    detector_sha256: str,
+    settings: CalibrationSettings | None = None,
+    data: Mapping[str, Any] | None = None,
+) -> Calibration:
+    """Calibrate every source of which windows are known. ``data``: more that the file should say of its songs.
+
+    Raises `DataError` for fewer than two songs, or when no source has both silent and sounding windows.
+    """
+    settings = settings or CalibrationSettings()
+    names = sorted({song.name for song in songs})
+    if len(names) < 2:
+        raise DataError(
+            f"{len(names)} song cannot calibrate a detector: what holds for one song says nothing of the next; "
+            "give songs by as many artists as possible"
+        )
+    sources = {
+        name: calibrate_source(songs, source, settings)
+        for source, name in enumerate(SOURCES)
+        if any(song.known(source).any() for song in songs)
+    }
+    if not sources:
+        raise DataError("no window has a label: every song is digital silence, or shorter than a window")
+    if all(one.silent_windows in (0, one.windows) for one in sources.values()):
+        kind = "silent" if all(one.silent_windows == 0 for one in sources.values()) else "sounding"
+        raise DataError(
+            f"no window of any source is {kind} at {settings.volume_db} dB, so nothing can be told apart; "
+            "use songs in which sources pause, or --mute 1"
+        )
+    return Calibration(
+        detector=detector,
+        detector_sha256=detector_sha256,
+        settings=dataclasses.asdict(settings),
+        data={**(data or {}), "tracks": names, "artists": sorted({song.artist for song in songs})},
+        sources=sources,
+        versions=versions(),
+    )
+
+
+def calibrate_source(songs: Sequence[LabelledSong], source: int, settings: CalibrationSettings) -> SourceCalibration:
+    """Threshold and statistics of one source, over the songs that know it."""
+    songs = [song for song in songs if song.known(source).any()]
+    windows = windows_of(songs, source, settings.volume_db, settings.silence_rates.get(SOURCES[source]))
+    chosen = _choose(windows, settings)
+    accepted = windows.probabilities >= (np.inf if chosen.value is None else chosen.value)
+    silent_weight = windows.weights[windows.silent].sum()
+    probability, expected_volume_db, expected_silent = isotonic_tables(windows)
+    return SourceCalibration(
+        threshold=chosen.value,
+        reason=chosen.reason,
+        volume_db=settings.volume_db,
+        precision_target=settings.precision,
+        precision=chosen.precision,
+        precision_lower_bound=chosen.lower_bound,
+        held_out_precision=chosen.held_out,
+        recall=None
+        if chosen.value is None
+        else float(windows.weights[accepted & windows.silent].sum() / silent_weight),
+        windows=len(windows),
+        silent_windows=int(windows.silent.sum()),
+        accepted_windows=int(accepted.sum()),
+        tracks=len({song.name for song in songs}),
+        artists=len({song.artist for song in songs}),
+        artists_accepted=chosen.artists,
+        silence_rate=windows.silence_rate,
+        assumed_silence_rate=float(silent_weight / windows.weights.sum()),
+        spans=None if chosen.value is None else span_rule(songs, source, chosen.value, windows, settings),
+        probability=probability,
+        expected_volume_db=expected_volume_db,
+        expected_silent=expected_silent,
+    )
+
+
+def span_rule(
+    songs: Sequence[LabelledSong], source: int, threshold: float, windows: SourceWindows, settings: CalibrationSettings
+) -> SpanRule:
+    """What keeping only spans of ``min_seconds`` does: paper, section 4.2 (there about half of the audio was kept)."""
+    inside, seconds = [], 0.0
+    for song in songs:
+        known = song.known(source)
+        spans = silent_spans(song.probabilities[source], threshold, song.seconds, settings.min_seconds, known)
+        inside.append(windows_inside(spans, len(known), song.seconds)[known])
+        seconds += sum(span.seconds for span in spans)
+    before = windows.probabilities >= threshold
+    after = np.concatenate(inside)
+    kept = windows.weights[after].sum()
+    # Muted songs hold more silence than music does: what was kept of them, brought to the assumed rate.
+    natural = (kept / windows.weights.sum()) / after.mean() if after.any() else 1.0
+    return SpanRule(
+        min_seconds=settings.min_seconds,
+        kept=float(kept / windows.weights[before].sum()),
+        precision=float(windows.weights[after & windows.silent].sum() / kept) if kept else None,
+        seconds=float(seconds * natural),
+        labelled_seconds=sum(song.seconds for song in songs),
+        before=percentiles(windows.volumes[before], windows.weights[before]),
+        after=percentiles(windows.volumes[after], windows.weights[after]),
+    )
+
+
+def isotonic_tables(windows: SourceWindows) -> tuple[list[float], list[float], list[float]]:
+    """(probabilities, expected V in dB, expected share of silent windows), the best monotone fits to the windows."""
+    from sklearn.isotonic import IsotonicRegression
+
+    points = np.union1d(
+        candidate_thresholds(windows.probabilities, TABLE_POINTS // 2),
+        np.quantile(windows.probabilities, np.linspace(0, 1, TABLE_POINTS // 2)),
+    )
+    tables = []
+    for values, increasing in ((windows.volumes, False), (windows.silent.astype(float), True)):
+        fit = IsotonicRegression(increasing=increasing, out_of_bounds="clip")
+        fit.fit(windows.probabilities, values, sample_weight=windows.weights)
+        tables.append([float(value) for value in fit.predict(points)])
+    return [float(point) for point in points], tables[0], tables[1]
+
+
+def _choose(windows: SourceWindows, settings: CalibrationSettings) -> Threshold:
+    if not windows.silent.any():
+        return Threshold(None, f"no window has V <= {settings.volume_db} dB: no silence to learn from")
+    if windows.silent.all():
+        return Threshold(None, f"every window has V <= {settings.volume_db} dB: nothing to tell silence from")
+    return choose_threshold(
+        windows.probabilities,
+        windows.silent,
+        windows.artists,
+        target=settings.precision,
+        rule=settings.bound,
+        confidence=settings.confidence,
+        worst_artist=settings.worst_artist,
+        weights=windows.weights,
+        seed=settings.seed,
+    )

@@ -1,0 +1,155 @@
+"""Labelled songs as calibration and scoring see them: P_i and V_i per window, side by side."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Float32
+from torch import Tensor
+
+from remix_miner.audio import downmix, resample
+from remix_miner.calibration.muting import muted
+from remix_miner.datasets.tracks import PairTrack, StemTrack
+from remix_miner.detector.networks import SilentSourceDetector
+from remix_miner.detector.stream import track_probabilities
+from remix_miner.detector.windows import (
+    HOP_SECONDS,
+    SAMPLE_RATE,
+    WINDOW_FRAMES,
+    WINDOW_SECONDS,
+    centred_energies,
+    window_count,
+    window_volumes_db,
+)
+from remix_miner.errors import DataError
+from remix_miner.progress import track as progress
+from remix_miner.sources import SOURCES
+
+Windows = Float32[np.ndarray, "S W"]
+
+SILENCE_AMPLITUDE = 2.0**-15
+
+
+@dataclass(frozen=True)
+class LabelledSong:
+    """One song, or a muted variant of it: probabilities of silence and relative volumes in dB, both (S, W).
+
+    A volume is nan where it is unknown: the mixture is digital silence, or the source is not known apart.
+    """
+
+    name: str
+    artist: str
+    seconds: float
+    probabilities: Windows
+    volumes: Windows
+
+    def known(self, source: int) -> np.ndarray:
+        """(W,) True for windows with a label of this source."""
+        mask: np.ndarray = ~np.isnan(self.volumes[source])
+        return mask
+
+
+def mono_stems(track: StemTrack | PairTrack) -> Float32[np.ndarray, "S T"]:
+    """The track's sources (a pair's: vocals, accompaniment), each mono at the detector's rate.
+
+    Raises `DataError` for audio that is not finite.
+    """
+    names = SOURCES if isinstance(track, StemTrack) else track.sources
+    stems = []
+    for name in names:
+        mono = resample(downmix(track.read_source(name))[None], track.sample_rate, SAMPLE_RATE)[0]
+        if not np.isfinite(mono).all():
+            raise DataError(f"{name} of {track.name!r} holds NaN or infinite samples; repair the file or leave it out")
+        stems.append(mono)
+    return np.stack(stems)
+
+
+def label_and_predict(
+    model: SilentSourceDetector, track: StemTrack | PairTrack, mute: np.random.Generator | None = None
+) -> tuple[Windows, Windows]:
+    """(probabilities, volumes) of a labelled song, (S, W) each in the order of SOURCES.
+
+    The detector hears the sum of the stems, mono at 16 kHz, as it would hear a file; volumes are those of
+    `geometry.window_volumes_db`. Of a pair only the vocals' volumes are known, the others are nan. With ``mute``
+    sources are first muted in random spans (`muting.muted`). Raises `DataError` when the detector's windows are not
+    those of `geometry`.
+    """
+    stems = mono_stems(track)
+    if mute is not None:
+        stems = muted(stems, SAMPLE_RATE, mute)
+    probabilities = track_probabilities(model, stems.sum(axis=0))
+    if probabilities.shape != (len(SOURCES), window_count(stems.shape[-1])):
+        raise DataError(
+            f"the detector gives {probabilities.shape} probabilities for {track.name!r}, expected "
+            f"{(len(SOURCES), window_count(stems.shape[-1]))}: four sources, a window of {WINDOW_SECONDS} s every "
+            f"{HOP_SECONDS} s; it was made for another geometry"
+        )
+    if not np.isfinite(probabilities).all():
+        raise DataError(f"the detector gives NaN for {track.name!r}; its weights are damaged")
+    return probabilities, true_volumes(track, stems)
+
+
+def true_volumes(track: StemTrack | PairTrack, stems: Float32[np.ndarray, "S T"]) -> Windows:
+    """V_i (S, W) in dB of what `mono_stems` gives, in the order of SOURCES; nan where unknown."""
+    mono = torch.from_numpy(stems)
+    volumes = window_volumes_db(mono).numpy().astype(np.float32)
+    volumes[:, ~sounding_windows(mono.sum(dim=0))] = np.nan
+    if isinstance(track, StemTrack):
+        return volumes
+    known = np.full((len(SOURCES), volumes.shape[-1]), np.nan, dtype=np.float32)
+    known[SOURCES.index("vocals")] = volumes[track.sources.index("vocals")]
+    return known
+
+
+def sounding_windows(mono: Float[Tensor, " T"]) -> Bool[np.ndarray, " W"]:
+    """(W,) False where the mixture stays below one step of 16-bit audio: digital silence, as resampling leaves it."""
+    sounding: np.ndarray = (centred_energies(mono) > WINDOW_FRAMES * SILENCE_AMPLITUDE**2).numpy()
+    return sounding
+
+
+def label_songs(
+    model: SilentSourceDetector,
+    tracks: Sequence[StemTrack | PairTrack],
+    *,
+    muted_variants: int = 0,
+    seed: int = 0,
+    artists: Mapping[str, str] | None = None,
+) -> list[LabelledSong]:
+    """Every track as it is, and ``muted_variants`` muted versions of each, with a progress bar.
+
+    ``artists`` names the artist of tracks whose own guess is wrong. Variants are seeded by (seed, track, variant), so
+    adding a song changes nothing for the others.
+    """
+    songs = []
+    for song in progress(tracks, "labelled songs"):
+        artist = (artists or {}).get(song.name, song.artist)
+        for variant in range(muted_variants + 1):
+            stream = np.random.default_rng([seed, variant, *song.name.encode()]) if variant else None
+            probabilities, volumes = label_and_predict(model, song, stream)
+            songs.append(LabelledSong(song.name, artist, song.seconds, probabilities, volumes))
+    _check_names(songs, muted_variants + 1)
+    return songs
+
+
+def _check_names(songs: Sequence[LabelledSong], versions: int) -> None:
+    """Raise `DataError` when two tracks have one name: they would count as one song."""
+    names = [song.name for song in songs]
+    twice = sorted({name for name in names if names.count(name) > versions})
+    if twice:
+        raise DataError(f"{len(twice)} track names appear twice, for example {twice[0]!r}; rename one, or give it once")
+
+
+def read_artists(path: str | Path) -> dict[str, str]:
+    """{track: artist} from a CSV file with the columns ``track`` and ``artist``."""
+    import csv
+
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} cannot be read: {error}") from error
+    if not rows or not {"track", "artist"} <= set(rows[0]):
+        raise DataError(f"{path} needs the columns track,artist; it has {','.join(rows[0]) if rows else 'no rows'}")
+    return {row["track"]: row["artist"] for row in rows}

@@ -1,0 +1,108 @@
+"""All labelled windows of one source in flat arrays, and simple statistics over them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from remix_miner.calibration.labelled_songs import LabelledSong
+from remix_miner.detector.calibration import VOLUME_FLOOR_DB, Percentiles
+from remix_miner.detector.spans import Span
+from remix_miner.detector.windows import HOP_SECONDS, WINDOW_SECONDS
+
+MUSDB_SILENCE_RATES = {"drums": 0.11, "bass": 0.13, "other": 0.026, "vocals": 0.32}
+"""How often each source is silent in MUSDB18 (Défossez et al. 2019, section 4)."""
+
+
+@dataclass(frozen=True)
+class SourceWindows:
+    """Windows with a label: P, V in dB, whether V is at most the threshold, the artist, and the window's weight."""
+
+    probabilities: Float[np.ndarray, " N"]
+    volumes: Float[np.ndarray, " N"]
+    silent: Bool[np.ndarray, " N"]
+    artists: np.ndarray
+    weights: Float[np.ndarray, " N"]
+
+    def __len__(self) -> int:
+        return len(self.probabilities)
+
+    @property
+    def silence_rate(self) -> float:
+        """Unweighted share of silent windows; nan without windows."""
+        return float(self.silent.mean()) if len(self) else float("nan")
+
+
+def windows_of(
+    songs: Sequence[LabelledSong], source: int, volume_db: float, silence_rate: float | None = None
+) -> SourceWindows:
+    """The labelled windows of ``source`` in ``songs``.
+
+    The precision of a threshold depends on how often the source is silent. With ``silence_rate`` the silent windows
+    are weighted so that they make up that share, as in the music to be mined; None leaves the data's own share.
+    """
+    known = [song.known(source) for song in songs]
+    volumes = _joined([song.volumes[source][mask] for song, mask in zip(songs, known, strict=True)])
+    silent = volumes <= volume_db
+    return SourceWindows(
+        probabilities=_joined([song.probabilities[source][mask] for song, mask in zip(songs, known, strict=True)]),
+        volumes=np.maximum(volumes, VOLUME_FLOOR_DB),
+        silent=silent,
+        artists=np.concatenate(
+            [np.full(mask.sum(), index) for mask, index in zip(known, artist_numbers(songs), strict=True)]
+            or [np.zeros(0)]
+        ),
+        weights=np.where(silent, silent_weight(silent, silence_rate), 1.0),
+    )
+
+
+def artist_numbers(songs: Sequence[LabelledSong]) -> list[int]:
+    """A number for each song's artist, the same for all songs of one."""
+    artists = sorted({song.artist for song in songs})
+    return [artists.index(song.artist) for song in songs]
+
+
+def silent_weight(silent: Bool[np.ndarray, " N"], rate: float | None) -> float:
+    """The weight of silent windows that makes their share ``rate`` (1 where that is impossible or not asked).
+
+    >>> silent_weight(np.array([True, True, False, False]), rate=0.2)
+    0.25
+    """
+    present, rest = int(silent.sum()), int((~silent).sum())
+    if rate is None or not present or not rest:
+        return 1.0
+    return rate / (1 - rate) * rest / present
+
+
+def windows_inside(spans: Sequence[Span], windows: int, track_seconds: float) -> Bool[np.ndarray, " W"]:
+    """True for the windows whose audio, as far as the track has it, lies wholly in one of ``spans``."""
+    centres = np.arange(windows) * HOP_SECONDS
+    starts = np.maximum(centres - WINDOW_SECONDS / 2, 0.0)
+    ends = np.minimum(centres + WINDOW_SECONDS / 2, track_seconds)
+    inside = np.zeros(windows, dtype=bool)
+    for span in spans:
+        inside |= (starts >= span.start_seconds - 1e-9) & (ends <= span.end_seconds + 1e-9)
+    return inside
+
+
+def weighted_quantile(values: np.ndarray, weights: np.ndarray, quantile: float) -> float | None:
+    """The smallest value whose cumulative weight reaches ``quantile``; None without values.
+
+    >>> weighted_quantile(np.array([3.0, 1.0, 2.0]), np.ones(3), 0.5)
+    2.0
+    """
+    if not len(values):
+        return None
+    order = np.argsort(values, kind="stable")
+    cumulative = np.cumsum(weights[order])
+    return float(values[order][np.searchsorted(cumulative, quantile * cumulative[-1] * (1 - 1e-12))])
+
+
+def percentiles(volumes: np.ndarray, weights: np.ndarray) -> Percentiles:
+    """Of V in dB, over weighted windows."""
+    return Percentiles(*(weighted_quantile(volumes, weights, quantile) for quantile in (0.5, 0.9, 0.95)))
+
+
+def _joined(parts: list[np.ndarray]) -> np.ndarray:
+    return np.concatenate(parts).astype(np.float64) if parts else np.zeros(0)

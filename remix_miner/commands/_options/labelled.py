@@ -1,0 +1,203 @@
+"""What the verbs on labelled songs share: the options that name the songs, and listening to them with a detector."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from remix_miner.commands._options.common import note
+from remix_miner.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from remix_miner.calibration.labelled_songs import LabelledSong
+    from remix_miner.datasets.tracks import PairTrack, StemTrack
+    from remix_miner.detector.calibration import Calibration
+    from remix_miner.detector.loading import LoadedDetector
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class Several(click.Option):
+    """An option that takes one or more values, up to the next option: ``--stems A B --out C``; also repeatable."""
+
+    def __init__(self, *declarations: Any, **options: Any) -> None:
+        options["multiple"] = True
+        super().__init__(*declarations, **options)
+
+    def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
+        super().add_to_parser(parser, ctx)
+        for name in self.opts:
+            option = parser._long_opt[name]
+            take_one = option.process
+
+            def take_all(value: str, state: Any, take_one: Callable[[str, Any], None] = take_one) -> None:
+                take_one(value, state)
+                while state.rargs and not state.rargs[0].startswith("-"):
+                    take_one(state.rargs.pop(0), state)
+
+            option.process = take_all
+
+
+def labelled_songs(function: Function) -> Function:
+    """Options ``stems``, ``pairs``, ``split``, ``artists``, ``mute``, ``seed``, ``folds``, as `listen` takes them."""
+    folder = click.Path(path_type=Path)
+    for option in reversed(
+        [
+            click.option(
+                "--stems", cls=Several, type=folder, metavar="STEMS...", help="Folders of songs with four stems."
+            ),
+            click.option(
+                "--pairs",
+                cls=Several,
+                type=folder,
+                metavar="PAIRS...",
+                help="Folders of songs of which only vocals and accompaniment are known.",
+            ),
+            click.option("--split", default=None, help="Only 'train', 'valid' or 'test' of corpora that have splits."),
+            click.option(
+                "--artists",
+                type=folder,
+                metavar="CSV",
+                help="Columns track,artist, where names do not tell the artist.",
+            ),
+            click.option(
+                "--mute",
+                "muted_variants",
+                default=0,
+                show_default=True,
+                metavar="N",
+                type=click.IntRange(min=0),
+                help="Beside each song, N variants of it with sources muted at random: real songs rarely fall silent.",
+            ),
+            click.option("--seed", default=0, show_default=True, help="Of everything random."),
+            click.option(
+                "--folds",
+                cls=Several,
+                metavar="DETECTOR...",
+                help="Detectors trained as this one was, each without a part of its songs: a song that it learned from "
+                "is heard by the first of them that did not.",
+            ),
+        ]
+    ):
+        function = option(function)
+    return function
+
+
+def listen(
+    detector: "LoadedDetector",
+    stems: Sequence[Path],
+    pairs: Sequence[Path],
+    split: str | None,
+    artists: Path | None,
+    muted_variants: int,
+    seed: int,
+    folds: "Sequence[LoadedDetector]" = (),
+) -> "list[LabelledSong]":
+    """P_i and V_i of every window of the songs named.
+
+    With ``folds`` each song is heard by the first of the detectors that did not learn from it (cross-fitting): what
+    is measured is then the way of training on songs unheard, and stands for ``detector``, which heard them all.
+    Raises `DataError` for a song that every one of them learned from.
+    """
+    from remix_miner.calibration.labelled_songs import label_songs, read_artists
+    from remix_miner.datasets.corpora import load_pair_tracks, load_stem_tracks
+
+    if not stems and not pairs:
+        raise UsageError("no labelled songs: name folders with --stems or --pairs")
+    tracks: list[StemTrack | PairTrack] = []
+    tracks += load_stem_tracks(stems, split) if stems else []
+    tracks += load_pair_tracks(pairs) if pairs else []
+    by_name = None if artists is None else read_artists(artists)
+    heard: list[LabelledSong] = []
+    for listener, theirs in _shared_out(detector, folds, tracks):
+        heard += label_songs(listener.model, theirs, muted_variants=muted_variants, seed=seed, artists=by_name)
+    return heard
+
+
+def _shared_out(
+    detector: "LoadedDetector", folds: "Sequence[LoadedDetector]", tracks: "Sequence[StemTrack | PairTrack]"
+) -> "list[tuple[LoadedDetector, list[StemTrack | PairTrack]]]":
+    """Who hears which tracks."""
+    if not folds:
+        return [(detector, list(tracks))]
+    candidates = [detector, *folds]
+    shares: list[list[StemTrack | PairTrack]] = [[] for _ in candidates]
+    for track in tracks:
+        unheard = [i for i, one in enumerate(candidates) if track.name not in one.description.get("songs", [])]
+        if not unheard:
+            raise DataError(
+                f"{track.name!r} is among the training songs of {detector.name!r} and of every one of --folds; "
+                "add a fold that was trained without it, or leave the song out"
+            )
+        shares[unheard[0]].append(track)
+    return [(one, share) for one, share in zip(candidates, shares, strict=True) if share]
+
+
+def load_folds(paths: Sequence[str], device: str) -> "list[LoadedDetector]":
+    """The detectors of ``--folds``."""
+    from remix_miner.detector.loading import load_detector
+
+    return [load_detector(path, device=device) for path in paths]
+
+
+def warn_of_training_songs(
+    detector: "LoadedDetector", songs: "Sequence[LabelledSong]", folds: "Sequence[LoadedDetector]" = ()
+) -> None:
+    """Say so when the detector learned from some of the songs: what is measured on them is too good to be true."""
+    if folds:
+        note(
+            f"songs that {detector.name!r} learned from are heard by {', '.join(fold.name for fold in folds)}: figures "
+            "are of the way of training"
+        )
+        return
+    chosen_with = {*detector.description.get("songs", []), *detector.description.get("validation_songs", [])}
+    seen = sorted({song.name for song in songs} & chosen_with)
+    if seen:
+        note(f"warning: {len(seen)} of the songs trained or chose this detector, e.g. {seen[0]!r}: figures flatter it")
+
+
+def calibration_for(detector: "LoadedDetector", path: Path | None) -> "Calibration | None":
+    """The calibration in ``path``, or else the one beside the detector; checked to be of this detector."""
+    from remix_miner.detector.calibration import Calibration
+
+    calibration = detector.calibration if path is None else Calibration.load(path)
+    if calibration is not None:
+        calibration.check_detector(detector.sha256)
+    return calibration
+
+
+def silence_rates(text: str | None, muted: bool) -> dict[str, float]:
+    """The shares of silence that precision is referred to: 'data', 'musdb', or 'drums=0.1,vocals=0.3'.
+
+    None: those of MUSDB18 when songs are muted, since their own silence is then artificial; else the data's own.
+    """
+    from remix_miner.calibration.window_table import MUSDB_SILENCE_RATES
+
+    if text == "data" or (text is None and not muted):
+        return {}
+    if text in (None, "musdb"):
+        return dict(MUSDB_SILENCE_RATES)
+    try:
+        parts = (part.partition("=") for part in text.split(","))
+        return {name.strip(): float(value) for name, _, value in parts}
+    except ValueError as error:
+        raise UsageError(
+            f"--silence-rate takes 'data', 'musdb' or a list such as drums=0.1,vocals=0.3; got {text!r}"
+        ) from error
+
+
+silence_rate_option = click.option(
+    "--silence-rate",
+    default=None,
+    metavar="data|musdb|LIST",
+    help="How often sources are silent in the music to be mined, e.g. drums=0.1,vocals=0.3: precision depends on it. "
+    "Default: the songs' own rates, or MUSDB18's with --mute.",
+)
+calibration_option = click.option(
+    "--calibration",
+    "calibration_path",
+    default=None,
+    type=click.Path(path_type=Path),
+    help="Thresholds; those beside the detector if left out.",
+)

@@ -1,0 +1,1 @@
+"""Copies of one recording: fingerprints, matching, and which copy is mined."""

@@ -1,0 +1,115 @@
+"""Which of some files are copies of one recording, and which copy stays: decided by fingerprints, or equal bytes."""
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Container, Mapping, Sequence
+
+from remix_miner.datasets.library import LibraryFile, content_hash
+from remix_miner.duplicates.matching import COPY_SHARE, Match, match, proposed_pairs
+from remix_miner.duplicates.store import Fingerprint
+from remix_miner.errors import AudioError
+from remix_miner.progress import track
+
+LEAST_SHARE = 0.4
+"""Of the shorter of two files, in seconds that match: so much makes the two duplicates, less a sample or a medley. Of
+a whole copy at least half matched, whatever was done to it, and most often 90% (docs/guide/duplicates.md)."""
+CROPPED_SHARE = 0.97
+"""A file shorter than this part of the longest copy is a crop, and not kept where there is a whole one."""
+LOSSLESS = (".wav", ".flac", ".aif", ".aiff")
+
+
+def identical(
+    files: Collection[LibraryFile],
+    done: Container[LibraryFile],
+    digest: Callable[[LibraryFile], str] = lambda file: content_hash(file.path),
+) -> dict[LibraryFile, str]:
+    """Files with the same bytes as another one, and of which. ``digest`` is asked only about files of one size."""
+    by_size: dict[int, list[LibraryFile]] = defaultdict(list)
+    for file in files:
+        by_size[file.size].append(file)
+    first: dict[str, LibraryFile] = {}
+    left_out = {}
+    for same_size in (group for group in by_size.values() if len(group) > 1):
+        for file in sorted(same_size, key=lambda file: (file not in done, file.name)):
+            try:
+                kept = first.setdefault(digest(file), file)
+            except AudioError:
+                continue
+            if kept is not file and file not in done:
+                left_out[file] = f"duplicate of {kept.name}; the files are identical"
+    return left_out
+
+
+def same_recordings(
+    files: Sequence[LibraryFile],
+    made: Sequence[Fingerprint],
+    excluded: Sequence[tuple[str, Fingerprint]],
+    done: Container[LibraryFile],
+    once: Container[LibraryFile],
+) -> dict[LibraryFile, str]:
+    """Files to leave out by their fingerprints ``made``, and why.
+
+    ``excluded``: name and fingerprint of recordings that no file may hold. ``once``: the files among which one copy of
+    a recording is enough; what is ``done`` is never left out as a copy, but may be as excluded.
+    """
+    first_file = len(excluded)
+    everything = [one for _, one in excluded] + list(made)
+    left_out: dict[LibraryFile, str] = {}
+    alike: dict[int, dict[int, Match]] = defaultdict(dict)
+    # Pairs come in order, so that every file has met all that is excluded before it meets another file.
+    pairs, shares = proposed_pairs([one.peaks for one in everything])
+    worth_it = (pairs[:, 1] >= first_file) & ((pairs[:, 0] < first_file) | (shares >= COPY_SHARE))
+    for one, other in track(pairs[worth_it].tolist(), "comparing recordings"):
+        file = files[other - first_file]
+        if one < first_file:
+            if file in left_out:
+                continue
+            found = match(everything[other].peaks, everything[one].peaks)
+            if found.same_recording:
+                left_out[file] = f"excluded: {_where(found)} is of {excluded[one][0]}"
+        elif all(each in once and each not in left_out for each in (file, files[one - first_file])):
+            shorter, longer = sorted((one, other), key=lambda at: everything[at].seconds)
+            found = match(everything[shorter].peaks, everything[longer].peaks)
+            if found.same_recording and found.matched_seconds >= LEAST_SHARE * everything[shorter].seconds:
+                alike[one - first_file][other - first_file] = alike[other - first_file][one - first_file] = found
+    return left_out | _duplicates(files, [one.seconds for one in made], alike, done)
+
+
+def _duplicates(
+    files: Sequence[LibraryFile],
+    seconds: Sequence[float],
+    alike: Mapping[int, Mapping[int, Match]],
+    done: Container[LibraryFile],
+) -> dict[LibraryFile, str]:
+    """Keep one file of each family, and those that are alike to others of it but not to a kept one."""
+    left_out = {}
+    met: set[int] = set()
+    for start in sorted(alike):
+        family, fresh = set(), [start]
+        while fresh:
+            family.update(fresh)
+            fresh = sorted({other for one in fresh for other in alike[one]} - family)
+        family -= met
+        met |= family
+        while family:
+            whole = CROPPED_SHARE * max(seconds[at] for at in family)
+            kept = min(
+                family,
+                key=lambda at: (
+                    files[at] not in done,
+                    seconds[at] < whole,
+                    files[at].path.suffix.lower() not in LOSSLESS,
+                    -files[at].size / seconds[at],
+                    files[at].name,
+                ),
+            )
+            family.remove(kept)
+            for copy in sorted(family & alike[kept].keys()):
+                if files[copy] not in done:
+                    found = alike[kept][copy]
+                    left_out[files[copy]] = f"duplicate of {files[kept].name}; {found.matched_seconds} s match"
+                    family.remove(copy)
+    return left_out
+
+
+def _where(found: Match) -> str:
+    return f"what lies from {found.start_seconds:.0f} to {found.end_seconds:.0f} s"

@@ -1,0 +1,159 @@
+"""Which fingerprints are of one recording: an index proposes pairs, and an alignment of the two in time decides.
+
+Chance makes groups of peaks of different songs equal here and there; only in one recording do many of them lie on one
+line ``seconds in the second = speed * seconds in the first + offset``.
+"""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int64, UInt32, UInt64
+
+from remix_miner.duplicates.fingerprints import Peaks, groups
+
+LEAST_MATCHED_SECONDS = 5
+"""Least number of distinct seconds with common peaks in one recording; docs/guide/duplicates.md has its choice."""
+
+COMPARED_PEAKS, INDEXED_PEAKS = 3, 4
+"""Peaks of a group: three to compare two tracks, four, which chance makes equal far more rarely, to propose pairs."""
+
+SPEEDS = 1 + np.arange(-8, 9) / 400
+"""Of the second relative to the first: 2% slower to 2% faster in time."""
+OFFSET_STEP = 0.15
+"""Seconds. Groups agree on an offset when they fall into the same or the next step."""
+PITCH_TOLERANCE = 0.4
+"""Semitones between what the speed foretells and what the first peaks of two groups show."""
+MOST_REPEATS = 16
+"""Of a group in one track that are compared."""
+
+INDEXED_SHARE = 2
+"""The index holds one key in so many, the same ones of every track."""
+LEAST_COMMON = 2
+"""Keys that two tracks must have in common in the index to be proposed."""
+KEYS_AT_ONCE = 20_000_000
+"""Sorted together, to bound the memory."""
+COPY_SHARE = 0.01
+"""Of the keys of the shorter of two tracks, common to both: copies have 7% and more, other songs 0.1%."""
+LARGEST_CROWD = 200
+"""A key that occurs more often in the index is a common sound, and proposes nothing."""
+
+
+@dataclass(frozen=True)
+class Match:
+    """Where two fingerprints agree: ``seconds in the second = speed * seconds in the first + offset_seconds``."""
+
+    matched_seconds: int
+    """Seconds of the first, each counted whole, in which groups of peaks begin that the second has there too."""
+    start_seconds: float
+    end_seconds: float
+    """The part of the first from its first to its last common group."""
+    speed: float
+    offset_seconds: float
+
+    @property
+    def same_recording(self) -> bool:
+        return self.matched_seconds >= LEAST_MATCHED_SECONDS
+
+
+NOTHING = Match(0, 0.0, 0.0, 1.0, 0.0)
+
+
+def match(first: Peaks, second: Peaks) -> Match:
+    """The best alignment of two fingerprints. A track without peaks has nothing in common with any other."""
+    of_first, of_second = _common(first, second)
+    here, there = (peaks["seconds"].astype(np.float64) for peaks in (first[of_first], second[of_second]))
+    risen = second["semitones"][of_second].astype(np.float64) - first["semitones"][of_first]
+    best, most = NOTHING, (0, 0)
+    for speed in sorted(SPEEDS, key=lambda speed: abs(speed - 1)):  # of several that serve as well, the one nearest 1
+        in_tune = np.abs(risen + 12 * np.log2(speed)) <= PITCH_TOLERANCE
+        times, offsets = here[in_tune], there[in_tune] - speed * here[in_tune]
+        aligned = _aligned(times, offsets)
+        matched = len(np.unique(np.floor(times[aligned])))
+        if (matched, aligned.sum()) > most:
+            most = (matched, int(aligned.sum()))
+            start, end = float(times[aligned].min()), float(times[aligned].max())
+            best = Match(matched, start, end, float(speed), float(np.median(offsets[aligned])))
+    return best
+
+
+def proposed_pairs(
+    fingerprints: Sequence[Peaks],
+) -> tuple[Int64[np.ndarray, "P 2"], Float64[np.ndarray, " P"]]:
+    """Pairs (i < j) of fingerprints that have something in common, in order, and the share that they have in common.
+
+    The share is of the indexed keys of the one that has fewer: `COPY_SHARE` or more where one may be a copy of the
+    other, less where a part may be.
+
+    Takes 4 bytes for each indexed key, 10 of which a second of music has, and about 1 GB beside.
+    """
+    # Of each track once: a loop that repeats is no more evidence than its first time.
+    mixed = (np.unique(_mixed(groups(peaks, INDEXED_PEAKS)[0])) for peaks in fingerprints)
+    keys = [key[key % INDEXED_SHARE == 0] for key in mixed]
+    parts = 1 + sum(map(len, keys)) // KEYS_AT_ONCE
+    edges = np.arange(parts + 1, dtype=np.uint64) * np.uint64(1 << 32) // np.uint64(parts)
+    found = [np.zeros(0, dtype=np.int64)]
+    for low, high in itertools.pairwise(edges):
+        within = [key[slice(*np.searchsorted(key, [low, high]))] for key in keys]
+        found += _in_common(within)
+    codes, common = np.unique(np.concatenate(found), return_counts=True)
+    enough = common >= LEAST_COMMON
+    pairs = np.stack(np.divmod(codes[enough], max(len(fingerprints), 1)), axis=1)
+    number_of_keys = np.array([len(one) for one in keys], dtype=np.float64)
+    return pairs, common[enough] / number_of_keys[pairs].min(axis=1, initial=np.inf)
+
+
+def _in_common(keys: Sequence[UInt32[np.ndarray, " N"]]) -> Iterator[Int64[np.ndarray, " K"]]:
+    """For every key that two tracks share, the two as one number: first * tracks + second, first < second."""
+    key = np.concatenate([np.zeros(0, dtype=np.uint32), *keys])
+    owner = np.repeat(np.arange(len(keys)), [len(one) for one in keys])
+    order = np.argsort(key, kind="stable")
+    key, owner = key[order], owner[order]
+    _, crowd = np.unique(key, return_counts=True)
+    rare = np.repeat(crowd <= LARGEST_CROWD, crowd)
+    key, owner = key[rare], owner[rare]
+    # Within a run of equal keys the owners ascend, so the first of two is the lower number.
+    for lag in range(1, LARGEST_CROWD):
+        equal = key[lag:] == key[:-lag]
+        if not equal.any():
+            break
+        yield owner[:-lag][equal] * len(keys) + owner[lag:][equal]
+
+
+def _common(first: Peaks, second: Peaks) -> tuple[Int64[np.ndarray, " K"], Int64[np.ndarray, " K"]]:
+    """Groups that two fingerprints have in common, as the index of the first peak of each in either."""
+    keys, peaks = _seldom(*groups(first, COMPARED_PEAKS))
+    other_keys, other_peaks = _seldom(*groups(second, COMPARED_PEAKS))
+    low, high = np.searchsorted(other_keys, keys, "left"), np.searchsorted(other_keys, keys, "right")
+    count = high - low
+    within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
+    return np.repeat(peaks, count), other_peaks[np.repeat(low, count) + within]
+
+
+def _seldom(
+    keys: UInt64[np.ndarray, " N"], peaks: Int64[np.ndarray, " N"]
+) -> tuple[UInt64[np.ndarray, " K"], Int64[np.ndarray, " K"]]:
+    """Keys in ascending order with their peaks, the earliest `MOST_REPEATS` of each: a loop goes on for hours."""
+    order = np.lexsort((peaks, keys))
+    keys, peaks = keys[order], peaks[order]
+    kept = np.arange(len(keys)) - np.searchsorted(keys, keys, "left") < MOST_REPEATS
+    return keys[kept], peaks[kept]
+
+
+def _aligned(times: Float64[np.ndarray, " N"], offsets: Float64[np.ndarray, " N"]) -> Bool[np.ndarray, " N"]:
+    """Which offsets lie in the two neighbouring steps that hold the most distinct seconds of ``times``."""
+    step = np.floor(offsets / OFFSET_STEP).astype(np.int64)
+    # Step and second in one number; each offset votes for the pair of steps that begins with its own, or ends with it.
+    cell = (step << 32) + np.floor(times).astype(np.int64)
+    steps, votes = np.unique(np.unique(np.concatenate([cell, cell - (1 << 32)])) >> 32, return_counts=True)
+    if not len(steps):
+        return np.zeros(0, dtype=bool)
+    best = steps[np.argmax(votes)]
+    aligned: Bool[np.ndarray, " N"] = (step == best) | (step == best + 1)
+    return aligned
+
+
+def _mixed(keys: UInt64[np.ndarray, " N"]) -> UInt32[np.ndarray, " N"]:
+    """Keys scattered over 32 bits (Fibonacci hashing), so that any share of them is a fair sample."""
+    return ((keys * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(32)).astype(np.uint32)

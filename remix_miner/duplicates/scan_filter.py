@@ -1,0 +1,90 @@
+"""Which files of a library a scan leaves out: other copies of a recording that is mined, and recordings of test sets.
+
+A `Chooser` for `remix_miner.mining.detect.mine`: it decides before the scan, by the files alone, so the choice does
+not depend on engines or workers.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from remix_miner.audio import display_name
+from remix_miner.datasets.corpora import find_layout, load_pair_tracks, load_stem_tracks
+from remix_miner.datasets.layouts.folders import find_pairs
+from remix_miner.datasets.library import LibraryFile, Skipped, find_audio
+from remix_miner.duplicates.choice import identical, same_recordings
+from remix_miner.duplicates.store import STORE_NAME, FingerprintStore, Recording
+from remix_miner.errors import DataError
+from remix_miner.interrupts import Interrupts
+from remix_miner.mined.catalogue_view import CatalogueView
+
+
+class LeaveOut:
+    """Names the files that a scan into ``out`` leaves out, each with its reason.
+
+    ``exclude``: stem corpora, folders of audio, or files; a file that holds five seconds of any recording in them is
+    left out, in this run and, since ``out`` remembers their fingerprints, in every later one until ``restart``.
+    ``duplicates``: of the copies of one recording, one is mined: a whole one before a crop, lossless before lossy, more
+    bytes per second before fewer, the first by name; but what the catalogue has as done stays.
+    Raises `DataError` when ``out`` already holds excerpts of what is now excluded.
+    """
+
+    def __init__(
+        self,
+        out: Path,
+        *,
+        exclude: Sequence[Path] = (),
+        duplicates: bool = True,
+        workers: int = 0,
+        restart: bool = False,
+    ) -> None:
+        self.out = out
+        self.duplicates = duplicates
+        self.workers = workers
+        self.restart = restart
+        self.excluded = [recording for path in exclude for recording in recordings_in(path)]
+
+    def __call__(self, files: Sequence[LibraryFile]) -> list[Skipped]:
+        if not (self.duplicates or self.excluded or (self.out / STORE_NAME).exists()):
+            return []
+        done = _done(self.out, files)
+        left_out = identical(files, done) if self.duplicates else {}
+        rest = [file for file in files if file not in left_out]
+        with FingerprintStore(self.out) as store, Interrupts() as interrupts:
+            if self.restart:
+                store.forget_excluded()
+            store.keeps_copies = not self.duplicates
+            store.fingerprints(self.excluded, self.workers, lambda: interrupts.requested)
+            excluded = store.excluded()
+            if rest and (self.duplicates or excluded):
+                recordings = [Recording.of_file(file) for file in rest]
+                made = store.fingerprints(recordings, self.workers, lambda: interrupts.requested)
+                left_out |= same_recordings(rest, made, excluded, done, once=set(rest) if self.duplicates else ())
+            if interrupts.requested:
+                raise KeyboardInterrupt
+        for file, reason in left_out.items():
+            if file in done:
+                raise DataError(
+                    f"{display_name(self.out)} already holds excerpts of {display_name(file.name)}, which is to be "
+                    f"left out now ({display_name(reason)}): mine into another folder with --out, or begin anew with "
+                    "--restart"
+                )
+        return [Skipped(file.path, left_out[file]) for file in files if file in left_out]
+
+
+def recordings_in(path: Path) -> list[Recording]:
+    """The recordings of a stem corpus (each song's mixture), of pairs, or of a folder or file of audio."""
+    if path.is_dir() and find_layout(path) is not None:
+        return [Recording.of_track(track) for track in load_stem_tracks(path, absent_ok=True, allow_unequal=True)]
+    if path.is_dir() and next(iter(find_pairs(path)), None) is not None:
+        return [Recording.of_track(track) for track in load_pair_tracks(path, allow_unequal=True)]
+    files, _ = find_audio(path)
+    if not files:
+        raise DataError(f"--exclude: {display_name(path)} holds no audio; name stems, or a folder or file of audio")
+    return [Recording.of_file(file, excluded=True) for file in files]
+
+
+def _done(out: Path, files: Sequence[LibraryFile]) -> set[LibraryFile]:
+    """The files that the catalogue has as done."""
+    with CatalogueView.read(out) as catalogue:
+        known = set(catalogue.database.execute("SELECT path, size, mtime_ns FROM tracks WHERE status = 'done'"))
+    return {file for file in files if (file.name, file.size, file.mtime_ns) in known}

@@ -1,0 +1,1 @@
+"""Ensembles of separators: recipes, execution, blending weights."""

@@ -1,0 +1,1 @@
+"""The leaderboard: rows, published results, submissions, and one static page."""

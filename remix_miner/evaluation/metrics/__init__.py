@@ -1,0 +1,1 @@
+"""Metrics of estimates against references, and their aggregates over tracks."""

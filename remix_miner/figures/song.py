@@ -1,0 +1,87 @@
+"""A song as the detector sees it: spectrogram, the four P_i over time, the harvest, and the truth beneath."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from remix_miner.detector.spans import silent_spans
+from remix_miner.detector.windows import HOP_SECONDS, SAMPLE_RATE
+from remix_miner.figures.heard_song import HeardSong
+from remix_miner.figures.style import FAINT, INK, SOURCE_COLOURS, figure, title
+from remix_miner.sources import SOURCES
+
+WIDTH = 9.0
+SPECTROGRAM_HEIGHT, PROBABILITY_HEIGHT, VOLUME_HEIGHT = 1.9, 0.95, 0.75
+FFT_FRAMES = 1024
+MEL_BANDS = 96
+MOST_COLUMNS = 1200
+LOWEST_DB = -50.0
+
+
+def song_figure(
+    song: HeardSong, thresholds: Mapping[str, float | None], *, min_seconds: float = 5.0, volume_db: float = -20.0
+) -> Any:
+    """The picture of one song; shaded is the audio that would be harvested, where a source has a threshold."""
+    volumes, probabilities = song.volumes, song.probabilities
+    known = [volumes is not None and not np.isnan(volumes[source]).all() for source in range(len(SOURCES))]
+    heights = [SPECTROGRAM_HEIGHT]
+    for has_truth in known:
+        heights += [PROBABILITY_HEIGHT, VOLUME_HEIGHT] if has_truth else [PROBABILITY_HEIGHT]
+    made, axes = figure(WIDTH, sum(heights) + 0.6, rows=len(heights), heights=heights, sharex=True)
+    _spectrogram(axes[0], song.mono)
+    title(axes[0], song.name)
+    panels = iter(axes[1:])
+    times = np.arange(probabilities.shape[1]) * HOP_SECONDS
+    for source, source_name in enumerate(SOURCES):
+        axis, colour, threshold = next(panels), SOURCE_COLOURS[source_name], thresholds.get(source_name)
+        spans = []
+        if threshold is not None:
+            spans = silent_spans(probabilities[source], threshold, song.seconds, min_seconds, song.valid)
+            axis.axhline(threshold, color=INK, linewidth=0.8, linestyle="--")
+        axis.plot(times, probabilities[source], color=colour, linewidth=0.9)
+        axis.set_ylim(-0.04, 1.04)
+        axis.set_yticks([0, 1])
+        axis.set_ylabel(source_name, color=colour, rotation=0, ha="right", va="center")
+        shaded = [axis]
+        if known[source]:
+            assert volumes is not None
+            truth = next(panels)
+            _volume(truth, times, volumes[source], colour, volume_db)
+            shaded.append(truth)
+        for panel in shaded:
+            for span in spans:
+                panel.axvspan(span.start_seconds, span.end_seconds, color=colour, alpha=0.2, linewidth=0)
+        harvested = sum(span.seconds for span in spans)
+        note = f"harvested {harvested:.0f} s" if threshold is not None else "not harvested: no threshold"
+        axis.text(1.0, 1.02, note, transform=axis.transAxes, ha="right", va="bottom", fontsize=8, color=colour)
+    axes[-1].set_xlim(0, max(song.seconds, HOP_SECONDS))
+    axes[-1].xaxis.set_major_formatter(lambda value, _: f"{int(value) // 60}:{int(value) % 60:02d}")
+    axes[-1].set_xlabel(
+        "time (min:s). Lines: probability of silence, dashed its threshold; V: true volume relative to the mixture"
+    )
+    return made
+
+
+def _spectrogram(axis: Any, mono: np.ndarray) -> None:
+    import librosa
+
+    if len(mono) >= FFT_FRAMES:
+        hop = max(FFT_FRAMES // 4, -(-len(mono) // MOST_COLUMNS))
+        power = librosa.feature.melspectrogram(
+            y=mono, sr=SAMPLE_RATE, n_fft=max(FFT_FRAMES, hop), hop_length=hop, n_mels=MEL_BANDS
+        )
+        level = librosa.power_to_db(power, ref=max(float(power.max()), 1e-10), top_db=70)
+        times = np.arange(power.shape[1]) * hop / SAMPLE_RATE
+        axis.pcolormesh(times, np.arange(MEL_BANDS), level, cmap="magma", shading="nearest", rasterized=True)
+    frequencies = librosa.mel_frequencies(n_mels=MEL_BANDS, fmax=SAMPLE_RATE / 2)
+    wanted = (100, 500, 2000, 8000)
+    axis.set_yticks(np.interp(wanted, frequencies, np.arange(MEL_BANDS)), ["100", "500", "2k", "8k Hz"])
+
+
+def _volume(axis: Any, times: np.ndarray, volumes: np.ndarray, colour: str, volume_db: float) -> None:
+    shown = np.where(np.isnan(volumes), np.nan, np.clip(volumes, LOWEST_DB, 5))
+    axis.fill_between(times, LOWEST_DB, shown, color=colour, alpha=0.35, linewidth=0)
+    axis.axhline(volume_db, color=FAINT, linewidth=0.8)
+    axis.set_ylim(LOWEST_DB, 5)
+    axis.set_yticks([volume_db, 0], [f"V {volume_db:g}", "0 dB"], fontsize=7)

@@ -1,0 +1,289 @@
+"""The catalogue of a mined folder: every file seen, every excerpt stored, every run, in one SQLite file.
+
+The order of writing is what makes a scan survive anything: shards are closed on the disk first, then one transaction
+records them, their excerpts and the tracks as done. A killed scan leaves at worst shards that no transaction recorded;
+the next scan removes those and scans their tracks again, so nothing is lost and nothing is doubled.
+"""
+
+import contextlib
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from remix_miner.audio import display_name
+from remix_miner.errors import DataError
+from remix_miner.mined.catalogue_db import (
+    CATALOGUE_NAME,
+    check_version,
+    clear_errors,
+    connect,
+    create,
+)
+from remix_miner.mined.catalogue_view import CatalogueView
+from remix_miner.mined.lock import FolderLock
+from remix_miner.mined.writer import ClosedShard, shard_paths, temporary_paths
+
+if TYPE_CHECKING:
+    from remix_miner.datasets.library import LibraryFile
+
+
+@dataclass(frozen=True)
+class ScannedTrack:
+    """What a worker learned of one file. ``problem`` marks a file that was scanned as far as it could be."""
+
+    name: str
+    sha256: str
+    seconds: float
+    sample_rate: int
+    channels: int
+    problem: str | None = None
+
+
+class Catalogue(CatalogueView):
+    """The catalogue for writing, by one process at a time: `Catalogue.open`. To look only: `Catalogue.read`."""
+
+    def __init__(self, folder: Path, database: sqlite3.Connection, lock: FolderLock) -> None:
+        super().__init__(folder, database)
+        self._lock = lock
+
+    @classmethod
+    def open(cls, folder: str | os.PathLike[str], settings: Mapping[str, Any], *, restart: bool = False) -> "Catalogue":
+        """The catalogue of ``folder`` for writing, created if there is none; this process is then its only writer.
+
+        ``settings`` is everything that decides which excerpts come out (detector, thresholds, sources, lengths, sample
+        rate...), JSON-able; a catalogue made with other settings is refused. ``restart`` throws away what is there.
+        Leftovers of a killed scan are removed: temporary files, and closed shards that were never recorded. Tracks
+        whose shard has been deleted become pending again.
+        """
+        folder = Path(folder)
+        lock = FolderLock(folder)
+        try:
+            path = folder / CATALOGUE_NAME
+            if restart:
+                path.unlink(missing_ok=True)
+                path.with_name(f"{CATALOGUE_NAME}-journal").unlink(missing_ok=True)
+                for shard in [*shard_paths(folder), *temporary_paths(folder)]:
+                    shard.unlink()
+            if not path.exists() and (lost := shard_paths(folder)):
+                raise DataError(
+                    f"{folder} holds {len(lost)} shards but no {CATALOGUE_NAME}: put it back, write to another folder "
+                    "with --out, or delete them with --restart"
+                )
+            catalogue = cls(folder, connect(path, "rwc"), lock)
+            with clear_errors(path):
+                catalogue._create_or_check(_canonical(settings))
+                catalogue._remove_leftovers()
+            return catalogue
+        except BaseException:
+            lock.release()
+            raise
+
+    def register(self, files: Iterable["LibraryFile"], *, retry_failed: bool = False) -> list["LibraryFile"]:
+        """Make ``files`` known and return those to scan, in their order.
+
+        To scan are: new files, files whose size or modification time changed, and pending ones (interrupted, or failed
+        for a passing reason). Unchanged files that are done are not, nor are those that failed, unless
+        ``retry_failed``. A changed file's old excerpts are marked 'superseded': the audio stays in its shard, which is
+        never altered, but readers leave it out. Files that are no longer there keep their excerpts.
+        """
+        files = list(files)
+        wanted = "('pending', 'failed')" if retry_failed else "('pending')"
+        with self.transaction() as database:
+            database.execute("CREATE TEMP TABLE found (position INTEGER PRIMARY KEY, path, size, mtime_ns)")
+            database.executemany(
+                "INSERT INTO found VALUES (?, ?, ?, ?)",
+                ((at, file.name, file.size, file.mtime_ns) for at, file in enumerate(files)),
+            )
+            changed = database.execute(
+                "SELECT found.size, found.mtime_ns, tracks.id FROM found JOIN tracks USING (path) "
+                "WHERE tracks.size != found.size OR tracks.mtime_ns != found.mtime_ns"
+            ).fetchall()
+            database.executemany(
+                "UPDATE tracks SET size = ?, mtime_ns = ?, status = 'pending', sha256 = NULL, error = NULL "
+                "WHERE id = ?",
+                changed,
+            )
+            database.executemany(
+                "UPDATE excerpts SET review = 'superseded' WHERE track_id = ?", [(row[-1],) for row in changed]
+            )
+            database.execute(
+                "INSERT OR IGNORE INTO tracks (path, size, mtime_ns, status) "
+                "SELECT path, size, mtime_ns, 'pending' FROM found ORDER BY position"
+            )
+            positions = database.execute(
+                f"SELECT min(position) FROM found JOIN tracks USING (path) WHERE status IN {wanted} "
+                "GROUP BY path ORDER BY 1"
+            ).fetchall()
+            database.execute("DROP TABLE found")
+        return [files[position] for (position,) in positions]
+
+    def finish_tracks(self, tracks: Sequence[ScannedTrack], shards: Sequence[ClosedShard]) -> int:
+        """Record tracks as done together with the closed shards that hold all their excerpts: one transaction.
+
+        Every excerpt in ``shards`` must be of one of ``tracks``; tracks without excerpts are welcome. A track that is
+        done already (an engine repeated it) is left as it was and its new excerpts are not recorded, so nothing is
+        doubled. Returns the number of excerpts recorded.
+        """
+        recorded = 0
+        with self.transaction() as database:
+            ids: dict[str, int | None] = {}
+            for track in tracks:
+                track_id, status = self._track(track.name)
+                ids[track.name] = None if status == "done" else track_id
+                if status != "done":
+                    database.execute(
+                        "UPDATE tracks SET status = 'done', sha256 = ?, seconds = ?, sample_rate = ?, channels = ?, "
+                        "error = ? WHERE id = ?",
+                        (track.sha256, track.seconds, track.sample_rate, track.channels, track.problem, track_id),
+                    )
+            for shard in shards:
+                self.add_shard(shard)
+                rows = []
+                for excerpt in shard.excerpts:
+                    if excerpt["track"] not in ids:
+                        raise ValueError(
+                            f"{shard.path.name} holds an excerpt of {display_name(excerpt['track'])}, which is not "
+                            "among the tracks finished with it"
+                        )
+                    if (owner := ids[excerpt["track"]]) is not None:
+                        rows.append(_excerpt_row(owner, shard, excerpt))
+                database.executemany(
+                    "INSERT INTO excerpts (track_id, source, start_seconds, seconds, probability_mean, "
+                    "probability_min, expected_volume_db, shard, shard_start, frames) VALUES (?,?,?,?,?,?,?,?,?,?)",
+                    rows,
+                )
+                recorded += len(rows)
+        return recorded
+
+    def finish_track(self, track: ScannedTrack, shards: Sequence[ClosedShard] = ()) -> int:
+        """`finish_tracks` of one track."""
+        return self.finish_tracks([track], shards)
+
+    def fail_track(self, name: str, reason: str, *, passing: bool = False) -> None:
+        """Record why a file gave nothing. ``passing`` reasons (vanished, changed in mid-scan) leave it pending.
+
+        A track that is done stays done.
+        """
+        with self.transaction() as database:
+            track_id, _ = self._track(name)
+            database.execute(
+                "UPDATE tracks SET status = ?, error = ? WHERE id = ? AND status != 'done'",
+                ("pending" if passing else "failed", reason, track_id),
+            )
+
+    def start_run(self, versions: Mapping[str, str], detector_sha256: str | None = None) -> int:
+        """Note that a scan begins; returns its id for `finish_run`."""
+        with self.transaction() as database:
+            cursor = database.execute(
+                "INSERT INTO runs (started, settings_json, versions_json, detector_sha256) VALUES (?, ?, ?, ?)",
+                (_now(), _canonical(self.settings), _canonical(versions), detector_sha256),
+            )
+        return int(cursor.lastrowid or 0)
+
+    def finish_run(self, run: int) -> None:
+        """Note that a scan came to its end (a run without an end was interrupted)."""
+        with self.transaction() as database:
+            database.execute("UPDATE runs SET finished = ? WHERE id = ?", (_now(), run))
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Everything in the block is recorded, or, after an error or a kill, nothing of it."""
+        with clear_errors(self.folder / CATALOGUE_NAME):
+            self.database.execute("BEGIN IMMEDIATE")
+            try:
+                yield self.database
+                self.database.execute("COMMIT")
+            except BaseException:
+                with contextlib.suppress(sqlite3.Error):
+                    self.database.execute("ROLLBACK")
+                raise
+
+    def add_shard(self, shard: ClosedShard) -> None:
+        """Make a closed shard known, within a transaction."""
+        self.database.execute(
+            "INSERT INTO shards (name, source, sha256, excerpts, frames, sample_rate, bytes) VALUES (?,?,?,?,?,?,?)",
+            (
+                shard.path.name,
+                shard.source,
+                shard.sha256,
+                len(shard.excerpts),
+                shard.frames,
+                shard.sample_rate,
+                shard.bytes,
+            ),
+        )
+
+    def close(self) -> None:
+        super().close()
+        self._lock.release()
+
+    def _track(self, name: str) -> tuple[int, str]:
+        row = self.database.execute("SELECT id, status FROM tracks WHERE path = ?", (name,)).fetchone()
+        if row is None:
+            raise ValueError(f"{display_name(name)} was not registered")
+        return row[0], row[1]
+
+    def _create_or_check(self, settings_json: str) -> None:
+        if self.database.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,):
+            with self.transaction() as database:
+                create(database)
+                database.execute("INSERT INTO meta VALUES ('settings_json', ?)", (settings_json,))
+            return
+        check_version(self.database, self.folder / CATALOGUE_NAME)
+        if differences := differing_settings(self.settings, json.loads(settings_json)):
+            raise DataError(
+                f"{self.folder} was mined with other settings ({'; '.join(differences)}): use the same, write to "
+                "another folder with --out, or begin anew with --restart, which deletes what is there"
+            )
+
+    def _remove_leftovers(self) -> None:
+        known = {name for (name,) in self.database.execute("SELECT name FROM shards")}
+        present = {path.name: path for path in shard_paths(self.folder)}
+        for path in [*temporary_paths(self.folder), *(present[name] for name in present.keys() - known)]:
+            path.unlink(missing_ok=True)
+        if lost := sorted(known - present.keys()):
+            with self.transaction() as database:
+                for name in lost:
+                    affected = "(SELECT track_id FROM excerpts WHERE shard = ? AND review IS NOT 'superseded')"
+                    database.execute(f"UPDATE tracks SET status = 'pending' WHERE id IN {affected}", (name,))
+                    database.execute(f"UPDATE excerpts SET review = 'superseded' WHERE track_id IN {affected}", (name,))
+                    database.execute("DELETE FROM excerpts WHERE shard = ?", (name,))
+                    database.execute("DELETE FROM shards WHERE name = ?", (name,))
+
+
+def differing_settings(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
+    """'name: value there, value here' for each setting that differs."""
+    return [
+        f"{name}: {ours.get(name)!r} there, {theirs.get(name)!r} here"
+        for name in sorted(ours.keys() | theirs.keys())
+        if ours.get(name) != theirs.get(name)
+    ]
+
+
+def _excerpt_row(track_id: int, shard: ClosedShard, excerpt: Mapping[str, Any]) -> tuple[Any, ...]:
+    expected = excerpt.get("expected_volume_db")
+    return (
+        track_id,
+        shard.source,
+        excerpt["start_seconds"],
+        excerpt["frames"] / shard.sample_rate,
+        excerpt["probability_mean"],
+        excerpt["probability_min"],
+        None if expected is None or expected != expected else expected,
+        shard.path.name,
+        excerpt["start_frame"],
+        excerpt["frames"],
+    )
+
+
+def _canonical(value: Mapping[str, Any]) -> str:
+    return json.dumps(dict(value), sort_keys=True, ensure_ascii=False)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds")

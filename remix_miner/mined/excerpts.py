@@ -1,0 +1,223 @@
+"""The mined excerpts of a folder of shards, for training: whole, or cropped at random."""
+
+import os
+import sqlite3
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, TypedDict
+
+import numpy as np
+from jaxtyping import Float32
+from torch.utils.data import Dataset
+
+from remix_miner.errors import DataError, UsageError
+from remix_miner.mined.catalogue_db import CATALOGUE_NAME, LIVE, clear_errors, connect_to_read
+from remix_miner.mined.reader import Shard
+from remix_miner.mined.writer import shard_paths
+from remix_miner.sources import SOURCES, parse_sources
+
+OPEN_SHARDS = 128
+"""Shards that a process keeps open at a time; opening one takes about as long as reading a crop."""
+
+INDEX_DTYPE = np.dtype(
+    [
+        ("shard", "<i4"),
+        ("source", "<i4"),
+        ("start_frame", "<i8"),
+        ("frames", "<i4"),
+        ("expected_volume_db", "<f4"),
+    ]
+)
+
+
+class MinedExcerpt(TypedDict):
+    """One item. PyTorch's default collation makes tensors of the arrays and numbers and lists of the texts."""
+
+    audio: Float32[np.ndarray, "C T"]
+    valid_frames: int
+    """Frames of ``audio`` that are the excerpt's; zeros follow."""
+    source: str
+    sample_rate: int
+    track: str
+    track_sha256: str
+    start_seconds: float
+    """Where in the track ``audio`` begins."""
+    expected_volume_db: float
+    """Of the silent source, by the calibration; nan when unknown."""
+
+
+class MinedExcerpts(Dataset[MinedExcerpt]):
+    """A map-style dataset over all shards of ``folder``, ordered by shard and place; works in any DataLoader.
+
+    ``sources``: the sources whose absence is wanted (default: all that were mined). ``seconds``: length of a crop at a
+    random place; an excerpt that is shorter is followed by zeros. None gives whole excerpts, of various lengths.
+    Crops depend on ``seed``, the epoch (`set_epoch`) and the index alone, never on workers.
+
+    Where a catalogue lies beside the shards it decides: excerpts that were rejected in review, superseded by a newer
+    scan of a changed file, or never recorded are left out, and `expected_volume_db` is known. Without one, everything
+    in the shards counts. Raises `DataError` when there is nothing, shards disagree on sample rate or channels, or a
+    shard of the catalogue is missing.
+
+    Files are opened when first read, in the process that reads, so that forked and spawned workers are both safe.
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        sources: str | Iterable[str] | None = None,
+        seconds: float | None = None,
+        seed: int = 0,
+    ) -> None:
+        if seconds is not None and not 0 < seconds < float("inf"):
+            raise UsageError(f"seconds is the length of a crop, positive, or None for whole excerpts; got {seconds}")
+        self.folder = Path(folder)
+        self.seconds = seconds
+        self.seed = seed
+        self.epoch = 0
+        wanted = SOURCES if sources is None else parse_sources(sources)
+        self._paths, self._index = _read_index(self.folder, wanted)
+        if not len(self._index):
+            raise DataError(f"{self.folder} holds no excerpts without {' or '.join(wanted)}; see `remix-miner inspect`")
+        self._rows = {source: np.flatnonzero(self._index["source"] == at) for at, source in enumerate(SOURCES)}
+        self.sources = tuple(source for source in SOURCES if len(self._rows[source]))
+        """Sources that have excerpts here."""
+        self._open: OrderedDict[int, Shard] = OrderedDict()
+        self._process = os.getpid()
+        self._inherited: list[Any] = []
+        with Shard(self._paths[self._index["shard"][0]]) as first:
+            self.sample_rate, self.channels = first.sample_rate, first.channels
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def __getitem__(self, index: int) -> MinedExcerpt:
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"excerpt {index} of {len(self)}")
+        index %= len(self)
+        if self.seconds is None:
+            return self.read(index)
+        frames = round(self.seconds * self.sample_rate)
+        return self.crop(index, frames, np.random.default_rng([self.seed, self.epoch, index]))
+
+    def set_epoch(self, epoch: int) -> None:
+        """Draw other crops. Call it before iterating a DataLoader (whose workers must not be persistent)."""
+        self.epoch = epoch
+
+    def seconds_of(self, source: str) -> float:
+        """Seconds of excerpts without ``source``."""
+        return float(self._index["frames"][self._rows[source]].sum(dtype=np.int64)) / self.sample_rate
+
+    def draw(self, source: str, generator: np.random.Generator) -> int:
+        """Index of an excerpt without ``source``, each as likely as any other, whatever its length."""
+        rows = self._rows.get(source, ())
+        if not len(rows):
+            raise DataError(f"{self.folder} holds no excerpts without {source!r}, only {', '.join(self.sources)}")
+        return int(rows[generator.integers(len(rows))])
+
+    def random_crop(
+        self, source: str, frames: int, generator: np.random.Generator
+    ) -> tuple[Float32[np.ndarray, "C T"], int]:
+        """A random crop (channels, ``frames``) of a random excerpt without ``source``, and how much of it is audio.
+
+        An excerpt shorter than ``frames`` is given whole and followed by zeros.
+        """
+        item = self.crop(self.draw(source, generator), frames, generator)
+        return item["audio"], item["valid_frames"]
+
+    def crop(self, index: int, frames: int, generator: np.random.Generator) -> MinedExcerpt:
+        """``frames`` of excerpt ``index`` from a random place, each as likely; zeros follow a shorter one."""
+        spare = int(self._index["frames"][index]) - frames
+        return self.read(index, int(generator.integers(spare + 1)) if spare > 0 else 0, frames)
+
+    def read(self, index: int, start: int = 0, frames: int | None = None) -> MinedExcerpt:
+        """Excerpt ``index`` from its frame ``start``, ``frames`` long (zeros after its end) or to its end."""
+        entry = self._index[index]
+        shard = self._shard(int(entry["shard"]))
+        row = int(np.searchsorted(shard.excerpts["start_frame"], entry["start_frame"]))
+        if row >= len(shard.excerpts) or shard.excerpts[row]["start_frame"] != entry["start_frame"]:
+            raise DataError(
+                f"{shard.path} and the catalogue do not belong together; run `remix-miner inspect --verify`"
+            )
+        excerpt = shard.excerpts[row]
+        valid = int(entry["frames"]) - start
+        if frames is None:
+            audio = shard.read(row, start)
+        elif frames <= valid:
+            audio = shard.read(row, start, frames)
+        else:
+            audio = np.zeros((shard.channels, frames), dtype=np.float32)
+            audio[:, :valid] = shard.read(row, start)
+        return MinedExcerpt(
+            audio=audio,
+            valid_frames=min(valid, audio.shape[1]),
+            source=shard.source,
+            sample_rate=shard.sample_rate,
+            track=excerpt["track"].decode("utf-8"),
+            track_sha256=excerpt["track_sha256"].decode("ascii"),
+            start_seconds=float(excerpt["start_seconds"]) + start / shard.sample_rate,
+            expected_volume_db=float(entry["expected_volume_db"]),
+        )
+
+    def _shard(self, number: int) -> Shard:
+        if self._process != os.getpid():
+            self._inherited.append(self._open)  # a parent's handles: neither used nor closed here
+            self._open, self._process = OrderedDict(), os.getpid()
+        if number in self._open:
+            self._open.move_to_end(number)
+            return self._open[number]
+        shard = Shard(self._paths[number])
+        if (shard.sample_rate, shard.channels) != (self.sample_rate, self.channels):
+            raise DataError(
+                f"{shard.path} has {shard.sample_rate} Hz and {shard.channels} channels, "
+                f"{self._paths[self._index['shard'][0]].name} has {self.sample_rate} Hz and {self.channels}: "
+                "read them as two folders"
+            )
+        if len(self._open) >= OPEN_SHARDS:
+            self._open.popitem(last=False)[1].close()
+        self._open[number] = shard
+        return shard
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_open": OrderedDict(), "_inherited": []}
+
+
+def _read_index(folder: Path, sources: Iterable[str]) -> tuple[list[Path], np.ndarray]:
+    """Shards, and of each live excerpt its shard's number, source, start_frame, frames, expected V."""
+    paths = shard_paths(folder)
+    if not (folder / CATALOGUE_NAME).is_file():
+        if not paths:
+            raise DataError(f"{folder} holds no shards; name a folder written by `remix-miner detect --out`")
+        pieces = []
+        for number, path in enumerate(paths):
+            with Shard(path) as shard:
+                if shard.source in sources:
+                    piece = np.zeros(len(shard.excerpts), dtype=INDEX_DTYPE)
+                    piece["shard"], piece["source"] = number, SOURCES.index(shard.source)
+                    piece["start_frame"], piece["frames"] = shard.excerpts["start_frame"], shard.excerpts["frames"]
+                    piece["expected_volume_db"] = np.nan
+                    pieces.append(piece)
+        return paths, np.concatenate(pieces) if pieces else np.zeros(0, dtype=INDEX_DTYPE)
+    with clear_errors(folder / CATALOGUE_NAME):
+        database = connect_to_read(folder)
+        try:
+            index = np.fromiter(_live_excerpts(database, paths, list(sources)), dtype=INDEX_DTYPE)
+        finally:
+            database.close()
+    return paths, index
+
+
+def _live_excerpts(database: sqlite3.Connection, paths: list[Path], sources: list[str]) -> Iterator[tuple[Any, ...]]:
+    numbers = {path.name: number for number, path in enumerate(paths)}
+    codes = {source: SOURCES.index(source) for source in sources}
+    rows = database.execute(
+        f"SELECT shard, source, shard_start, frames, expected_volume_db FROM excerpts WHERE {LIVE} "
+        f"AND source IN ({','.join('?' * len(sources))}) ORDER BY shard, shard_start",
+        sources,
+    )
+    for shard, source, start, frames, expected in rows:
+        if shard not in numbers:
+            raise DataError(
+                f"shards/{shard} is in the catalogue but not on the disk: copy it, or run `remix-miner detect` again"
+            )
+        yield numbers[shard], codes[source], start, frames, np.nan if expected is None else expected

@@ -1,0 +1,144 @@
+"""What a mined folder holds, and whether every shard is what the catalogue says it is."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from remix_miner.checkpoint import sha256_of_file
+from remix_miner.errors import DataError
+from remix_miner.mined.catalogue_db import CATALOGUE_NAME
+from remix_miner.mined.catalogue_view import CatalogueView
+from remix_miner.mined.reader import Shard
+from remix_miner.mined.writer import shard_paths, temporary_paths
+from remix_miner.sources import SOURCES
+
+
+@dataclass
+class Inspection:
+    """The answer of `inspect_folder`. ``damage`` is what must be mended; ``remarks`` is harmless."""
+
+    folder: Path
+    catalogued: bool
+    sources: dict[str, dict[str, float]] = field(default_factory=dict)
+    """Of each source: live excerpts, tracks they come from, seconds, shards, bytes."""
+    tracks: dict[str, int] = field(default_factory=dict)
+    """Number of tracks by status."""
+    seconds_scanned: float = 0.0
+    troubles: list[tuple[str, str, str]] = field(default_factory=list)
+    """(track, status, what was wrong)."""
+    runs: list[dict[str, Any]] = field(default_factory=list)
+    settings: dict[str, Any] = field(default_factory=dict)
+    damage: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    shards: int = 0
+    verified: bool = False
+    """Whether every byte was read and compared."""
+
+    @property
+    def quarantined(self) -> list[tuple[str, str]]:
+        """Files of which nothing could be used, and why."""
+        return [(track, error) for track, status, error in self.troubles if status != "done"]
+
+
+def inspect_folder(
+    folder: Path, *, verify: bool = False, on_shard: Callable[[int], None] = lambda total: None
+) -> Inspection:
+    """Look at a mined folder. Each shard is opened and its table compared with its audio and with the catalogue.
+
+    ``verify`` also reads every shard whole and compares its SHA-256 with the catalogue's. ``on_shard`` is called after
+    each shard with the number of all. Works on shards alone, too. Raises `DataError` where there is nothing to look at.
+    """
+    if not (folder / CATALOGUE_NAME).is_file():
+        return _inspect_shards_alone(folder, on_shard)
+    with CatalogueView.read(folder) as catalogue:
+        inspection = Inspection(folder, catalogued=True, verified=verify)
+        known, harvest = catalogue.shards(), catalogue.harvest()
+        inspection.sources = {
+            source: {
+                **{"excerpts": 0, "tracks": 0, "seconds": 0.0},
+                **harvest.get(source, {}),
+                "shards": sum(shard["source"] == source for shard in known.values()),
+                "bytes": sum(shard["bytes"] for shard in known.values() if shard["source"] == source),
+            }
+            for source in SOURCES
+            if any(shard["source"] == source for shard in known.values())
+        }
+        inspection.tracks = catalogue.track_counts()
+        inspection.seconds_scanned = catalogue.seconds_scanned()
+        inspection.troubles = catalogue.troubles()
+        inspection.runs = catalogue.runs
+        inspection.settings = catalogue.settings
+        inspection.shards = len(known)
+        for name, facts in known.items():
+            path = folder / "shards" / name
+            inspection.damage += _check(path, facts, catalogue.excerpt_places(name), verify)
+            on_shard(len(known))
+    unknown = [path.name for path in shard_paths(folder) if path.name not in known]
+    if unknown:
+        inspection.remarks.append(
+            f"{len(unknown)} shards are not in the catalogue ({unknown[0]}...): a scan is going on, or was killed; the "
+            "next one removes them"
+        )
+    if left := temporary_paths(folder):
+        inspection.remarks.append(f"{len(left)} temporary files: a scan is going on, or was killed")
+    return inspection
+
+
+def _check(path: Path, facts: dict[str, Any], places: np.ndarray, verify: bool) -> list[str]:
+    """What is wrong with one shard; ``places``: (start_frame, frames) of the excerpts that the catalogue has in it."""
+    name = f"shards/{path.name}"
+    if not path.is_file():
+        return [f"{name} is missing; copy it, or run `remix-miner detect` again: its tracks are then scanned anew"]
+    if (size := path.stat().st_size) != facts["bytes"]:
+        return [f"{name} has {size} bytes, the catalogue says {facts['bytes']}; {_WAY_OUT}"]
+    try:
+        with Shard(path) as shard:
+            found = [f"{name}: {problem}; {_WAY_OUT}" for problem in shard.problems()]
+            stored = np.stack([shard.excerpts["start_frame"], shard.excerpts["frames"]], axis=1)
+            if shard.source != facts["source"] or len(stored) != facts["excerpts"]:
+                found.append(
+                    f"{name} holds {len(stored)} excerpts without {shard.source}, the catalogue says "
+                    f"{facts['excerpts']} without {facts['source']}; {_WAY_OUT}"
+                )
+            elif lost := {tuple(row) for row in places.tolist()} - {tuple(row) for row in stored.tolist()}:
+                found.append(f"{name} lacks {len(lost)} excerpts that the catalogue places in it; {_WAY_OUT}")
+    except DataError as error:
+        return [str(error)]
+    if verify and not found and (digest := sha256_of_file(path)) != facts["sha256"]:
+        found.append(f"{name} has SHA-256 {digest[:12]}..., the catalogue says {facts['sha256'][:12]}...; {_WAY_OUT}")
+    return found
+
+
+_WAY_OUT = "delete it and run `remix-miner detect` again: its tracks are then scanned anew"
+
+
+def _inspect_shards_alone(folder: Path, on_shard: Callable[[int], None]) -> Inspection:
+    inspection = Inspection(folder, catalogued=False)
+    paths = shard_paths(folder)
+    if not paths:
+        raise DataError(f"{folder} holds neither catalogue nor shards; name a folder written by `remix-miner detect`")
+    tracks: dict[str, set[bytes]] = {}
+    for path in paths:
+        try:
+            with Shard(path) as shard:
+                row = inspection.sources.setdefault(
+                    shard.source, {"excerpts": 0, "tracks": 0, "seconds": 0.0, "shards": 0, "bytes": 0}
+                )
+                row["excerpts"] += len(shard.excerpts)
+                row["seconds"] += shard.frames / shard.sample_rate
+                row["shards"] += 1
+                row["bytes"] += path.stat().st_size
+                tracks.setdefault(shard.source, set()).update(shard.excerpts["track"].tolist())
+                inspection.damage += [f"shards/{path.name}: {problem}" for problem in shard.problems()]
+        except DataError as error:
+            inspection.damage.append(str(error))
+        on_shard(len(paths))
+    for source, names in tracks.items():
+        inspection.sources[source]["tracks"] = len(names)
+    inspection.sources = {source: inspection.sources[source] for source in SOURCES if source in inspection.sources}
+    inspection.shards = len(paths)
+    inspection.remarks.append(f"there is no {CATALOGUE_NAME}: reviews, failures and SHA-256 are unknown")
+    return inspection

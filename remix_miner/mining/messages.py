@@ -1,0 +1,157 @@
+"""What passes between a scan's coordinator and those who scan for it: plain values that pickle."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from remix_miner.datasets.library import LibraryFile
+from remix_miner.detector.calibration import Calibration
+from remix_miner.device import Precision, Sampling
+from remix_miner.errors import UsageError
+from remix_miner.mined.writer import ClosedShard
+from remix_miner.sources import SOURCES
+
+
+@dataclass(frozen=True)
+class ScanSettings:
+    """The settings that decide which excerpts a library gives. Two scans with the same ones may share a folder."""
+
+    thresholds: Mapping[str, float]
+    """Least probability of silence of each window, for each source that is mined."""
+    min_seconds: float = 5.0
+    """Shortest excerpt (Défossez et al. 2019, section 4.2: 5 s)."""
+    max_seconds: float = 300.0
+    """A longer span is stored as equal consecutive excerpts, so that memory is bounded."""
+    sample_rate: int = 44100
+    """Of the stored excerpts, in Hz."""
+    channels: int = 2
+    """Of the stored excerpts; a mono file is repeated, other layouts are averaged to mono first."""
+    precision: Precision = "float32"
+    """Of the detector's network. In bfloat16, probabilities move in the third decimal."""
+    sampling: Sampling = "sparse"
+    """Of the detector's scattering transform."""
+
+    def __post_init__(self) -> None:
+        if not self.thresholds:
+            raise UsageError("thresholds: no source is left to mine")
+        unknown = [name for name in self.thresholds if name not in SOURCES]
+        if unknown:
+            raise UsageError(f"thresholds: unknown sources {unknown}; choose among {', '.join(SOURCES)}")
+        if not 1 <= self.min_seconds <= 60:
+            raise UsageError(f"min_seconds is {self.min_seconds:g}, expected 1 to 60 s")
+        if self.max_seconds < 2 * self.min_seconds:
+            raise UsageError(f"max_seconds is {self.max_seconds:g}, expected at least twice min_seconds")
+        if not 8000 <= self.sample_rate <= 192_000:
+            raise UsageError(f"sample_rate is {self.sample_rate} Hz, expected 8000 to 192000")
+        if self.precision not in get_args(Precision):
+            raise UsageError(f"precision is {self.precision!r}, expected one of {', '.join(get_args(Precision))}")
+        if self.sampling not in get_args(Sampling):
+            raise UsageError(f"sampling is {self.sampling!r}, expected one of {', '.join(get_args(Sampling))}")
+        if self.channels not in (1, 2):
+            raise UsageError(f"channels is {self.channels}, expected 1 or 2")
+
+
+@dataclass(frozen=True)
+class Task:
+    """A file to scan."""
+
+    file: LibraryFile
+    seconds: float
+    """Estimated length, by which work is ordered and progress foretold."""
+    store: bool = True
+    """False for a planted song, which is scanned like any other and only judged by what was found."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A span of a track in which a source is silent, in frames of the track's own sample rate."""
+
+    source: str
+    start_frame: int
+    frames: int
+    probability_mean: float
+    probability_min: float
+    expected_volume_db: float = float("nan")
+
+
+@dataclass(frozen=True)
+class TrackScan:
+    """What the scan of one track found. ``note`` says what was wrong with a track that could be used all the same."""
+
+    task: Task
+    sha256: str
+    seconds: float
+    sample_rate: int
+    channels: int
+    note: str | None
+    found: list[Found]
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A track of which nothing could be used."""
+
+    task: Task
+    kind: str
+    """One of `FAILURES`."""
+    reason: str
+
+
+FAILURES = {
+    "undecodable": "not audio, or damaged from the start",
+    "unreadable": "vanished, or could not be read",
+    "changed": "changed while it was scanned",
+    "crashed": "ended the process that scanned it, twice",
+    "stalled": "could not be scanned in a reasonable time",
+    "error": "another error",
+}
+"""Kinds of failure."""
+
+PASSING_FAILURES = ("unreadable", "changed")
+"""Kinds that the next scan tries again without being asked (the others with ``--retry-failed``)."""
+
+
+@dataclass(frozen=True)
+class Progressed:
+    """Another piece of a track went by."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Tracks that are done together with the closed shards that hold their excerpts: all of them, or none of it."""
+
+    tracks: list[TrackScan]
+    shards: list[ClosedShard] = field(default_factory=list)
+
+
+Event = Progressed | TrackScan | Failed | Batch
+"""What an engine reports. A `TrackScan` alone: scanned, and not yet safe; it becomes so in a `Batch`."""
+
+
+@dataclass(frozen=True)
+class MinerSetup:
+    """All that a worker needs to know. ``run`` is unique to this scan and part of its shards' names."""
+
+    out: Path
+    detector: str
+    detector_sha256: str
+    device: str
+    settings: ScanSettings
+    recorded_settings: Mapping[str, Any]
+    """What the shards state as their settings."""
+    run: str
+    calibration: Calibration | None = None
+    """Where given, it tells each excerpt's expected relative volume."""
+    batch_excerpts: int = 256
+    batch_bytes: int = 256 << 20
+    batch_seconds: float = 120.0
+    """A batch is closed at so many excerpts, bytes, or seconds since it was begun, whichever comes first."""
+    start_method: Literal["spawn", "fork"] = "spawn"
+    """Of worker processes. 'fork' is quicker, and unsafe in a process that has threads."""
+    scan: Callable[..., Any] | None = None
+    """Takes the place of `scan_audio`: how tests bring in faults."""
+    held_bytes: int = 256 << 20
+    """Decoded audio that is kept while a track is scanned; a longer track is decoded again where spans were found."""

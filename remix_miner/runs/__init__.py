@@ -1,0 +1,1 @@
+"""Run folders, checkpoints and weight averages, shared by detector and separator training."""

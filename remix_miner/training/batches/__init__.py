@@ -1,0 +1,1 @@
+"""Training batches: segments of stems, remixes of mined excerpts, augmentation, prefetching."""

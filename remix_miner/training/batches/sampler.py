@@ -1,0 +1,89 @@
+"""What every sampler of training batches is: a function from the batch's number to the batch.
+
+Batch number k is a function of (seed, k, rank) alone. A sampler therefore has one number as its state, `batch(k)` may
+be called in any order and process, and resuming in mid-epoch is setting that number.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields, replace
+from typing import Generic, Self, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from remix_miner.errors import UsageError
+from remix_miner.training.batches.augment import Augmentation
+from remix_miner.training.batches.mixing import AUGMENT_STREAM
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Tensors that travel together; what is not a tensor stays as it is."""
+
+    def to(self, device: torch.device | str) -> Self:
+        return self.map_tensors(lambda tensor: tensor.to(device))
+
+    def map_tensors(self, change: Callable[[Tensor], Tensor]) -> Self:
+        """The batch with ``change`` applied to each of its tensors."""
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        changed = {name: change(value) for name, value in values.items() if isinstance(value, Tensor)}
+        return replace(self, **changed)
+
+
+Kind = TypeVar("Kind", bound=Batch)
+
+
+class Sampler(Generic[Kind]):
+    """Batches 0, 1, 2, ... of one rank: `draw` reads files, on the CPU; `augment` is batched torch, on any device."""
+
+    def __init__(self, batch_size: int, seed: int, rank: int, world_size: int, augmentation: Augmentation) -> None:
+        if batch_size < 1:
+            raise UsageError(f"batch_size is at least 1, got {batch_size}")
+        if not 0 <= rank < world_size:
+            raise UsageError(f"rank {rank} of {world_size} processes does not exist")
+        if seed < 0:
+            raise UsageError(f"seed is 0 or more, got {seed}")
+        self.batch_size = batch_size
+        self.seed = seed
+        self.rank = rank
+        self.world_size = world_size
+        self.augmentation = augmentation
+        self.step = 0
+
+    def draw(self, step: int) -> Kind:
+        raise NotImplementedError
+
+    def augment(self, batch: Kind, step: int) -> Kind:
+        raise NotImplementedError
+
+    def batch(self, step: int) -> Kind:
+        """Batch ``step``, augmented, on the CPU."""
+        return self.augment(self.draw(step), step)
+
+    def __iter__(self) -> Iterator[Kind]:
+        return self
+
+    def __next__(self) -> Kind:
+        batch = self.batch(self.step)
+        self.step += 1
+        return batch
+
+    def state_dict(self) -> dict[str, int]:
+        """Where the sampler stands: the number of the next batch, and the seed it belongs to."""
+        return {"step": self.step, "seed": self.seed}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Go on where another sampler with the same settings stood."""
+        if state["seed"] != self.seed:
+            raise UsageError(f"the state belongs to seed {state['seed']}, this sampler has seed {self.seed}")
+        self.step = state["step"]
+
+    def _indices(self, step: int) -> range:
+        """Numbers of this rank's examples: ranks share out each global batch, which does not depend on their count."""
+        first = (step * self.world_size + self.rank) * self.batch_size
+        return range(first, first + self.batch_size)
+
+    def _generator(self, step: int, kind: int) -> torch.Generator:
+        words = np.random.SeedSequence([AUGMENT_STREAM, kind, self.seed, step, self.rank]).generate_state(1, np.uint64)
+        return torch.Generator().manual_seed(int(words[0] >> np.uint64(1)))

@@ -1,0 +1,197 @@
+"""The two kinds of training batch: stems to be mixed, and an isolated source to be remixed with a mined excerpt."""
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from remix_miner.audio import Audio, resample, to_channels
+from remix_miner.datasets.segments import SegmentReader
+from remix_miner.errors import DataError, UsageError
+from remix_miner.mined.excerpts import MinedExcerpts
+from remix_miner.sources import SOURCES
+from remix_miner.training.batches.augment import Augmentation, AugmentSettings
+from remix_miner.training.batches.levels import level_gain, volume_weight
+from remix_miner.training.batches.loudness import loudness_gain
+from remix_miner.training.batches.mixing import REMIX_STREAM, Mixer, MixingSettings
+from remix_miner.training.batches.pitch_tempo import change_pitch_tempo, source_frames
+from remix_miner.training.batches.sampler import Batch, Sampler
+
+
+@dataclass(frozen=True)
+class StemBatch(Batch):
+    """Stems in SOURCES order; what the separator hears is their sum."""
+
+    stems: Float[Tensor, "B S C T"]
+
+    @property
+    def mixture(self) -> Float[Tensor, "B C T"]:
+        return self.stems.sum(dim=1)
+
+
+@dataclass(frozen=True)
+class RemixBatch(Batch):
+    """An isolated source, and excerpts in which that source is silent (Défossez et al. 2019, section 4).
+
+    ``source`` indexes SOURCES. ``valid`` is False where an excerpt is shorter than the segment: the loss must not count
+    those frames. ``weight`` is what an example counts in the loss, 1 unless excerpts are weighted by their expected V.
+    """
+
+    isolated: Float[Tensor, "B C T"]
+    rest: Float[Tensor, "B C T"]
+    source: int
+    valid: Bool[Tensor, "B T"]
+    weight: Float[Tensor, " B"]
+
+    @property
+    def mixture(self) -> Float[Tensor, "B C T"]:
+        return self.isolated + self.rest
+
+
+class StemSampler(Sampler[StemBatch]):
+    """Supervised batches: original and random mixes of labelled songs, see `MixingSettings`.
+
+    ``frames``: the model's segment, at the reader's rate. An epoch is `steps_per_epoch` batches.
+    """
+
+    def __init__(
+        self,
+        reader: SegmentReader,
+        *,
+        frames: int,
+        batch_size: int,
+        mixing: MixingSettings | None = None,
+        augment: AugmentSettings | None = None,
+        seed: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        augment = augment or AugmentSettings()
+        super().__init__(batch_size, seed, rank, world_size, Augmentation(augment, reader.sample_rate))
+        if augment.remix_group and batch_size % augment.remix_group:
+            raise UsageError(f"remix_group {augment.remix_group} does not divide the batch of {batch_size} per process")
+        self.mixer = Mixer(reader, mixing or MixingSettings(), frames + self.augmentation.margin_frames, seed)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches of one epoch; the last one may reach into the next epoch, never short."""
+        return -(-self.mixer.mixes_per_epoch // (self.batch_size * self.world_size))
+
+    def draw(self, step: int) -> StemBatch:
+        stems = torch.empty(self.batch_size, len(SOURCES), self.mixer.reader.channels, self.mixer.frames)
+        for item, index in zip(stems.numpy(), self._indices(step)):
+            self.mixer.read_into(item, self.mixer.plan(index))
+        return StemBatch(stems)
+
+    def augment(self, batch: StemBatch, step: int) -> StemBatch:
+        return StemBatch(self.augmentation(batch.stems, self._generator(step, kind=0)))
+
+
+@dataclass(frozen=True)
+class RemixSettings:
+    """How mined excerpts become examples."""
+
+    match_level: bool = True  # bring an excerpt to the level that the labelled song's own rest has at that place
+    max_gain_db: float = 12.0  # but change it by no more than this
+    weigh_by_volume: bool = False  # weight by the catalogue's expected V, see `volume_weight`
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.max_gain_db < float("inf"):
+            raise UsageError(f"max_gain_db is 0 or more and finite, got {self.max_gain_db}")
+
+
+class RemixSampler(Sampler[RemixBatch]):
+    """Remix batches: one source of a labelled song, and a mined excerpt in which that source is silent.
+
+    All examples of a batch, on all ranks, share one source, uniform over those that have excerpts (Défossez et al.
+    2019, section 5.2). The isolated source is drawn as a random mix draws it, silences included. The excerpt is a
+    random crop; one that is shorter than the segment lies at a random place in it, and `RemixBatch.valid` says where.
+
+    Levels: a remix must sound like a mixture, neither a source buried in a mastered song nor a solo. The excerpt
+    therefore takes the place of the labelled song's own rest, at that rest's level: both are measured over the
+    segment, and the excerpt's gain is limited to ``max_gain_db``. So the isolated source keeps its level, and its
+    level relative to the rest is distributed as in the labelled mixtures. Where either is silent the gain is 1.
+    """
+
+    def __init__(
+        self,
+        reader: SegmentReader,
+        excerpts: MinedExcerpts,
+        *,
+        frames: int,
+        batch_size: int,
+        remix: RemixSettings | None = None,
+        mixing: MixingSettings | None = None,
+        augment: AugmentSettings | None = None,
+        seed: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        augment = replace(augment or AugmentSettings(), shift_seconds=0.0, remix_group=0)
+        super().__init__(batch_size, seed, rank, world_size, Augmentation(augment, reader.sample_rate))
+        self.reader = reader
+        self.excerpts = excerpts
+        self.frames = frames
+        self.settings = remix or RemixSettings()
+        self.mixing = mixing or MixingSettings()
+        self.sources = [source for source in SOURCES if source in excerpts.sources]
+        if not self.sources:
+            raise DataError("no mined excerpts to remix with: check the mined folder with 'remix-miner inspect MINED'")
+
+    def source_of(self, step: int) -> str:
+        """The source that batch ``step`` isolates; the same on all ranks."""
+        generator = np.random.default_rng([REMIX_STREAM, 0, self.seed, step])
+        return self.sources[int(generator.integers(len(self.sources)))]
+
+    def draw(self, step: int) -> RemixBatch:
+        source = self.source_of(step)
+        isolated, rest, valid, weight = zip(*(self._example(source, index) for index in self._indices(step)))
+        return RemixBatch(
+            isolated=torch.from_numpy(np.stack(isolated)),
+            rest=torch.from_numpy(np.stack(rest)),
+            source=SOURCES.index(source),
+            valid=torch.from_numpy(np.stack(valid)),
+            weight=torch.tensor(weight, dtype=torch.float32),
+        )
+
+    def augment(self, batch: RemixBatch, step: int) -> RemixBatch:
+        """Gain, swap and sign of the isolated source and of the excerpt, each its own; masked frames stay masked."""
+        pair = torch.stack([batch.isolated, batch.rest], dim=1)
+        isolated, rest = self.augmentation(pair, self._generator(step, kind=1)).unbind(dim=1)
+        return replace(batch, isolated=isolated, rest=rest)
+
+    def _example(self, source: str, index: int) -> tuple[Audio, Audio, np.ndarray, float]:
+        generator = np.random.default_rng([REMIX_STREAM, 1, self.seed, index])
+        (semitones, *_), tempo = self.mixing.pitch_tempo.draw(generator, 1)
+        frames = source_frames(self.frames, tempo)
+        song = self.reader.draw_song(generator)
+        start = self.reader.draw_start(song, frames, generator)
+        isolated = self.reader.read(song, source, start, frames)
+        rest, first, last, weight = self._excerpt(source, generator)
+        if self.settings.match_level:
+            own_rest = self.reader.read_stems(song, start, frames).sum(axis=0) - isolated
+            rest *= np.float32(level_gain(rest[:, first:last], own_rest, self.settings.max_gain_db))
+        isolated = change_pitch_tempo(isolated, self.reader.sample_rate, semitones, tempo, self.frames)
+        if self.mixing.loudness_lufs is not None:
+            gain = np.float32(loudness_gain(isolated + rest, self.reader.sample_rate, self.mixing.loudness_lufs))
+            isolated, rest = isolated * gain, rest * gain
+        valid = np.zeros(self.frames, dtype=bool)
+        valid[first:last] = True
+        return isolated, rest, valid, weight
+
+    def _excerpt(self, source: str, generator: np.random.Generator) -> tuple[Audio, int, int, float]:
+        """A crop at the model's rate and channels, where in the segment it begins and ends, and its weight."""
+        sample_rate = self.reader.sample_rate
+        wanted = math.ceil(self.frames * self.excerpts.sample_rate / sample_rate)
+        item = self.excerpts.crop(self.excerpts.draw(source, generator), wanted, generator)
+        crop = to_channels(item["audio"][:, : item["valid_frames"]], self.reader.channels)
+        crop = resample(crop, item["sample_rate"], sample_rate)[:, : self.frames]
+        first = int(generator.integers(self.frames - crop.shape[-1] + 1))
+        last = first + crop.shape[-1]
+        audio = np.zeros((self.reader.channels, self.frames), dtype=np.float32)
+        audio[:, first:last] = crop
+        weight = volume_weight(item["expected_volume_db"]) if self.settings.weigh_by_volume else 1.0
+        return audio, first, last, weight

@@ -1,0 +1,128 @@
+"""What a run trains and validates on: songs split as the corpora say or by artist, checked before the first step."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from remix_miner.datasets.corpora import load_stem_tracks
+from remix_miner.datasets.segments import Corpus, SegmentReader
+from remix_miner.datasets.tracks import StemTrack
+from remix_miner.errors import DataError, UsageError
+from remix_miner.mined.excerpts import MinedExcerpts
+from remix_miner.mined.writer import shard_paths
+from remix_miner.separators.base import Separator
+from remix_miner.sources import SOURCES
+from remix_miner.training.settings import TrainingSettings
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Songs to train on, songs to validate on, excerpts to remix with (or None)."""
+
+    reader: SegmentReader
+    valid: list[StemTrack]
+    excerpts: MinedExcerpts | None
+
+    def describe(self) -> dict[str, Any]:
+        """For settings.json: what there is, and a fingerprint by which a resumed run knows its data."""
+        mined = None
+        if self.excerpts is not None:
+            mined = {
+                "folder": os.path.abspath(self.excerpts.folder),
+                "excerpts": len(self.excerpts),
+                "hours": {source: self.excerpts.seconds_of(source) / 3600 for source in self.excerpts.sources},
+                "shards": [[path.name, path.stat().st_size] for path in shard_paths(self.excerpts.folder)],
+            }
+        valid = [[track.name, track.frames] for track in self.valid]
+        text = json.dumps([self.reader.fingerprint, valid, mined and [mined["excerpts"], mined["shards"]]])
+        return {
+            "fingerprint": hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest(),
+            "train": [track.name for track in self.reader.tracks],
+            "train_hours": sum(track.seconds for track in self.reader.tracks) / 3600,
+            "valid": [track.name for track in self.valid],
+            "mined": mined,
+        }
+
+
+def load_training_data(
+    stems: Sequence[str | Path],
+    valid: Sequence[str | Path],
+    mined: str | Path | None,
+    model: Separator,
+    settings: TrainingSettings,
+) -> TrainingData:
+    """Open the corpora ``stems`` (and ``valid``, songs to validate on) and the shards ``mined`` for ``model``.
+
+    Songs of a split 'test' are never used. Without ``valid`` and without a split 'valid', some artists are held out.
+    Raises `DataError` when there is nothing to train on, a song's rate or channels are not the model's (unless
+    ``settings.resample``), or shards hold no excerpts of the model's sources.
+    """
+    unknown = [source for source in model.sources if source not in SOURCES]
+    if unknown:
+        raise UsageError(f"{model.name} separates {', '.join(unknown)}, but stems are {', '.join(SOURCES)}")
+    corpora = [load_stem_tracks(path) for path in stems]
+    weights: Sequence[float | None] = settings.corpus_weights or [None] * len(corpora)
+    if len(weights) != len(corpora):
+        raise UsageError(f"corpus_weights has {len(weights)} numbers for {len(corpora)} --stems folders")
+    train = [[track for track in tracks if track.split in ("train", None)] for tracks in corpora]
+    to_validate = [track for path in valid for track in load_stem_tracks(path) if track.split != "test"]
+    if not valid and settings.validation.every_epochs:
+        to_validate = [track for tracks in corpora for track in tracks if track.split == "valid"]
+        if not to_validate:
+            train, to_validate = hold_out(train, settings.validation.held_out, settings.seed)
+    empty = [str(path) for path, tracks in zip(stems, train, strict=True) if not tracks]
+    if empty:
+        raise DataError(f"no songs to train on in {', '.join(empty)}; see remix-miner check-data")
+    _check_format([track for tracks in train for track in tracks] + to_validate, model, settings.resample)
+    chosen = [Corpus(tracks, weight) for tracks, weight in zip(train, weights, strict=True)]
+    reader = SegmentReader(chosen, model.sample_rate, model.audio_channels)
+    return TrainingData(reader, to_validate, _open_mined(mined, model, settings))
+
+
+def hold_out(
+    corpora: Sequence[Sequence[StemTrack]], share: float, seed: int
+) -> tuple[list[list[StemTrack]], list[StemTrack]]:
+    """Corpora without, and a list of, the songs of a share of the artists, at least one, drawn by ``seed``.
+
+    Artists are ordered by name before the draw, so it depends on names and the seed alone.
+    """
+    artists = sorted({track.artist for tracks in corpora for track in tracks})
+    if len(artists) < 2:
+        raise DataError(
+            f"{len(artists)} artist in the stems: nothing to hold out for validation; pass --valid FOLDER, "
+            "or --set validation.every_epochs=0 to train without"
+        )
+    count = min(max(round(share * len(artists)), 1), len(artists) - 1)
+    held = set(np.random.default_rng(seed).permutation(artists)[:count].tolist())
+    kept = [[track for track in tracks if track.artist not in held] for tracks in corpora]
+    return kept, [track for tracks in corpora for track in tracks if track.artist in held]
+
+
+def _check_format(tracks: Iterable[StemTrack], model: Separator, resample: bool) -> None:
+    for track in tracks:
+        if not resample and (track.sample_rate, track.channels) != (model.sample_rate, model.audio_channels):
+            raise DataError(
+                f"{track.name!r} in {track.folder} has {track.sample_rate} Hz and {track.channels} channels, the model "
+                f"{model.sample_rate} Hz and {model.audio_channels}; convert the song, build the model for it (--set "
+                f"separator.settings.sample_rate={track.sample_rate}), or allow conversion with --set resample=true"
+            )
+
+
+def _open_mined(mined: str | Path | None, model: Separator, settings: TrainingSettings) -> MinedExcerpts | None:
+    if mined is None:
+        return None
+    if not settings.remix.probability:
+        raise UsageError(f"--mined {mined} would not be used: remix.probability is 0; set it, such as to 0.25")
+    excerpts = MinedExcerpts(mined, sources=model.sources)
+    if not settings.resample and excerpts.sample_rate != model.sample_rate:
+        raise DataError(
+            f"the shards of {mined} have {excerpts.sample_rate} Hz, the model {model.sample_rate}; mine at that rate, "
+            "or allow conversion with --set resample=true"
+        )
+    return excerpts

@@ -1,0 +1,150 @@
+"""From settings and folders to a run that is ready to go, new or resumed; all is checked before the first step."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from remix_miner.config import from_mapping, to_mapping
+from remix_miner.datasets.segments import SegmentReader
+from remix_miner.datasets.stem_cache import use_stem_cache
+from remix_miner.errors import DataError, UsageError
+from remix_miner.separators import build
+from remix_miner.separators.base import Separator, count_parameters
+from remix_miner.separators.kuielab_mdx_net import KuielabMdxNet
+from remix_miner.training.batches.feeding import Feed
+from remix_miner.training.batches.samplers import RemixSampler, StemSampler
+from remix_miner.training.learner import Learner
+from remix_miner.training.loop import Training
+from remix_miner.training.run.data import TrainingData, load_training_data
+from remix_miner.training.run.distributed import Ranks
+from remix_miner.training.run.folder import RunFolder
+from remix_miner.training.settings import TrainingSettings
+from remix_miner.training.validation import Validator
+
+CHANGEABLE = ("epochs", "validation", "log_every_steps", "checkpoint_every_steps")
+"""Settings that a resumed run may change: they do not touch the steps that were made."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Where things are: corpora to train on, to validate on, mined shards, and a folder for the cache of stems."""
+
+    stems: Sequence[str | Path]
+    valid: Sequence[str | Path] = ()
+    mined: str | Path | None = None
+    cache: str | Path | None = None
+    parts: Mapping[str, str] = field(default_factory=dict)  # trained separators that the model is made of, by source
+
+
+def prepare(
+    settings: TrainingSettings,
+    inputs: Inputs,
+    folder: RunFolder,
+    ranks: Ranks,
+    *,
+    workers: int = 0,
+    resume: bool = False,
+) -> Training:
+    """A `Training` that stands before its next step.
+
+    Raises `UsageError` when the folder holds a run and ``resume`` is not asked for, or when the settings are not those
+    of the run to resume; `DataError` when the data are not usable, or not those of that run.
+    """
+    if folder.exists and not resume:
+        raise UsageError(f"{folder.path} holds a run; pass --resume to continue it, or another --out")
+    torch.manual_seed(settings.seed)
+    model = build(settings.separator.name, **settings.separator.settings)
+    if not resume:  # a checkpoint has their weights
+        _load_parts(model, inputs.parts)
+    torch.manual_seed(settings.seed + ranks.rank)
+    learner = Learner(model, settings, ranks)
+    data = load_training_data(inputs.stems, inputs.valid, inputs.mined, model, settings)
+    description = data.describe()
+    if resume:
+        _check_same_run(folder, settings, description["fingerprint"])
+    if inputs.cache is not None:
+        _use_cache(data.reader, inputs.cache, ranks)
+    stems, remixes = _samplers(learner, data)
+    validator = Validator(data.valid, settings.validation, ranks) if data.valid else None
+    steps_per_epoch = settings.steps_per_epoch or -(-stems.steps_per_epoch // settings.accumulate)
+    training = Training(
+        learner,
+        Feed(stems, workers=workers, device=ranks.device),
+        # One step in four: a single worker keeps ahead of it.
+        Feed(remixes, workers=min(workers, 1), device=ranks.device) if remixes is not None else None,
+        validator,
+        folder,
+        steps_per_epoch,
+    )
+    if resume:
+        training.resume()
+    if ranks.first:
+        about = {"name": model.name, "settings": model.settings, "parameters": count_parameters(model)}
+        paths = {"stems": [*map(os.path.abspath, inputs.stems)], "valid_folders": [*map(os.path.abspath, inputs.valid)]}
+        ran = {"processes": ranks.world_size, "device": str(ranks.device), "steps_per_epoch": steps_per_epoch}
+        about["parts"] = dict(inputs.parts)
+        folder.write_description(to_mapping(settings), {**paths, **description}, {**about, **ran}, resume)
+    return training
+
+
+def settings_of_run(folder: RunFolder) -> TrainingSettings:
+    """The settings that a run was started with."""
+    return from_mapping(TrainingSettings, folder.read_description()["settings"])
+
+
+def inputs_of_run(folder: RunFolder) -> Inputs:
+    """The folders that a run was started with."""
+    data = folder.read_description()["data"]
+    return Inputs(data["stems"], data["valid_folders"], data["mined"] and data["mined"]["folder"])
+
+
+def _check_same_run(folder: RunFolder, settings: TrainingSettings, fingerprint: str) -> None:
+    before = folder.read_description()
+    now, then = to_mapping(settings), to_mapping(settings_of_run(folder))
+    changed = [name for name in now if name not in CHANGEABLE and now[name] != then[name]]
+    if changed:
+        differences = "; ".join(f"{name} was {then[name]!r}, is {now[name]!r}" for name in changed)
+        raise UsageError(
+            f"{folder.path} was run with other settings ({differences}); resume it without --config and --set "
+            f"(only {', '.join(CHANGEABLE)} may change), or start anew with another --out"
+        )
+    if before["data"]["fingerprint"] != fingerprint:
+        raise DataError(
+            f"the stems or mined excerpts are not those that {folder.path} was run with (see settings.json there); "
+            "give the same ones, or start anew with another --out"
+        )
+
+
+def _load_parts(model: Separator, parts: Mapping[str, str]) -> None:
+    if isinstance(model, KuielabMdxNet):
+        model.load_parts(parts)
+    elif parts:
+        raise UsageError(f"{model.name} is not made of other separators: leave --part out")
+
+
+def _use_cache(reader: SegmentReader, folder: str | Path, ranks: Ranks) -> None:
+    if ranks.first:  # the others find it written
+        use_stem_cache(reader, folder)
+    ranks.gather(None)
+    use_stem_cache(reader, folder)
+
+
+def _samplers(learner: Learner, data: TrainingData) -> tuple[StemSampler, RemixSampler | None]:
+    settings, ranks = learner.settings, learner.ranks
+    shared: dict[str, Any] = {
+        "frames": learner.context_frames,
+        "batch_size": settings.items_per_part(ranks.world_size),
+        "mixing": settings.mixing,
+        "augment": settings.augment,
+        "seed": settings.seed,
+        "rank": ranks.rank,
+        "world_size": ranks.world_size,
+    }
+    stems = StemSampler(data.reader, **shared)
+    if data.excerpts is None:
+        return stems, None
+    return stems, RemixSampler(data.reader, data.excerpts, remix=settings.excerpts, **shared)
