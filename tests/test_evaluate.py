@@ -15,7 +15,7 @@ from remix_miner.audio import read_audio, write_audio
 from remix_miner.cli import main
 from remix_miner.datasets.corpora import load_stem_tracks
 from remix_miner.errors import DataError
-from remix_miner.evaluation import evaluate
+from remix_miner.evaluation import scoring_pool
 from remix_miner.evaluation.estimates import find_estimates
 from remix_miner.evaluation.evaluate import evaluate_model, score_estimates
 from remix_miner.evaluation.leaderboard.compare import compare
@@ -198,8 +198,8 @@ def _rows(values: np.ndarray, column: str = "csdr") -> list[dict[str, Any]]:
 
 def test_scoring_processes_compute_with_one_thread_each(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
-    monkeypatch.setattr(evaluate, "score_files", os.getenv)
-    with evaluate._pool(2, 2) as submit:
+    monkeypatch.setattr(scoring_pool, "score_files", os.getenv)
+    with scoring_pool.scoring_pool(2, 2) as submit:
         assert submit("OPENBLAS_NUM_THREADS").result() == "1"
     assert "OPENBLAS_NUM_THREADS" not in os.environ
 
@@ -262,7 +262,7 @@ def test_a_model_is_scored_on_what_it_writes(tmp_path: Path, stems: Path, monkey
     import torch
     from torch import Tensor, nn
 
-    from remix_miner.evaluation import models
+    from remix_miner.separators import loading
 
     class Half(nn.Module):
         """All sources as half the mixture."""
@@ -275,7 +275,7 @@ def test_a_model_is_scored_on_what_it_writes(tmp_path: Path, stems: Path, monkey
         def forward(self, mixture: Tensor, frames: int | None = None) -> Tensor:
             return 0.5 * mixture[:, None].expand(-1, 4, -1, -1)
 
-    monkeypatch.setattr(models, "load_separator", lambda name, device="cpu": Half())
+    monkeypatch.setattr(loading, "load_separator", lambda name, device="cpu": Half())
     out = tmp_path / "result.json"
     assert (
         _run("evaluate", "half", "--stems", stems, "--metrics", "usdr", "--out", out, "--workers", "1", "--shifts", "2")

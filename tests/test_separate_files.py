@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from remix_miner.audio import read_audio, write_audio
 from remix_miner.cli import main
-from remix_miner.evaluation import models
+from remix_miner.separators import loading
 from remix_miner.separators.apply_separator import estimate_blocks
 from remix_miner.separators.overlap_add import InferenceSettings
 
@@ -41,7 +41,7 @@ class Halves(nn.Module):
 @pytest.fixture
 def model(monkeypatch: pytest.MonkeyPatch) -> Halves:
     found = Halves()
-    monkeypatch.setattr(models, "load_separator", lambda name, device="cpu": found)
+    monkeypatch.setattr(loading, "load_separator", lambda name, device="cpu": found)
     return found
 
 

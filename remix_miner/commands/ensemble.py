@@ -44,8 +44,8 @@ def run(recipe: str, files: tuple[Path, ...], models: tuple[str, ...], out: Path
     from remix_miner.device import resolve_device
     from remix_miner.evaluation.ensembles.ensemble import run_recipe
     from remix_miner.evaluation.ensembles.recipe import load_recipe
-    from remix_miner.evaluation.models import load_model
     from remix_miner.progress import Progress
+    from remix_miner.separators.loading import open_separator
 
     loaded = load_recipe(recipe)
     named = {name: member.get("model") for name, member in loaded.members.items()} | _named(models, "models")
@@ -66,7 +66,7 @@ def run(recipe: str, files: tuple[Path, ...], models: tuple[str, ...], out: Path
     with Progress("ensemble", total=steps * len(found), unit="steps") as progress:
         folders = run_recipe(
             loaded,
-            lambda name: load_model(named[name], place).model,
+            lambda name: open_separator(named[name], place).model,
             [file.path for file in found],
             out,
             models=named,

@@ -72,7 +72,7 @@ def command(
         result.save(out)
         note(f"written: {out}")
     show(document, as_json, result_text(result, document))
-    return 1 if result.notes else 0
+    return 1 if any(text.startswith("estimates missing") for text in result.notes) else 0
 
 
 def _is_estimates(model: str) -> bool:
@@ -108,7 +108,7 @@ def _score_estimates(path: Path, tracks: Any, name: str, allow_missing: bool, sh
             unpack(path, folder)
         found = find_estimates(folder)
         for unknown in found.unknown[:5]:
-            note(f"not scored, its name says no source: {unknown.relative_to(folder)}")
+            note(f"not scored, no source in its name: {unknown.relative_to(folder)}")
         return score_estimates(
             tracks, found, name=name, allow_missing=allow_missing, kept=None if packed else path, **shared
         )
@@ -120,10 +120,10 @@ def _score_model(
     import tempfile
 
     from remix_miner.evaluation.evaluate import evaluate_model
-    from remix_miner.evaluation.models import load_model
     from remix_miner.evaluation.oracles import ORACLES
+    from remix_miner.separators.loading import open_separator
 
-    loaded = model if model in ORACLES else load_model(model, device)
+    loaded = model if model in ORACLES else open_separator(model, device)
     with tempfile.TemporaryDirectory(prefix="remix-miner-") as temporary:
         return evaluate_model(
             loaded,

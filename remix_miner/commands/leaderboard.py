@@ -98,8 +98,8 @@ def compare(first: Path, second: Path, seed: int, as_json: bool) -> int:
     from remix_miner.evaluation.results import Result
     from remix_miner.evaluation.tables import COLUMN_NAMES, NAMES, format_table
 
-    one, other = Result.load(first), Result.load(second)
-    differences = compare_results(one, other, seed)
+    left, right = Result.load(first), Result.load(second)
+    differences = compare_results(left, right, seed)
     rows = [
         [
             f"{NAMES[each.metric]} {each.aggregate.replace('_', ' ')}",
@@ -112,8 +112,8 @@ def compare(first: Path, second: Path, seed: int, as_json: bool) -> int:
         for each in differences
     ]
     header = ["dB", "source", "difference", "95% interval", "clear", "better in"]
-    text = f"{one.name} minus {other.name}\n\n" + format_table(header, rows)
-    show({"first": one.name, "second": other.name, "differences": differences_document(differences)}, as_json, text)
+    text = f"{left.name} minus {right.name}\n\n" + format_table(header, rows)
+    show({"first": left.name, "second": right.name, "differences": differences_document(differences)}, as_json, text)
     return 0
 
 

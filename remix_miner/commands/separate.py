@@ -42,9 +42,9 @@ def command(
     from remix_miner.audio import audio_info, display_name
     from remix_miner.datasets.library import find_audio
     from remix_miner.device import resolve_device
-    from remix_miner.evaluation.models import load_model
     from remix_miner.progress import Progress
     from remix_miner.separators.files import output_folders, separate_file
+    from remix_miner.separators.loading import open_separator
 
     settings = inference_settings(inference)
     found, skipped = find_audio(files)
@@ -52,7 +52,7 @@ def command(
         note(f"skipped {display_name(each.path)}: {each.reason}")
     if not found:
         raise UsageError("nothing to separate: no audio files among " + ", ".join(map(display_name, files)))
-    loaded = load_model(model, resolve_device(device))
+    loaded = open_separator(model, resolve_device(device))
     reports, failed = [], {display_name(each.path): each.reason for each in skipped if each.reason != "hidden"}
     paths = [file.path for file in found]
     with Progress("separating", total=_minutes(paths, audio_info), unit="min") as progress:

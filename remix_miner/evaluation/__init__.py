@@ -1,1 +1,1 @@
-"""Separate, score, ensemble, compare."""
+"""Evaluation: scores of estimates and their averages; in folders, metrics, ensembles and the leaderboard."""

@@ -1,7 +1,7 @@
-"""Take estimates out of a zip that somebody else made, believing nothing it says.
+"""Unpacks estimates from a zip of unknown origin.
 
 Names that leave the folder, links, encrypted or doubled members and other file types are refused before anything is
-written; sizes are counted while unpacking, since the directory of a zip can lie.
+written; sizes are counted while unpacking, since the directory of a zip can state others.
 """
 
 import shutil

@@ -1,4 +1,4 @@
-"""Finished estimates on disk: which file is the estimate of which source of which track.
+"""Finished estimates on disk: the file of each source of each track.
 
 One rule covers the layouts in use: a file named after a source belongs to the track its folder is named after
 (ours, and museval's with its ``test/`` folder around), and ``<track>_<source>.wav`` names both (MVSep).
@@ -21,21 +21,24 @@ BESIDE_SOURCES = ("mixture", "accompaniment", "instrum", "instrumental")
 
 @dataclass
 class FoundEstimates:
-    """Files by track and source, and the audio files whose names say nothing."""
+    """Files by track and source, and the audio files whose names match neither layout."""
 
     tracks: dict[str, dict[str, Path]] = field(default_factory=dict)
     unknown: list[Path] = field(default_factory=list)
 
 
 def find_estimates(root: str | Path, sources: Iterable[str] = SOURCES) -> FoundEstimates:
-    """All estimates below ``root``. Raises `DataError` where two files claim the same source of the same track."""
+    """Return all estimates below ``root``.
+
+    Raises `DataError` where two files claim the same source of the same track.
+    """
     root, sources, found = Path(root), tuple(sources), FoundEstimates()
     for path in sorted(root.rglob("*")):
         hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.relative_to(root).parts)
         if hidden or path.suffix.lower() not in ESTIMATE_SUFFIXES or not path.is_file():
             continue
         track, source = _names(path, root, sources)
-        if source in BESIDE_SOURCES:
+        if source in BESIDE_SOURCES and source not in sources:
             continue
         if track is None or source is None:
             found.unknown.append(path)
@@ -61,14 +64,14 @@ def _names(path: Path, root: Path, sources: tuple[str, ...]) -> tuple[str | None
 def missing_estimates(
     found: Mapping[str, Mapping[str, Path]], tracks: Iterable[str], sources: Iterable[str]
 ) -> list[str]:
-    """What is not there, as 'track: source, source'."""
+    """Return the missing estimates, as 'track: source, source'."""
     sources = tuple(sources)
     lacking = ((track, [source for source in sources if source not in found.get(track, {})]) for track in tracks)
     return [f"{track}: {', '.join(names)}" for track, names in lacking if names]
 
 
 def read_estimate(path: Path, sample_rate: int, channels: int, frames: int) -> Audio:
-    """(C, T) of one estimate that must have exactly the reference's rate, channels and length."""
+    """Return (C, T) of an estimate; raise `DataError` unless it has the reference's rate, channels and length."""
     check_estimate(path, sample_rate, channels, frames)
     audio, _ = read_audio(path)
     if not np.isfinite(audio).all():
@@ -77,7 +80,7 @@ def read_estimate(path: Path, sample_rate: int, channels: int, frames: int) -> A
 
 
 def check_estimate(path: Path, sample_rate: int, channels: int, frames: int) -> None:
-    """Raise `DataError` unless the header says the reference's rate, channels and length."""
+    """Raise `DataError` unless the header states the reference's rate, channels and length."""
     info = audio_info(path)
     if info.sample_rate != sample_rate:
         raise DataError(

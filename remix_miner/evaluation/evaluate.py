@@ -1,14 +1,8 @@
-"""Score estimates of a corpus, songs in parallel processes; make the estimates first if a model is given."""
+"""Scores of a corpus: of finished estimates, or of a model that makes them first. Songs are scored in parallel."""
 
-import contextlib
-import resource
-import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
-from multiprocessing import get_context
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -16,42 +10,26 @@ import numpy as np
 
 from remix_miner.audio import to_channels, write_audio
 from remix_miner.checkpoint import versions
-from remix_miner.datasets.tracks import StemTrack
+from remix_miner.datasets.tracks import StemTrack, Track
 from remix_miner.errors import DataError
+from remix_miner.evaluation.cost import Cost
 from remix_miner.evaluation.estimates import FoundEstimates, check_estimate, missing_estimates
-from remix_miner.evaluation.models import LoadedModel
 from remix_miner.evaluation.oracles import ORACLES
-from remix_miner.evaluation.results import Result, fingerprint
-from remix_miner.evaluation.score_files import Files, score_files
-from remix_miner.processes import one_thread_each
+from remix_miner.evaluation.references import with_reference
+from remix_miner.evaluation.results import Result, corpus_fingerprint
+from remix_miner.evaluation.score_files import Files
+from remix_miner.evaluation.scoring_pool import scoring_pool
 from remix_miner.progress import Progress
 from remix_miner.separators.apply_separator import conversions, estimate_blocks
+from remix_miner.separators.loading import LoadedSeparator
 from remix_miner.separators.overlap_add import InferenceSettings, settings_mapping
 from remix_miner.sources import SOURCES
 
 READ_SECONDS = 30.0
 
 
-@dataclass
-class Cost:
-    """What separating took; scoring is not counted."""
-
-    device: str
-    audio_seconds: float = 0.0
-    compute_seconds: float = 0.0
-
-    def document(self) -> dict[str, Any]:
-        return {
-            "device": self.device,
-            "audio_seconds": round(self.audio_seconds, 3),
-            "compute_seconds": round(self.compute_seconds, 3),
-            "compute_seconds_per_audio_second": round(self.compute_seconds / max(self.audio_seconds, 1e-9), 4),
-            "peak_memory_mib": round(_peak_memory_mib(self.device), 1),
-        }
-
-
 def score_estimates(
-    tracks: Sequence[StemTrack],
+    tracks: Sequence[Track],
     found: FoundEstimates,
     metrics: Sequence[str],
     *,
@@ -64,12 +42,14 @@ def score_estimates(
 ) -> Result:
     """Score finished estimates. Every file is checked against its reference before the first is scored.
 
-    Raises `DataError` where estimates are missing, unless ``allow_missing``: then the result's notes list them.
+    ``sources``: names to score where there are estimates, see `remix_miner.evaluation.references`. Raises `DataError`
+    where estimates are missing, unless ``allow_missing``: then the result's notes list them.
     """
     _unique_names(tracks)
     sources = [source for source in sources if any(source in files for files in found.tracks.values())]
     if not sources:
         raise DataError("no estimates found: expected <track>/<source>.wav or <track>_<source>.wav")
+    _check_references(tracks, sources)
     missing = missing_estimates(found.tracks, [track.name for track in tracks], sources)
     if missing and not allow_missing:
         raise DataError(
@@ -85,7 +65,7 @@ def score_estimates(
         for source in sources:
             check_estimate(files[source], track.sample_rate, track.channels, track.frames)
     rows = []
-    with Progress("scoring", total=len(jobs), unit="tracks") as progress, _pool(workers, len(jobs)) as submit:
+    with Progress("scoring", total=len(jobs), unit="tracks") as progress, scoring_pool(workers, len(jobs)) as submit:
         for future in [submit(track, files, sources, metrics) for track, files in jobs]:
             rows.append(future.result())
             progress.advance()
@@ -102,7 +82,7 @@ def score_estimates(
 
 
 def evaluate_model(
-    model: LoadedModel | str,
+    model: LoadedSeparator | str,
     tracks: Sequence[StemTrack],
     metrics: Sequence[str],
     *,
@@ -121,14 +101,12 @@ def evaluate_model(
     _unique_names(tracks)
     oracle = isinstance(model, str)
     names = SOURCES if isinstance(model, str) else tuple(model.model.sources)
-    sources = [source for source in SOURCES if source in names]
-    if not sources:
-        raise DataError(f"the model separates {', '.join(names)}; none of them is among {', '.join(SOURCES)}")
+    sources = _scored_sources(tracks, names)
     cost = Cost("cpu" if oracle else device)
     futures: list[tuple[Future[dict[str, Any]], Files]] = []
     with (
         Progress("separating and scoring", total=2 * len(tracks), unit="steps") as progress,
-        _pool(workers, len(tracks)) as submit,
+        scoring_pool(workers, len(tracks)) as submit,
     ):
         for track in tracks:
             started = time.perf_counter()
@@ -160,18 +138,19 @@ def evaluate_model(
         inference=None if isinstance(model, str) else _inference(settings, model.model, tracks),
         cost=cost.document(),
         estimates=str(folder) if keep else None,
+        notes=[f"not scored, since the songs have no such stem: {name}" for name in names if name not in sources],
         versions=versions(),
     )
 
 
-def describe_corpus(tracks: Sequence[StemTrack], name: str) -> dict[str, Any]:
-    """What a result says about the songs it was measured on."""
+def describe_corpus(tracks: Sequence[Track], name: str) -> dict[str, Any]:
+    """Return the description of the scored songs that a result holds."""
     return {
         "name": name,
         "tracks": len(tracks),
         "seconds": round(sum(track.seconds for track in tracks), 3),
         "sample_rates": sorted({track.sample_rate for track in tracks}),
-        "fingerprint": fingerprint([(track.name, track.frames) for track in tracks]),
+        "fingerprint": corpus_fingerprint([(track.name, track.frames) for track in tracks]),
     }
 
 
@@ -204,46 +183,31 @@ def _write(estimates: Mapping[str, np.ndarray], track: StemTrack, folder: Path) 
     return files
 
 
-def _unique_names(tracks: Sequence[StemTrack]) -> None:
+def _scored_sources(tracks: Sequence[Track], names: Sequence[str]) -> list[str]:
+    """Those of ``names`` that every track has a reference for: the four in their order, then the others."""
+    common = [name for name in names if all(name in with_reference(track, names) for track in tracks)]
+    if not common:
+        raise DataError(
+            f"the model separates {', '.join(names)}; the songs have stems for none of them ("
+            f"{', '.join(tracks[0].sources) if tracks else 'no songs'})"
+        )
+    return [*(source for source in SOURCES if source in common), *(name for name in common if name not in SOURCES)]
+
+
+def _check_references(tracks: Sequence[Track], sources: Sequence[str]) -> None:
+    for track in tracks:
+        lacking = set(sources) - set(with_reference(track, sources))
+        if lacking:
+            raise DataError(
+                f"{track.name!r} has no reference for {', '.join(sorted(lacking))}; its stems are "
+                f"{', '.join(track.sources)}"
+            )
+
+
+def _unique_names(tracks: Sequence[Track]) -> None:
     names = [track.name for track in tracks]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise DataError(
             f"tracks of the same name cannot be told apart: {', '.join(twice[:5])}; choose one --split or corpus"
         )
-
-
-@contextlib.contextmanager
-def _pool(workers: int, jobs: int) -> Iterator[Any]:
-    """A function that scores one track: in this process if that is enough, else in spawned ones."""
-    if min(workers, jobs) <= 1:
-        yield _score_here
-        return
-    with ProcessPoolExecutor(min(workers, jobs), mp_context=get_context("spawn")) as pool:
-
-        def submit(*arguments: Any) -> Future[dict[str, Any]]:
-            with one_thread_each():  # the pool starts its processes when it is given work
-                return pool.submit(score_files, *arguments)
-
-        try:
-            yield submit
-        except BrokenProcessPool as error:
-            raise DataError("a scoring process died, most likely of memory; use fewer --workers") from error
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-
-
-def _score_here(*arguments: Any) -> Future[dict[str, Any]]:
-    future: Future[dict[str, Any]] = Future()
-    future.set_result(score_files(*arguments))
-    return future
-
-
-def _peak_memory_mib(device: str) -> float:
-    if device.startswith("cuda"):
-        import torch
-
-        return torch.cuda.max_memory_allocated(device) / 2**20
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**20 if sys.platform == "darwin" else 2**10)

@@ -1,4 +1,4 @@
-"""Bounds on separators, usable where `evaluate` takes a model: the mixture itself, and an ideal ratio mask."""
+"""Oracles, usable where `evaluate` takes a model: the mixture as every estimate, and the ideal ratio mask."""
 
 import numpy as np
 import torch
@@ -11,12 +11,12 @@ MASK_HOP = 1024
 
 
 def mixture_as_estimate(stems: Stems, mixture: Float32[np.ndarray, "C T"]) -> Stems:
-    """Every source estimated as the whole mixture: what a separator must beat to have done anything."""
+    """Return the mixture as the estimate of every source: a lower bound for separators."""
     return np.broadcast_to(mixture, stems.shape).copy()
 
 
 def ideal_ratio_mask(stems: Stems, mixture: Float32[np.ndarray, "C T"]) -> Stems:
-    """The mixture masked by each source's share of magnitude, |S_i| / sum_j |S_j|, from the true stems.
+    """Return the mixture masked by each source's share of magnitude, |S_i| / sum_j |S_j|, from the true stems.
 
     Short-time Fourier transform with Hann windows of 2048 samples every 1024, per channel; 'IRM1' of the SiSEC 2018
     campaign (Stöter et al. 2018, section 4.2).

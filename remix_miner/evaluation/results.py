@@ -1,4 +1,4 @@
-"""Results: what was scored, how, at which cost, and every score, as JSON (docs/guide/evaluation.md)."""
+"""Results as JSON: every score, what was scored, how, and at which cost (docs/guide/evaluation.md)."""
 
 import datetime
 import hashlib
@@ -78,7 +78,7 @@ class Result:
         return result
 
 
-def fingerprint(tracks: Sequence[tuple[str, int]]) -> str:
-    """16 hexadecimal digits that tell corpora apart by their tracks' names and lengths in frames."""
+def corpus_fingerprint(tracks: Sequence[tuple[str, int]]) -> str:
+    """Return 16 hexadecimal digits that are equal for equal names and lengths (in frames) of tracks."""
     text = "\n".join(f"{name}\t{frames}" for name, frames in sorted(tracks))
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,7 +1,7 @@
-"""The scores of one track: every metric by name, with the written policy for silence.
+"""Scores of one track: every metric by name, and the rules for silence.
 
 A reference that is digital silence has no SDR of any kind. It is excluded from them, its row says ``silent``, and
-`leakage_db` tells what the estimate put there. For BSSEval the other sources of such a track are scored among
+`leakage_db` is the level of the estimate there. For BSSEval the other sources of such a track are scored among
 themselves (museval refuses the whole track); frames in which one of them is silent are nan for all, and counted.
 """
 
@@ -22,7 +22,7 @@ FRAMEWISE = {"sdr": "csdr", "isr": "isr", "sir": "sir", "sar": "sar"}
 
 
 def parse_metrics(text: str) -> tuple[str, ...]:
-    """Metrics named in ``text`` ('usdr,csdr'), in a fixed order."""
+    """Return the metrics named in ``text`` ('usdr,csdr'), in a fixed order."""
     names = [name.strip() for name in text.split(",") if name.strip()]
     unknown = [name for name in names if name not in METRICS]
     if unknown or not names:
@@ -38,7 +38,7 @@ def score_track(
     sample_rate: int,
     metrics: Sequence[str] = METRICS,
 ) -> dict[str, dict[str, Any]]:
-    """Per source: ``silent`` and ``leakage_db``, then what was asked for; None where a value does not exist.
+    """Return per source ``silent`` and ``leakage_db``, then what was asked for; None where a value does not exist.
 
     ``infinite`` names metrics whose value is infinite (an estimate without error), which are excluded as well.
     """

@@ -1,4 +1,4 @@
-"""Results as text: plain tables that read well in a terminal and in a file."""
+"""Results as plain text tables."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +11,7 @@ COLUMN_NAMES = {"average": "average", "all_pooled": "all pooled"}
 
 
 def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns aligned: the first to the left, the others to the right."""
+    """Return a table whose first column is aligned to the left, the others to the right."""
     widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
     lines = []
     for row in [header, *rows]:
@@ -25,7 +25,7 @@ def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def result_text(result: Result, document: dict[str, Any], per_track: bool = True) -> str:
-    """Headline score of every track and source, every aggregate by its name, and what was excluded."""
+    """Return the headline score of every track and source, every aggregate by its name, and what was excluded."""
     columns = (*result.sources, *EXTRA_COLUMNS)
     blocks = [f"{result.name} on {result.corpus['name']}, {result.corpus['tracks']} tracks"]
     for metric in result.metrics:
@@ -58,7 +58,7 @@ def result_text(result: Result, document: dict[str, Any], per_track: bool = True
 
 
 def exclusions(result: Result) -> str:
-    """Silent references and unscored frames, counted; the leakage into silent sources."""
+    """Return the counts of what is excluded from the averages, and the leakage into silent sources."""
     lines = []
     for source in result.sources:
         rows = [track["sources"][source] for track in result.tracks if source in track["sources"]]

@@ -1,4 +1,4 @@
-"""Separators, one a file, behind one interface (`remix_miner.separators.base.Separator`) and one table.
+"""Separators: one model a file, one interface (`remix_miner.separators.base.Separator`), one table.
 
 >>> from remix_miner.separators import build
 >>> build("demucs", channels=4, depth=2).settings["context"]
@@ -27,7 +27,7 @@ SEPARATORS = {
 
 
 def build(name: str, **settings: Any) -> "Separator":
-    """The separator ``name`` with random weights; ``settings`` are its constructor's, defaults are the published ones.
+    """Build the separator ``name`` with random weights and the ``settings`` of its constructor (default: published).
 
     Raises `UsageError` for an unknown name or setting, with the nearest known one. Weights follow torch's global random
     state: seed it for the same weights.
@@ -46,7 +46,7 @@ def build(name: str, **settings: Any) -> "Separator":
 
 
 def separator_class(name: str) -> "type[Separator]":
-    """The class of a separator, imported when asked for."""
+    """Import and return the class of a separator."""
     if name not in SEPARATORS:
         raise UsageError(
             f"unknown separator {name!r}{_nearest(name, SEPARATORS)}; choose among {', '.join(SEPARATORS)}"

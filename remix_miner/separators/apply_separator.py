@@ -1,6 +1,6 @@
-"""Apply a model to audio of any rate, channels and length, block by block; estimates come back as the audio went in.
+"""Applies a separator block by block to audio of any rate, channels and length.
 
-What the model needs is made on the way in and undone on the way out: resampling (soxr HQ) to the model's rate and back;
+Estimates have the rate, channels and length of the audio: it is resampled (soxr HQ) to the model's rate and back;
 mono is repeated for a stereo model and its estimates are averaged back to mono; more channels than the model takes are
 averaged to mono first, and then the estimates have the model's channels. No gain is ever applied.
 """
@@ -20,12 +20,12 @@ StemBlock = Float32[np.ndarray, "S C T"]
 
 
 def output_channels(model: Any, channels: int) -> int:
-    """Channels of the estimates of a signal that has ``channels``."""
+    """Return the number of channels of the estimates of a signal that has ``channels``."""
     return 1 if channels == 1 else int(model.audio_channels)
 
 
 def conversions(model: Any, sample_rate: int, channels: int) -> list[str]:
-    """What was done to a signal so that the model could take it, in words."""
+    """Return the conversions of a signal for the model, in words."""
     notes = []
     if sample_rate != model.sample_rate:
         notes.append(f"resampled from {sample_rate} to the model's {model.sample_rate} Hz and back")
@@ -44,7 +44,7 @@ def estimate_blocks(
     settings: InferenceSettings,
     device: torch.device | str | None = None,
 ) -> Iterator[StemBlock]:
-    """Estimates of a signal that arrives in blocks (frames, channels), at its own rate and with as many frames."""
+    """Yield estimates of a signal that arrives in blocks (frames, channels), at its own rate and length."""
     width = int(model.audio_channels)
     sources = len(model.sources)
     stream = SeparationStream(model, settings, device=device)

@@ -1,4 +1,4 @@
-"""What every separator is: a mixture (B, C, T) in, one estimate per source (B, S, C, T) out."""
+"""Base class of separators: a mixture (B, C, T) in, one estimate per source (B, S, C, T) out."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -43,19 +43,19 @@ class Separator(nn.Module):
         self.normalize = normalize
 
     def valid_length(self, frames: int) -> int:
-        """Frames of mixture that the network needs for ``frames`` of estimates, context at both ends included."""
+        """Return the frames of mixture, with context, that the network needs for ``frames`` of estimates."""
         return frames
 
     def estimate(self, mixture: Float[Tensor, "B C V"]) -> Float[Tensor, "B S C U"]:
-        """The network alone, on a valid length V; its U frames are the centre of V, and at least those asked for."""
+        """Apply the network alone to a valid length V; its U frames are the centre of V, at least those asked for."""
         raise NotImplementedError
 
     def by_source(self, signals: Float[Tensor, "B S*C T"]) -> Float[Tensor, "B S C T"]:
-        """Signals of all sources and channels, one after the other, with an axis for each."""
+        """Split the channel axis into sources and channels."""
         return signals.reshape(len(signals), len(self.sources), self.audio_channels, -1)
 
     def forward(self, mixture: Float[Tensor, "B C T"], frames: int | None = None) -> Float[Tensor, "B S C frames"]:
-        """Estimates of the ``frames`` in the centre of the mixture (all T, if not said).
+        """Return estimates of the ``frames`` in the centre of the mixture (default: all T).
 
         What lies around the centre serves as context, as far as ``valid_length(frames)`` reaches; where the mixture
         is shorter than that, zeros stand in for it.
@@ -77,7 +77,7 @@ class Separator(nn.Module):
 
 
 def centre_fit(signal: Float[Tensor, "*B T"], frames: int) -> Float[Tensor, "*B frames"]:
-    """The ``frames`` in the centre of a longer signal, or a shorter one with zeros at both ends.
+    """Return the ``frames`` in the centre of a longer signal, or a shorter one with zeros at both ends.
 
     An odd frame goes to the right end, in both directions, so fitting to more frames and back is the identity.
 
@@ -92,5 +92,8 @@ def centre_fit(signal: Float[Tensor, "*B T"], frames: int) -> Float[Tensor, "*B 
 
 
 def count_parameters(model: nn.Module) -> int:
-    """Number of values in a model's parameters. Build under ``torch.device("meta")`` to count without memory."""
+    """Return the number of values in a model's parameters.
+
+    Build under ``torch.device("meta")`` to count without memory.
+    """
     return sum(parameter.numel() for parameter in model.parameters())

@@ -1,4 +1,4 @@
-"""Demucs as its first paper describes it (Défossez et al. 2019, 'extra unlabeled data remixed', section 3).
+"""Demucs of the first paper (Défossez et al. 2019, 'extra unlabeled data remixed', section 3).
 
 Encoder: ``depth`` times conv (kernel 8, stride 4) + ReLU, 1x1 conv + GLU. Two bidirectional LSTM layers, 1x1 conv +
 ReLU. Decoder: conv (kernel 3) + ReLU, concatenation with the encoder's output, 1x1 conv + GLU, transposed conv + ReLU

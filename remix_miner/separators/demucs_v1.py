@@ -1,4 +1,4 @@
-"""Demucs as it was released in November 2019, and in the simplified report.
+"""Demucs of the first release (November 2019), which the simplified report uses too.
 
 It differs from the paper (`remix_miner.separators.demucs`): skips are added, not concatenated, before the decoder's
 convolution, which has the GLU; a linear layer without ReLU follows the LSTM; weights and biases are divided by

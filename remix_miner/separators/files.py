@@ -1,4 +1,4 @@
-"""Separate a file into one file per source, streaming from disk to disk, with a record that makes reruns resume."""
+"""Separation of a file into one file per source, from disk to disk, with a record by which reruns resume."""
 
 import contextlib
 import hashlib
@@ -27,7 +27,10 @@ FORMATS = {"wav": ("wav", "float32"), "flac16": ("flac", "int16"), "flac24": ("f
 
 @dataclass(frozen=True)
 class SeparatedFile:
-    """What became of one file. ``clipped``: samples beyond full scale per source; ``problem``: why it ended early."""
+    """Report on a separated file.
+
+    ``clipped``: samples beyond full scale per source; ``problem``: why it ended early.
+    """
 
     path: Path
     folder: Path
@@ -40,7 +43,7 @@ class SeparatedFile:
 
 
 def output_folders(paths: Iterable[Path], out: Path) -> dict[Path, Path]:
-    """A folder under ``out`` for each file, named after it; never one that belongs to another file.
+    """Return a folder under ``out`` for each file, named after it; never one that belongs to another file.
 
     Where names meet ('a/song.mp3', 'b/song.mp3'), the later gets a number: 'song', 'song (2)'. A folder that an
     earlier run made for the same file is used again.
@@ -60,7 +63,7 @@ def output_folders(paths: Iterable[Path], out: Path) -> dict[Path, Path]:
 
 
 def job_record(path: Path, model_id: str, settings: Mapping[str, Any], file_format: str) -> dict[str, Any]:
-    """What identifies a separation: equal records mean that the outputs would be the same."""
+    """Return what identifies a separation: equal records mean that the outputs would be the same."""
     status = path.stat()
     return {
         "format": "remix-miner/separation",
@@ -88,7 +91,7 @@ def separate_file(
     """Write ``folder/<source>.<suffix>`` for every source of the model; all appear whole, or none.
 
     The record is written last: where it matches and all files are there, nothing is done. Where it is another
-    model's, or another setting's, `UsageError` says so, unless ``restart``. ``advance`` hears of seconds of audio done.
+    model's, or another setting's, `UsageError` is raised, unless ``restart``. ``advance`` is called with seconds done.
     """
     record = job_record(path, model_id, settings_mapping(settings, model), file_format)
     suffix, subtype = FORMATS[file_format]
@@ -151,7 +154,7 @@ def _read_record(folder: Path, name: str = RECORD) -> dict[str, Any] | None:
 
 
 def _owner(folder: Path) -> str | None:
-    """The input a folder's estimates are of; None while it holds nothing, '' where others' files lie in it."""
+    """Return the input of a folder's estimates; None for an empty folder, '' for one with other files."""
     if not folder.is_dir() or all(child.name.startswith(".") for child in folder.iterdir()):
         return None
     record = _read_record(folder) or _read_record(folder, ENSEMBLE_RECORD) or {}
@@ -159,7 +162,7 @@ def _owner(folder: Path) -> str | None:
 
 
 def _portable(stem: str) -> str:
-    """A folder name that every file system takes, told apart by a digest where characters had to go."""
+    """Return a folder name that every file system takes, with a digest where characters were replaced."""
     text = display_name(stem)
     safe = "".join("_" if char in '<>:"/\\|?*' or ord(char) < 32 else char for char in text).rstrip(" .")
     if safe == text and len(safe.encode()) <= 150:

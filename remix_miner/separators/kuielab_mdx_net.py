@@ -1,4 +1,4 @@
-"""KUIELab-MDX-Net (Kim et al. 2021): four TFC-TDF-U-Nets, one a source, and a Mixer that sees all their estimates.
+"""KUIELab-MDX-Net (Kim et al. 2021): a TFC-TDF-U-Net for each source, and a Mixer of all their estimates.
 
 The Mixer is one linear map per sample, without bias, from the estimates and the mixture to better estimates. It is
 trained with the separators frozen. Here it starts as the map that changes nothing.
@@ -39,7 +39,7 @@ class KuielabMdxNet(Separator):
             self.mixer.weight.copy_(torch.eye(signals, signals + audio_channels))
 
     def load_parts(self, models: Mapping[str, str | Path]) -> None:
-        """Take the weights of trained `tfc_tdf_v2` models, one for each source.
+        """Load the weights of trained `tfc_tdf_v2` models, one for each source.
 
         Raises `UsageError` when a source lacks a model, `DataError` when a model is of another source or size.
         """

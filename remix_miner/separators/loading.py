@@ -1,16 +1,47 @@
-"""Separators on disk: save one, load one by run folder, file or built-in name."""
+"""Separators on disk: save, load and identify them by run folder, file or built-in name."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from remix_miner.checkpoint import load_model, save_model
+from remix_miner.checkpoint import load_model, save_model, sha256_of_file, weights_path
 from remix_miner.errors import DataError, UsageError
 from remix_miner.separators import build
 from remix_miner.separators.base import Separator
+
+
+@dataclass(frozen=True)
+class LoadedSeparator:
+    """A separator in evaluation mode, its name, and the text that identifies its weights in records and results."""
+
+    model: Any
+    name: str
+    identity: str
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """Name, identity and constructor settings, as results state them."""
+        settings = getattr(self.model, "settings", None)
+        return {
+            "name": self.name,
+            "identity": self.identity,
+            "settings": settings if isinstance(settings, dict) else None,
+        }
+
+
+def open_separator(name_or_path: str, device: str = "cpu") -> LoadedSeparator:
+    """Load a separator and identify it by its name and the first 12 digits of its weights' SHA-256."""
+    model = load_separator(name_or_path, device)
+    name = str(getattr(model, "name", "")) or type(model).__name__
+    path = Path(name_or_path)
+    files = [path, weights_path(path)] if path.exists() else []
+    weights = next((file for file in files if file.is_file() and file.suffix != ".json"), None)
+    digest = f":{sha256_of_file(weights)[:12]}" if weights else ""
+    return LoadedSeparator(model, name, f"{name}{digest}")
 
 
 def save_separator(
@@ -22,7 +53,7 @@ def save_separator(
 
 
 def load_separator(path_or_name: str | Path, device: str | torch.device = "cpu") -> Separator:
-    """A trained separator in evaluation mode.
+    """Return a trained separator in evaluation mode.
 
     ``path_or_name``: a run folder, a ``.safetensors`` file, torchaudio's published Hybrid Demucs (a ``.pt`` file), or
     ``hdemucs`` for that file where torch keeps its downloads. Nothing is downloaded. Raises `DataError` when there is

@@ -1,7 +1,7 @@
-"""Separate a signal of any length: overlapping segments in batches, weighted by triangles, added up, divided out.
+"""Overlap-add separation of signals of any length: segments in batches, weighted by triangles, normalised.
 
-A stream takes the mixture in blocks and gives back estimates as soon as they are final, so memory does not grow with
-the track. Whatever the segment, overlap, shifts and blocks, a model that returns its input gives back the mixture.
+A stream takes the mixture in blocks and returns estimates when they are final, so memory does not grow with the track.
+For any segment, overlap, shifts and blocks, a model that returns its input gives back the mixture.
 """
 
 import math
@@ -23,7 +23,7 @@ DEFAULT_SEGMENT_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class InferenceSettings:
-    """How a model is applied: each of these moves scores by tenths of a dB, so results record them."""
+    """How a model is applied; results record it, since each setting changes scores by tenths of a dB."""
 
     segment_seconds: float | None = None
     """None: what the model suggests, else 10 s."""
@@ -63,7 +63,7 @@ def separate(
     consistency: bool = False,
     device: torch.device | str | None = None,
 ) -> Float[Tensor, "S C T"]:
-    """Estimates (float32, on the CPU) of a whole mixture at ``model.sample_rate``; see `InferenceSettings`.
+    """Return estimates (float32, on the CPU) of a whole mixture at ``model.sample_rate``; see `InferenceSettings`.
 
     The model is put in evaluation mode while it runs and left as it was; ``device`` None leaves it where it is.
     """
@@ -177,7 +177,7 @@ class SeparationStream:
 
 
 class _Pass:
-    """One walk over the track: a sign, a grid of segments, and the weighted sum of estimates not yet given out."""
+    """A pass over the track: a sign, a grid of segments, and the weighted sum of estimates not yet returned."""
 
     def __init__(self, sign: float, start: int, sources: int, channels: int) -> None:
         self.sign = sign
@@ -202,14 +202,14 @@ class _Pass:
         self._weight[position:end] += window
 
     def take(self, frames: int) -> Tensor:
-        """The estimate of the first ``frames`` frames held, which are then forgotten."""
+        """Return the estimate of the first ``frames`` frames held, and drop them."""
         estimate = self._sum[..., :frames] / self._weight[:frames]
         self._sum, self._weight = self._sum[..., frames:].clone(), self._weight[frames:].clone()
         return estimate
 
 
 def _offsets(settings: InferenceSettings, sample_rate: int) -> list[int]:
-    """Frames by which each pass sees the track late: 0 alone, or ``shifts`` distinct random ones."""
+    """Return the delay of each pass in frames: 0 alone, or ``shifts`` distinct random ones."""
     if settings.shifts == 0:
         return [0]
     choices = max(1, round(settings.max_shift_seconds * sample_rate))
@@ -219,7 +219,7 @@ def _offsets(settings: InferenceSettings, sample_rate: int) -> list[int]:
 
 
 def _triangle(frames: int) -> Float[Tensor, " T"]:
-    """Weights that rise linearly to the middle and fall again, above 0 everywhere, largest 1."""
+    """Return weights that rise linearly to the middle and fall again, above 0 everywhere, largest 1."""
     ramp = torch.arange(1, frames + 1, dtype=torch.float32)
     window = torch.minimum(ramp, ramp.flip(0))
     return window / window.max()
@@ -236,6 +236,6 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
 
 
 def settings_mapping(settings: InferenceSettings, model: Any) -> dict[str, Any]:
-    """The settings as results record them, with the segment that was really used."""
+    """Return the settings as results record them, with the segment length in use."""
     seconds = settings.segment_seconds or getattr(model, "segment_seconds", None) or DEFAULT_SEGMENT_SECONDS
     return {**asdict(settings), "segment_seconds": float(seconds)}

@@ -1,4 +1,4 @@
-"""Complex spectrograms as real channels, and back, for separators that map spectrograms directly."""
+"""Complex spectrograms as real channels, and their inverse."""
 
 import torch
 from jaxtyping import Float
@@ -33,7 +33,7 @@ class Spectrogram(nn.Module):
     def valid_length(self, frames: int, multiple: int) -> int:
         """Frames that give a multiple of ``multiple`` columns, with half a window of context around ``frames``.
 
-        At the ends, where fewer windows overlap and the signal is reflected, spectrograms are not to be trusted.
+        At the ends, where fewer windows overlap and the signal is reflected, spectrograms are inaccurate.
         """
         columns = -(-(frames + self.n_fft) // self.hop_frames) + 1
         return (-(-columns // multiple) * multiple - 1) * self.hop_frames

@@ -52,11 +52,11 @@ class TfcTdfV3(Separator):
         self.encoder, self.down = nn.ModuleList(), nn.ModuleList()
         self.up, self.decoder = nn.ModuleList(), nn.ModuleList()
         for (width, height), (wider, _) in pairwise(sizes):
-            self.encoder.append(TfcTdf(width, width, height, blocks, bottleneck))
+            self.encoder.append(BlockStack(width, width, height, blocks, bottleneck))
             self.down.append(_activated(width, nn.Conv2d(width, wider, 2, 2, bias=False)))
             self.up.append(_activated(wider, nn.ConvTranspose2d(wider, width, 2, 2, bias=False)))
-            self.decoder.append(TfcTdf(2 * width, width, height, blocks, bottleneck))
-        self.middle = TfcTdf(sizes[-1][0], *sizes[-1], blocks, bottleneck)
+            self.decoder.append(BlockStack(2 * width, width, height, blocks, bottleneck))
+        self.middle = BlockStack(sizes[-1][0], *sizes[-1], blocks, bottleneck)
         self.last = nn.Sequential(
             nn.Conv2d(channels + folded, channels, 1, bias=False),
             nn.GELU(),
@@ -89,7 +89,7 @@ class TfcTdfV3(Separator):
         return x.reshape(batch, channels // self.subbands, bins * self.subbands, columns)
 
 
-class TfcTdf(nn.Module):
+class BlockStack(nn.Module):
     """``blocks`` times: convolution, residual TDF, convolution, and a shortcut around all three."""
 
     def __init__(self, inputs: int, channels: int, bins: int, blocks: int, bottleneck: int) -> None:

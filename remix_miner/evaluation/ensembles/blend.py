@@ -1,7 +1,7 @@
-"""Blend finished estimates, and fit the weights: least squares per source over labelled songs.
+"""Blends of finished estimates, and their weights by least squares per source over labelled songs.
 
-All that a weighted average's error depends on is the inner products of estimates and reference, so they are measured
-once per song, and any weights are judged from them without reading audio again.
+The error of a weighted average depends only on the inner products of estimates and reference. They are computed once
+per song, and every set of weights is judged from them without reading audio again.
 """
 
 from collections.abc import Mapping, Sequence
@@ -37,12 +37,12 @@ class BlendStudy:
 
     @property
     def gain(self) -> float:
-        """What the fitted blend gains over the best single member, on songs it was not fitted on."""
+        """Gain of the fitted blend over the best single member, on songs it was not fitted on."""
         return self.held_out - max(self.members.values())
 
 
 def inner_products(files: Sequence[Path], track: StemTrack, source: str) -> Products:
-    """Inner products over channels and time of the members' estimates of one source and its reference."""
+    """Return the inner products over channels and time of the members' estimates of one source and its reference."""
     reference = track.read_source(source)
     signals = np.empty((len(files) + 1, reference.size), dtype=np.float32)
     for row, path in enumerate(files):
@@ -59,7 +59,7 @@ def inner_products(files: Sequence[Path], track: StemTrack, source: str) -> Prod
 
 
 def fit_weights(products: Sequence[Products], nonnegative: bool = False) -> Float64[np.ndarray, " M"]:
-    """Weights of least squared error, each song's divided by its reference's energy so that all count alike."""
+    """Return the weights of least squared error; division by the reference's energy makes songs count alike."""
     gram = sum(each / each[-1, -1] for each in products)
     assert isinstance(gram, np.ndarray)
     own, cross = gram[:-1, :-1], gram[:-1, -1]
@@ -72,7 +72,7 @@ def fit_weights(products: Sequence[Products], nonnegative: bool = False) -> Floa
 
 
 def blended_usdr(products: Products, weights: Float64[np.ndarray, " M"]) -> float:
-    """uSDR of the weighted sum, from the inner products alone."""
+    """Return the uSDR of the weighted sum, from the inner products alone."""
     energy = products[-1, -1]
     whole = np.append(weights, -1.0)
     error = max(float(whole @ products @ whole), 0.0)
@@ -85,7 +85,7 @@ def study_blend(
     nonnegative: bool = False,
     others: Sequence[Products] | None = None,
 ) -> BlendStudy:
-    """Fit on songs, judge on others: those given, or by leaving each song out in turn.
+    """Fit weights on songs and judge them on others: those given, or by leaving each song out in turn.
 
     Songs whose reference is silent are left out. Raises `DataError` with fewer than two songs and no others.
     """

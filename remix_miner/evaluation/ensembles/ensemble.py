@@ -1,7 +1,7 @@
-"""Run an ensemble recipe on files: members one after another, each loaded once, everything between them on disk.
+"""Ensembles on files: members run one after another; intermediate estimates lie on disk.
 
-At any time one model is in memory and one block per open file; so ensembles of any number of models run on songs of
-any length. Estimates are float32 wav between stages, at the song's own rate and channels.
+Memory holds one model and one block per open file, so an ensemble of any number of models runs on songs of any length.
+Estimates are float32 wav between stages, at the song's own rate and channels.
 """
 
 import contextlib
@@ -53,11 +53,11 @@ def run_recipe(
     device: torch.device | str | None = None,
     advance: Callable[[str], None] = lambda note: None,
 ) -> list[Path]:
-    """Estimates of every source of the recipe for every file: ``out/<song>/<source>.wav``. Returns the folders.
+    """Write estimates of every source of the recipe for every file: ``out/<song>/<source>.wav``. Return the folders.
 
     ``load(member)`` gives the model of a member; it is called once per stage that uses it. ``models`` names them for
-    the record: songs already done with the same recipe and models are skipped, others are an error. ``advance`` hears
-    what was finished: one call per member and song, and per stage and song.
+    the record: songs already done with the same recipe and models are skipped, others are an error. ``advance`` is
+    called with a label after each member and song, and after each stage and song.
     """
     folders = output_folders(paths, out)
     record = {"recipe": asdict(recipe), "models": dict(models or {})}

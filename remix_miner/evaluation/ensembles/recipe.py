@@ -1,4 +1,4 @@
-"""What an ensemble is, as a TOML recipe: its members, and in which order and with which weights they are averaged."""
+"""Ensemble recipes (TOML): members, and the stages in which their estimates are averaged with weights."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ Weights = Mapping[str, float]
 
 @dataclass(frozen=True)
 class Member:
-    """One model of an ensemble and how it is applied."""
+    """A model of an ensemble and how it is applied."""
 
     model: str | None = None
     """Path or built-in name; usually given on the command line."""
@@ -70,7 +70,7 @@ class EnsembleRecipe:
         for stage in self.stages:
             unknown = {member for weights in stage.weights.values() for member in weights} - set(self.members)
             if unknown:
-                raise UsageError(f"{self.title}: weights for {', '.join(sorted(unknown))}, who are no members")
+                raise UsageError(f"{self.title}: weights for {', '.join(sorted(unknown))}, which are no members")
             early = set(stage.subtract) - known
             if early:
                 raise UsageError(f"{self.title}: {', '.join(sorted(early))} is subtracted before a stage estimates it")
@@ -88,7 +88,7 @@ class EnsembleRecipe:
 
 
 def load_recipe(name: str | Path) -> EnsembleRecipe:
-    """A recipe file, or a built-in one by name ('mvsep_2023')."""
+    """Load a recipe file, or a built-in recipe by name ('mvsep_2023')."""
     path = Path(name)
     if not path.is_file() and (RECIPES / f"{PREFIX}{path.stem}.toml").is_file():
         path = RECIPES / f"{PREFIX}{path.stem}.toml"
@@ -99,12 +99,12 @@ def load_recipe(name: str | Path) -> EnsembleRecipe:
 
 
 def built_in_recipes() -> list[str]:
-    """Names of the recipes that come with the package."""
+    """Return the names of the recipes that come with the package."""
     return sorted(path.stem.removeprefix(PREFIX) for path in RECIPES.glob(f"{PREFIX}*.toml"))
 
 
 def recipe_text(title: str, weights: Mapping[str, Weights], members: Iterable[str]) -> str:
-    """TOML of a one-stage recipe with fitted weights."""
+    """Return the TOML of a one-stage recipe with fitted weights."""
     lines = [f'title = "{title}"', ""]
     lines += [f"[members.{_key(member)}]" for member in members]
     lines += ["", "[[stages]]", "normalize = false", "", "[stages.weights]"]
@@ -115,5 +115,5 @@ def recipe_text(title: str, weights: Mapping[str, Weights], members: Iterable[st
 
 
 def _key(name: str) -> str:
-    """A bare TOML key, or a quoted one."""
+    """Return a TOML key, quoted where it must be."""
     return name if name.replace("_", "").replace("-", "").isalnum() and name.isascii() else f'"{name}"'

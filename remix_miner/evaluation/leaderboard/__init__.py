@@ -1,1 +1,1 @@
-"""The leaderboard: rows, published results, submissions, and one static page."""
+"""Leaderboard: rows, published results, submissions, and a static page."""

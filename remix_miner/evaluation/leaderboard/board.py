@@ -1,4 +1,4 @@
-"""A leaderboard: a folder of rows, one JSON file each, never altered. Git, rsync or a web server can carry it.
+"""Leaderboard on disk: a folder of rows, one JSON file each, never altered, so that git or rsync can synchronise it.
 
 ``board.json`` names the format; ``rows/<name>-<digest>.json`` holds one result and when it was added. A row's file is
 named after its content, so adding the same result twice is noticed and two people never write the same file.
@@ -35,7 +35,7 @@ class Row:
 
 
 class Leaderboard:
-    """The rows of one folder; made when the first row is added."""
+    """Rows of one folder, which is created with the first row."""
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
@@ -69,7 +69,7 @@ class Leaderboard:
         return row
 
     def rows(self) -> list[Row]:
-        """All rows, oldest first. Raises `DataError` for a file that is no row."""
+        """Return all rows, oldest first. Raises `DataError` for a file that is not a row."""
         found = []
         for path in sorted((self.folder / "rows").glob("*.json")):
             if not path.name.startswith("."):

@@ -1,4 +1,4 @@
-"""Is A better than B? Paired bootstrap over the songs that both were scored on."""
+"""Comparison of two results by a paired bootstrap over the songs that both were scored on."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -39,10 +39,10 @@ class Difference:
 
 
 def compare(first: Result, second: Result, seed: int = 0) -> list[Difference]:
-    """Differences for every aggregate that both results have, per source, 'average' and 'all_pooled'.
+    """Return the differences for every aggregate that both results have, per source, 'average' and 'all_pooled'.
 
-    Songs are resampled together for both results, so what makes a song hard for both cancels. A song or source that
-    either excludes (silence) is left out of both. Raises `DataError` where the results share no song.
+    Songs are resampled together for both results, so the difficulty of a song, common to both, cancels. A song or
+    source that either excludes (silence) is left out of both. Raises `DataError` where the results share no song.
     """
     theirs = {track["name"]: track for track in second.tracks}
     pairs = [(track, theirs[track["name"]]) for track in first.tracks if track["name"] in theirs]
@@ -82,5 +82,5 @@ def compare(first: Result, second: Result, seed: int = 0) -> list[Difference]:
 
 
 def differences_document(differences: list[Difference]) -> list[dict[str, Any]]:
-    """JSON of `compare`."""
+    """Return the JSON document of `compare`."""
     return [{**vars(each), "clear": each.clear} for each in differences]

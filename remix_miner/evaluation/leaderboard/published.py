@@ -1,7 +1,7 @@
-"""Scores that papers report, built in, each with its paper, its exact table and the variant of the metric.
+"""Published scores, each with its paper, its exact table and the variant of the metric.
 
-They lie in published.json as the papers print them: nothing is computed, rounded or averaged here, so a column that a
-table lacks is empty. A table whose metric is our own by definition shares its view; others have one of their own.
+published.json holds them as the papers print them: nothing in it is computed, rounded or averaged. A table whose metric
+is defined as ours is shown beside our rows; others have a view of their own.
 """
 
 import json
@@ -15,7 +15,7 @@ PUBLISHED = Path(__file__).parent / "published.json"
 
 @dataclass(frozen=True)
 class PublishedRow:
-    """One line of a paper's table. ``values`` in dB: sources, 'average' (mean of the sources), 'all_pooled'."""
+    """A line of a paper's table. ``values`` in dB: sources, 'average' (mean of the sources), 'all_pooled'."""
 
     paper: str
     table: str
@@ -31,7 +31,7 @@ class PublishedRow:
 
 
 def published_rows() -> list[PublishedRow]:
-    """All rows, in the order of the papers and their tables."""
+    """Return all rows, in the order of the papers and their tables."""
     return [
         PublishedRow(
             paper["citation"],
@@ -49,7 +49,7 @@ def published_rows() -> list[PublishedRow]:
 
 
 def papers_without_rows() -> list[tuple[str, str]]:
-    """(citation, why) of papers that belong here and state no scores."""
+    """Return (citation, reason) of papers without rows."""
     return [(paper["citation"], paper["note"]) for paper in _document()["papers"] if not paper["tables"]]
 
 

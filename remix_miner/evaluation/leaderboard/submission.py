@@ -1,7 +1,7 @@
-"""Score what somebody sends: a zip of estimates of songs whose stems only the organiser has.
+"""Submissions: zips of estimates of songs whose stems only the organiser has.
 
-Everything is checked before anything is scored, and each refusal says what to change. Nothing in a message or a row
-tells more of the references than their names, rates and lengths, which the participants know from the mixtures.
+Everything is checked before the first score, and each refusal states what to change. Messages and rows reveal no more
+of the references than names, rates and lengths, which participants have from the mixtures.
 """
 
 import tempfile
@@ -44,7 +44,7 @@ def score_submission(
 
 
 def check_submission(folder: Path, tracks: Sequence[StemTrack], sources: Sequence[str]) -> FoundEstimates:
-    """The estimates of a folder, after every file's name, rate, channels and length were found right."""
+    """Return the estimates of a folder after checking every file's name, rate, channels and length."""
     found = find_estimates(folder, sources)
     if found.unknown:
         name = found.unknown[0].relative_to(folder)
@@ -56,7 +56,7 @@ def check_submission(folder: Path, tracks: Sequence[StemTrack], sources: Sequenc
     strange = sorted(set(found.tracks) - set(names))
     if strange:
         raise DataError(
-            f"{', '.join(strange[:3])} ({len(strange)} such) is no track of this set; "
+            f"{', '.join(strange[:3])} ({len(strange)} such) is not a track of this set; "
             f"its tracks are named like {names[0]!r}"
         )
     missing = missing_estimates(found.tracks, names, sources)

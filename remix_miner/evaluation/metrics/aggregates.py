@@ -1,4 +1,4 @@
-"""From scores per track to one figure per source, each kind of average named, with a bootstrap interval over tracks.
+"""Averages of scores over tracks, each kind by its name, with bootstrap intervals over tracks.
 
 Papers differ in how they average, and the difference is tenths of a dB: SiSEC takes medians over frames, then over
 tracks; the challenges take means over tracks, then over sources; Défossez et al. 2019 report 'All' as the median of
@@ -18,13 +18,13 @@ Matrix = Float64[np.ndarray, "*R N S"]
 
 RESAMPLES = 2000
 MIN_TRACKS = 5
-"""Below this many tracks no interval is given: a bootstrap over so few says nothing."""
+"""Smallest number of tracks for an interval: a bootstrap over fewer is meaningless."""
 LEVEL = 0.95
 
 
 @dataclass(frozen=True)
 class Aggregate:
-    """One way to average a column of the tracks' scores."""
+    """A way to average a column of the tracks' scores."""
 
     metric: str
     name: str
@@ -32,7 +32,7 @@ class Aggregate:
     over_tracks: str
 
     def statistics(self, matrix: Matrix) -> Float64[np.ndarray, "*R S2"]:
-        """Per source, then their mean ('average'), then all scores pooled ('all_pooled')."""
+        """Return the figures per source, then their mean ('average'), then all scores pooled ('all_pooled')."""
         reduce = _MEDIAN if self.over_tracks == "median" else _MEAN
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # columns without a single score are nan
@@ -62,19 +62,19 @@ EXTRA_COLUMNS = ("average", "all_pooled")
 
 
 def headline(metric: str) -> Aggregate:
-    """The aggregate by which a metric is usually quoted."""
+    """Return the aggregate by which a metric is usually quoted."""
     return next(aggregate for aggregate in AGGREGATES if aggregate.metric == metric)
 
 
 def score_matrix(tracks: Sequence[dict[str, Any]], sources: Sequence[str], column: str) -> Float64[np.ndarray, "N S"]:
-    """The column of every track's scores, nan where it is None or missing."""
+    """Return the column of every track's scores, nan where it is None or missing."""
     values = [[track["sources"].get(source, {}).get(column) for source in sources] for track in tracks]
     matrix = np.array([[np.nan if value is None else value for value in row] for row in values], dtype=np.float64)
     return matrix.reshape(len(tracks), len(sources))
 
 
 def aggregate_tracks(tracks: Sequence[dict[str, Any]], sources: Sequence[str], seed: int = 0) -> dict[str, Any]:
-    """``{metric: {aggregate: {column: {value, low, high, tracks}}}}`` for every aggregate that has scores.
+    """Return ``{metric: {aggregate: {column: {value, low, high, tracks}}}}`` for every aggregate that has scores.
 
     Columns are the sources, 'average' and 'all_pooled'; ``tracks`` counts the scores behind a value (for the last
     two: over all sources); ``low`` and ``high`` bound the 95% percentile interval over resampled tracks.
@@ -99,7 +99,7 @@ def aggregate_tracks(tracks: Sequence[dict[str, Any]], sources: Sequence[str], s
 def bootstrap(
     aggregate: Aggregate, seed: int, matrix: Matrix, other: Matrix | None = None
 ) -> Float64[np.ndarray, "2 S2"]:
-    """Percentile interval at `LEVEL` of an aggregate over resampled tracks, or of its difference between two systems.
+    """Return the percentile interval at `LEVEL` of an aggregate over resampled tracks, or of a difference of two.
 
     The same tracks are drawn for both. nan for columns with fewer than `MIN_TRACKS` tracks.
     """
@@ -118,5 +118,5 @@ def bootstrap(
 
 
 def number(value: float) -> float | None:
-    """A value as JSON has it: None where there is none."""
+    """Return a value for JSON: None for nan and infinity."""
     return float(value) if np.isfinite(value) else None

@@ -3,7 +3,7 @@
 museval decomposes each estimate as s_true + e_spat + e_interf + e_artif by projecting it on the references delayed by
 0 to 511 samples, with filters computed once per track (Liutkus et al. 2018; the *images* version, not invariant to
 scale). Here the frames' spectra give both the correlations and, by Parseval, the energies of the four parts, so that no
-projected signal is ever computed, and one Cholesky factor serves all estimates. Two facts worth knowing:
+projected signal is computed, and one Cholesky factor serves all estimates. Two properties to note:
 SDR compares the estimate with the reference alone, since the projections cancel in e_spat + e_interf + e_artif; and a
 frame in which any reference or estimate is digital silence is nan for all sources, as in museval.
 """
@@ -45,7 +45,7 @@ def bsseval(
     taps: int = FILTER_TAPS,
     device: torch.device | str = "cpu",
 ) -> FrameScores:
-    """Frame by frame scores of one track: frames of 1 s without overlap, a rest shorter than that left out.
+    """Return scores of one track frame by frame: frames of 1 s without overlap, a rest shorter than that left out.
 
     A track shorter than one frame is one frame. A reference or an estimate that is silent throughout makes every
     frame nan (museval refuses such a track): leave that source out of both to score the others.

@@ -22,7 +22,7 @@ USDR_DELTA = 1e-7
 
 
 def usdr(references: Signals, estimates: Signals) -> Scores:
-    """The global ('utterance') SDR of the MDX and SDX challenges, which MVSep reports too.
+    """Return the global ('utterance') SDR of the MDX and SDX challenges, which MVSep reports too.
 
     uSDR = 10 log10((sum s^2 + d) / (sum (s - s_hat)^2 + d)), d = 1e-7, sums over channels and the whole track; not
     scale-invariant; no projection. A silent reference has no uSDR and gives nan (the formula's value would be some
@@ -41,7 +41,7 @@ def usdr(references: Signals, estimates: Signals) -> Scores:
 
 
 def si_sdr(references: Signals, estimates: Signals) -> Scores:
-    """Scale-invariant SDR: 10 log10(||a s||^2 / ||a s - s_hat||^2) with a = <s_hat, s> / ||s||^2.
+    """Return the scale-invariant SDR: 10 log10(||a s||^2 / ||a s - s_hat||^2) with a = <s_hat, s> / ||s||^2.
 
     One gain for all channels and the whole track; means are kept. nan for a silent reference or a silent estimate,
     inf for an estimate that is the reference times a number. Le Roux et al. 2019, eq. (3).
@@ -61,7 +61,7 @@ def si_sdr(references: Signals, estimates: Signals) -> Scores:
 
 
 def leakage_db(estimates: Signals, mixture: Mixture) -> Scores:
-    """Energy of each estimate relative to the mixture, in dB: what leaked into a source that should be silent.
+    """Return the energy of each estimate relative to the mixture, in dB: the leakage where the reference is silent.
 
     -inf for a silent estimate (nothing leaked), nan for a silent mixture.
 
@@ -79,14 +79,14 @@ def leakage_db(estimates: Signals, mixture: Mixture) -> Scores:
 
 
 def _pair(references: Signals, estimates: Signals) -> tuple[np.ndarray, np.ndarray]:
-    """Both in float64, after checking that neither can be broadcast silently onto the other."""
+    """Return both in float64; raise ValueError unless their shapes are equal and the estimates finite."""
     pair = _float64(references), _float64(estimates)
     if pair[0].shape != pair[1].shape or pair[0].ndim != 3:
         raise ValueError(
             f"references {pair[0].shape} and estimates {pair[1].shape} must both be (sources, channels, frames)"
         )
     if not np.isfinite(pair[1]).all():
-        raise ValueError("the estimates hold NaN or infinity; a score would hide that")
+        raise ValueError("the estimates hold NaN or infinity")
     return pair
 
 
