@@ -1,31 +1,94 @@
-"""Files that appear whole or not at all: write under a temporary name, flush to the disk, rename."""
+"""Atomic file writes: temporary name, flush to disk, rename. A full disk raises `WriteError`."""
 
 import contextlib
+import errno
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from remix_miner.errors import RemixMinerError, WriteError
+from remix_miner.paths import display_name
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
+NO_FOLDER = (errno.ENOTDIR, errno.EEXIST)
+PROBE_BYTES = 1 << 20
+
 
 @contextlib.contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
-    """A temporary path beside ``path`` which replaces it when the block ends without an error.
+    """Give a temporary path beside ``path`` that replaces it when the block ends without an error.
 
     The content is flushed to the disk before the rename and the folder after it, so a power cut leaves the old file
-    or the new one. After an error the temporary file is removed and ``path`` is untouched. The suffix of ``path`` is
-    kept last, since some writers choose the format by it.
+    or the new one. After an error the temporary file is removed and ``path`` is untouched. The suffix of ``path``
+    stays last, since some writers choose the format by it. Raises `WriteError` where the disk is full, the folder
+    cannot be made or writing is not allowed, whatever error the writer in the block raises for it.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.tmp-{os.getpid()}{path.suffix}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         sync_file(temporary)
         os.replace(temporary, path)
         sync_folder(path.parent)
+    except RemixMinerError:
+        raise
+    except Exception as error:
+        reason = _write_problem(error, temporary)
+        if reason is None:
+            raise
+        kept = "the earlier file is unchanged" if path.is_file() else "nothing was written under that name"
+        raise WriteError(f"{display_name(path)} cannot be written: {reason}; {kept}") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def _write_problem(error: Exception, temporary: Path) -> str | None:
+    """Return why writing ``temporary`` failed and what to do; None where the error has another cause.
+
+    safetensors gives the system's error as text. libsndfile, PyTorch and NumPy hide it; appending to the unfinished
+    file shows it again.
+    """
+    number = error.errno if isinstance(error, OSError) and _is_about(error, temporary) else _number_in(error)
+    if number not in (*NO_ROOM, *NOT_ALLOWED, *NO_FOLDER) and temporary.is_file():
+        number = _append_error(temporary)
+    if number in NO_ROOM:
+        reason = os.strerror(number or 0).lower()
+        return f"{reason}. Free space or choose another folder, then run the command again"
+    if number in NOT_ALLOWED:
+        return f"{os.strerror(number or 0).lower()}. Change the permissions or choose another folder"
+    if number in NO_FOLDER:
+        return "a part of its path is a file, not a folder. Choose another folder"
+    return None
+
+
+def _is_about(error: OSError, temporary: Path) -> bool:
+    """Whether an error is one of writing: it names the temporary file or its folder, or no file at all."""
+    if error.filename is None:
+        return error.errno in NO_ROOM
+    named = Path(os.fsdecode(error.filename))
+    return named == temporary or named in (*temporary.parents,)
+
+
+def _number_in(error: Exception) -> int | None:
+    found = re.search(r"\(os error (\d+)\)", str(error))
+    return int(found[1]) if found else None
+
+
+def _append_error(temporary: Path) -> int | None:
+    try:
+        with open(temporary, "ab") as file:
+            file.write(bytes(PROBE_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        return error.errno
+    return None
 
 
 def start_sync(path: Path, start: int) -> None:

@@ -73,7 +73,7 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(2)
     except RemixMinerError as error:
         print(f"remix-miner: {error}", file=sys.stderr)
-        sys.exit(2)
+        sys.exit(error.exit_status)
     except (click.exceptions.Abort, KeyboardInterrupt):
         print("remix-miner: interrupted; what was finished is kept", file=sys.stderr)
         sys.exit(130)

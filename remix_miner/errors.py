@@ -2,7 +2,9 @@
 
 
 class RemixMinerError(Exception):
-    """Base of all errors that are the input's fault, not ours. Commands print the message and exit with status 2."""
+    """Base of all errors that a user can mend. Commands print the message and exit with ``exit_status``."""
+
+    exit_status = 2
 
 
 class UsageError(RemixMinerError, ValueError):
@@ -15,3 +17,9 @@ class AudioError(RemixMinerError):
 
 class DataError(RemixMinerError):
     """A corpus, library, shard, checkpoint or catalogue that cannot be used as it is."""
+
+
+class WriteError(DataError):
+    """A file that could not be written: a full disk, a quota, missing permissions."""
+
+    exit_status = 1

@@ -1,12 +1,10 @@
-"""Decode, resample, downmix and write audio. The one place that knows about soundfile, soxr and PyAV.
+"""Reading audio files in blocks, as far as they decode.
 
-Signals are float32 arrays (channels, frames), except inside `AudioReader.blocks`, whose arrays are
-(frames, channels) as decoders and HDF5 have them. soundfile's seeks are sample-exact for wav, flac, mp3, ogg and opus;
-containers that only PyAV reads (m4a, aac, stem.mp4; extra ``media``) are decoded from the start.
+soundfile's seeks are sample-exact for wav, flac, mp3, ogg and opus; containers that only PyAV reads (m4a, aac,
+stem.mp4; extra ``media``) are decoded from the start.
 """
 
 import contextlib
-import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,18 +14,11 @@ from typing import Any
 
 import numpy as np
 import soundfile
-import soxr
-from jaxtyping import Float32
 
-from remix_miner.atomic import atomic_path
-from remix_miner.errors import AudioError, UsageError
-
-Audio = Float32[np.ndarray, "C T"]
-Block = Float32[np.ndarray, "T C"]
-
-SOUNDFILE_SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".aif", ".aiff")
-PYAV_SUFFIXES = (".m4a", ".aac", ".mp4")
-AUDIO_SUFFIXES = SOUNDFILE_SUFFIXES + PYAV_SUFFIXES
+from remix_miner.audio.arrays import Audio, Block
+from remix_miner.audio.formats import PYAV_SUFFIXES
+from remix_miner.errors import AudioError
+from remix_miner.paths import display_name
 
 BLOCK_SECONDS = 10.0
 READ_FRAMES = 32_768
@@ -35,7 +26,6 @@ READ_FRAMES = 32_768
 
 LARGEST_VALUE = 1e7
 """Samples beyond this are not audio: full scale is 1, or 2^23 where integers were stored as floats."""
-SUBTYPES = {"float32": "FLOAT", "int16": "PCM_16", "int24": "PCM_24"}
 
 
 @dataclass(frozen=True)
@@ -269,86 +259,6 @@ def read_audio(path: str | os.PathLike[str], start_frame: int = 0, frames: int |
                 f"wanted {frames} frames from {start_frame}"
             )
         return np.ascontiguousarray(audio.T), reader.sample_rate
-
-
-def write_audio(path: str | os.PathLike[str], audio: Audio, sample_rate: int, subtype: str = "float32") -> None:
-    """Write (channels, frames), whole or not at all; the format is the suffix's. No gain, no dither.
-
-    ``subtype``: ``float32`` (wav only), ``int16`` or ``int24``; integers clip at full scale. ogg and mp3 take their
-    own default quality and ignore ``subtype``.
-    """
-    path = Path(path)
-    suffix = path.suffix.lower()
-    if subtype not in SUBTYPES:
-        raise UsageError(f"unknown sample format {subtype!r}; choose among {', '.join(SUBTYPES)}")
-    if suffix == ".flac" and subtype == "float32":
-        raise UsageError(f"{path.name}: flac holds integers; choose int16 or int24, or write wav")
-    frames = np.asarray(audio, dtype=np.float32).T
-    block = int(BLOCK_SECONDS * sample_rate)
-    with (
-        atomic_path(path) as temporary,
-        soundfile.SoundFile(
-            temporary,
-            "w",
-            sample_rate,
-            frames.shape[1],
-            subtype=SUBTYPES[subtype] if suffix in (".wav", ".flac") else None,
-        ) as file,
-    ):
-        # In blocks: libsndfile's Vorbis encoder overflows the stack when given minutes of audio at once.
-        for start in range(0, len(frames), block):
-            file.write(frames[start : start + block])
-
-
-def downmix(audio: Audio) -> Float32[np.ndarray, " T"]:
-    """Mean over channels, as one product (several times faster than ``audio.mean(0)``)."""
-    channels = audio.shape[0]
-    mono: Float32[np.ndarray, " T"] = (
-        audio[0] if channels == 1 else np.full(channels, 1 / channels, dtype=np.float32) @ audio
-    )
-    return mono
-
-
-def to_channels(audio: Audio, channels: int) -> Audio:
-    """``audio`` with the wanted number of channels: mono is repeated, more than wanted are averaged to mono first."""
-    if audio.shape[0] == channels:
-        return audio
-    return np.repeat(downmix(audio)[None], channels, axis=0)
-
-
-def resample(audio: Audio, sample_rate: int, target_rate: int) -> Audio:
-    """Band-limited resampling (soxr HQ); the result has ceil(frames * target / rate) frames."""
-    if sample_rate == target_rate:
-        return audio
-    frames = math.ceil(audio.shape[-1] * target_rate / sample_rate)
-    resampled = soxr.resample(np.ascontiguousarray(audio.T), sample_rate, target_rate, quality="HQ").T
-    fitted = np.zeros((audio.shape[0], frames), dtype=np.float32)
-    kept = min(frames, resampled.shape[-1])
-    fitted[:, :kept] = resampled[:, :kept]
-    return fitted
-
-
-class StreamResampler:
-    """Resample a signal that arrives in blocks (frames, channels); the result does not depend on the blocks."""
-
-    def __init__(self, sample_rate: int, target_rate: int, channels: int) -> None:
-        self._stream = (
-            None
-            if sample_rate == target_rate
-            else soxr.ResampleStream(sample_rate, target_rate, channels, dtype="float32", quality="HQ")
-        )
-
-    def __call__(self, block: Block, last: bool = False) -> Block:
-        """What can be said so far; with ``last`` also the rest. Call once with ``last`` at the end."""
-        if self._stream is None:
-            return block
-        resampled: Block = self._stream.resample_chunk(np.ascontiguousarray(block), last=last)
-        return resampled
-
-
-def display_name(path: str | os.PathLike[str]) -> str:
-    """A path as text that can be printed, whatever bytes are in it."""
-    return os.fspath(path).encode("utf-8", "backslashreplace").decode("utf-8").replace("\n", "\\n")
 
 
 def _reason(error: BaseException) -> str:

@@ -1,0 +1,29 @@
+"""Audio files: decode, write, resample, mix channels. The one place that imports soundfile, soxr and PyAV."""
+
+from remix_miner.audio.arrays import Audio, Block
+from remix_miner.audio.channels import downmix, to_channels
+from remix_miner.audio.formats import AUDIO_SUFFIXES, PYAV_SUFFIXES, SOUNDFILE_SUFFIXES
+from remix_miner.audio.reader import AudioInfo, AudioReader, audio_info, read_audio
+from remix_miner.audio.resampling import StreamResampler, resample
+from remix_miner.audio.writer import SUBTYPES, AudioWriter, write_audio
+from remix_miner.paths import display_name
+
+__all__ = [
+    "AUDIO_SUFFIXES",
+    "PYAV_SUFFIXES",
+    "SOUNDFILE_SUFFIXES",
+    "SUBTYPES",
+    "Audio",
+    "AudioInfo",
+    "AudioReader",
+    "AudioWriter",
+    "Block",
+    "StreamResampler",
+    "audio_info",
+    "display_name",
+    "downmix",
+    "read_audio",
+    "resample",
+    "to_channels",
+    "write_audio",
+]
