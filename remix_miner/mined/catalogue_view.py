@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from remix_miner.mined.catalogue_db import LIVE, connect_to_read
+from remix_miner.mined.live_excerpts import kept_parts
 from remix_miner.sources import SOURCES
 
 
@@ -53,12 +54,19 @@ class CatalogueView:
         return float(seconds)
 
     def harvest(self) -> dict[str, dict[str, float]]:
-        """Live excerpts of each source that has any: number of excerpts, of tracks that they come from, seconds."""
+        """Live excerpts of each source that has any: number of excerpts, of tracks that they come from, seconds.
+
+        What is left beside a wrong stretch counts as an excerpt; its track counts if it has whole ones.
+        """
         rows = self.database.execute(
             "SELECT source, sum(excerpts), count(*), sum(seconds) FROM (SELECT source, count(*) AS excerpts, "
             f"sum(seconds) AS seconds FROM excerpts WHERE {LIVE} GROUP BY source, track_id) GROUP BY source"
         )
         found = {source: {"excerpts": row[0], "tracks": row[1], "seconds": row[2]} for source, *row in rows}
+        for part in kept_parts(self.database):
+            row = found.setdefault(part.source, {"excerpts": 0, "tracks": 0, "seconds": 0.0})
+            row["excerpts"] += 1
+            row["seconds"] += part.seconds
         return {source: found[source] for source in SOURCES if source in found}
 
     def troubles(self) -> list[tuple[str, str, str]]:

@@ -12,7 +12,8 @@ from jaxtyping import Float32
 from torch.utils.data import Dataset
 
 from remix_miner.errors import DataError, UsageError
-from remix_miner.mined.catalogue_db import CATALOGUE_NAME, LIVE, clear_errors, connect_to_read
+from remix_miner.mined.catalogue_db import CATALOGUE_NAME, clear_errors, connect_to_read
+from remix_miner.mined.live_excerpts import live_excerpts
 from remix_miner.mined.reader import Shard
 from remix_miner.mined.writer import shard_paths
 from remix_miner.sources import SOURCES, parse_sources
@@ -55,9 +56,10 @@ class MinedExcerpts(Dataset[MinedExcerpt]):
     Crops depend on ``seed``, the epoch (`set_epoch`) and the index alone, never on workers.
 
     Where a catalogue lies beside the shards it decides: excerpts that were rejected in review, superseded by a newer
-    scan of a changed file, or never recorded are left out, and `expected_volume_db` is known. Without one, everything
-    in the shards counts. Raises `DataError` when there is nothing, shards disagree on sample rate or channels, or a
-    shard of the catalogue is missing.
+    scan of a changed file, or never recorded are left out, and `expected_volume_db` is known. Of an excerpt in which
+    review marked a stretch as wrong, the rest is kept where it is long enough, as one item or two. Without a
+    catalogue, everything in the shards counts. Raises `DataError` when there is nothing, shards disagree on sample
+    rate or channels, or a shard of the catalogue is missing.
 
     Files are opened when first read, in the process that reads, so that forked and spawned workers are both safe.
     """
@@ -134,20 +136,14 @@ class MinedExcerpts(Dataset[MinedExcerpt]):
         """Excerpt ``index`` from its frame ``start``, ``frames`` long (zeros after its end) or to its end."""
         entry = self._index[index]
         shard = self._shard(int(entry["shard"]))
-        row = int(np.searchsorted(shard.excerpts["start_frame"], entry["start_frame"]))
-        if row >= len(shard.excerpts) or shard.excerpts[row]["start_frame"] != entry["start_frame"]:
-            raise DataError(
-                f"{shard.path} and the catalogue do not belong together; run `remix-miner inspect --verify`"
-            )
+        row, offset = shard.row_of(int(entry["start_frame"]), int(entry["frames"]))
         excerpt = shard.excerpts[row]
         valid = int(entry["frames"]) - start
-        if frames is None:
-            audio = shard.read(row, start)
-        elif frames <= valid:
-            audio = shard.read(row, start, frames)
+        if frames is None or frames <= valid:
+            audio = shard.read(row, offset + start, valid if frames is None else frames)
         else:
             audio = np.zeros((shard.channels, frames), dtype=np.float32)
-            audio[:, :valid] = shard.read(row, start)
+            audio[:, :valid] = shard.read(row, offset + start, valid)
         return MinedExcerpt(
             audio=audio,
             valid_frames=min(valid, audio.shape[1]),
@@ -155,7 +151,7 @@ class MinedExcerpts(Dataset[MinedExcerpt]):
             sample_rate=shard.sample_rate,
             track=excerpt["track"].decode("utf-8"),
             track_sha256=excerpt["track_sha256"].decode("ascii"),
-            start_seconds=float(excerpt["start_seconds"]) + start / shard.sample_rate,
+            start_seconds=float(excerpt["start_seconds"]) + (offset + start) / shard.sample_rate,
             expected_volume_db=float(entry["expected_volume_db"]),
         )
 
@@ -210,14 +206,11 @@ def _read_index(folder: Path, sources: Iterable[str]) -> tuple[list[Path], np.nd
 def _live_excerpts(database: sqlite3.Connection, paths: list[Path], sources: list[str]) -> Iterator[tuple[Any, ...]]:
     numbers = {path.name: number for number, path in enumerate(paths)}
     codes = {source: SOURCES.index(source) for source in sources}
-    rows = database.execute(
-        f"SELECT shard, source, shard_start, frames, expected_volume_db FROM excerpts WHERE {LIVE} "
-        f"AND source IN ({','.join('?' * len(sources))}) ORDER BY shard, shard_start",
-        sources,
-    )
-    for shard, source, start, frames, expected in rows:
-        if shard not in numbers:
+    for one in live_excerpts(database, sources):
+        if one.shard not in numbers:
             raise DataError(
-                f"shards/{shard} is in the catalogue but not on the disk: copy it, or run `remix-miner detect` again"
+                f"shards/{one.shard} is in the catalogue but not on the disk: copy it, or run `remix-miner detect` "
+                "again"
             )
-        yield numbers[shard], codes[source], start, frames, np.nan if expected is None else expected
+        expected = np.nan if one.expected_volume_db is None else one.expected_volume_db
+        yield numbers[one.shard], codes[one.source], one.shard_start, one.frames, expected

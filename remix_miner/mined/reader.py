@@ -60,8 +60,25 @@ class Shard:
                 "update remix-miner"
             )
 
+    def row_of(self, first: int, frames: int) -> tuple[int, int]:
+        """The excerpt that holds ``frames`` of `/audio` from its row ``first``, and how far into it they begin."""
+        row = int(np.searchsorted(self.excerpts["start_frame"], first, side="right")) - 1
+        if row >= 0:
+            offset = first - int(self.excerpts[row]["start_frame"])
+            if offset + frames <= int(self.excerpts[row]["frames"]):
+                return row, offset
+        raise DataError(f"{self.path} and the catalogue do not belong together; run `remix-miner inspect --verify`")
+
     def read(self, row: int, start: int = 0, frames: int | None = None) -> Float32[np.ndarray, "C T"]:
         """Audio (channels, frames) of excerpt ``row`` from its frame ``start``: ``frames`` of it, or all to its end."""
+        stored = self.read_stored(row, start, frames)
+        audio: Float32[np.ndarray, "C T"] = np.multiply(
+            stored.T, self.excerpts[row]["scale"], dtype=np.float32, order="C"
+        )
+        return audio
+
+    def read_stored(self, row: int, start: int = 0, frames: int | None = None) -> Int16[np.ndarray, "T C"]:
+        """The same as stored: (frames, channels), to be multiplied by the excerpt's ``scale``."""
         excerpt = self.excerpts[row]
         length = int(excerpt["frames"])
         frames = length - start if frames is None else frames
@@ -74,8 +91,7 @@ class Shard:
             raise _damaged(self.path, str(error).splitlines()[0]) from error
         if len(stored) != frames:
             raise _damaged(self.path, f"/audio ends at frame {self.frames}, excerpt {row} needs {first + frames}")
-        audio: Float32[np.ndarray, "C T"] = np.multiply(stored.T, excerpt["scale"], dtype=np.float32, order="C")
-        return audio
+        return stored
 
     def problems(self) -> list[str]:
         """What is wrong with the table and the stored audio's extent; empty when all is well. Reads no audio."""
