@@ -11,9 +11,10 @@ import torch
 from sklearn.metrics import precision_score, recall_score, roc_auc_score
 
 from remix_miner.calibration import labelled_songs as labelled
+from remix_miner.calibration.intervals import BootstrapSettings
 from remix_miner.calibration.labelled_songs import LabelledSong, label_and_predict, label_songs, read_artists
 from remix_miner.calibration.muting import muted
-from remix_miner.calibration.scores import score_songs, score_source
+from remix_miner.calibration.scores import ScoreSettings, auc_of_draws, score_songs, score_source
 from remix_miner.datasets.corpora import load_pair_tracks, load_stem_tracks
 from remix_miner.detector.networks import SilentSourceDetector
 from remix_miner.detector.windows import HOP_SECONDS, window_count
@@ -29,7 +30,7 @@ def song_of(probabilities: np.ndarray, volumes: np.ndarray) -> LabelledSong:
 
 def test_window_figures_agree_with_scikit_learn(labelled_songs: Songs) -> None:
     songs = labelled_songs(8, skill=1.5)
-    score = score_songs(songs, {"bass": 0.7}, draws=50)["bass"]
+    score = score_songs(songs, {"bass": 0.7}, ScoreSettings(bootstrap=BootstrapSettings(draws=50)))["bass"]
     probabilities = np.concatenate([song.probabilities[1] for song in songs])
     volumes = np.concatenate([song.volumes[1] for song in songs])
     assert score.auc.value == pytest.approx(roc_auc_score(volumes <= -20, probabilities))
@@ -63,8 +64,18 @@ def test_harvest_figures_worked_out_by_hand() -> None:
     assert score.precision.low is None
 
 
+def test_area_of_a_draw_is_scikit_learns_on_the_windows_repeated(labelled_songs: Songs) -> None:
+    songs = labelled_songs(5, skill=1.0, windows=200)
+    artists = np.repeat(np.arange(5), 200)
+    probabilities = np.concatenate([song.probabilities[0] for song in songs]).round(2)  # with ties
+    silent = np.concatenate([song.volumes[0] for song in songs]) <= -20
+    times = np.array([[1, 1, 1, 1, 1], [0, 3, 0, 1, 1]])
+    expected = [roc_auc_score(np.repeat(silent, row[artists]), np.repeat(probabilities, row[artists])) for row in times]
+    np.testing.assert_allclose(auc_of_draws(probabilities, silent, artists, times), expected)
+
+
 def test_no_threshold_harvests_nothing_and_claims_nothing(labelled_songs: Songs) -> None:
-    score = score_songs(labelled_songs(3), {}, draws=20)["drums"]
+    score = score_songs(labelled_songs(3), {}, ScoreSettings(bootstrap=BootstrapSettings(draws=20)))["drums"]
     assert score.seconds == 0
     for estimate in (score.precision, score.recall, score.purity, score.span_recall, score.volume_p95_db):
         assert estimate.value is None
@@ -79,12 +90,15 @@ def test_auc_is_undefined_without_silence() -> None:
 
 def test_artists_who_do_not_differ_leave_nothing_uncertain(labelled_songs: Songs) -> None:
     (song,) = labelled_songs(1, skill=1.5)
-    score = score_songs([dataclasses.replace(song, artist=name) for name in "abcd"], {"drums": 0.6}, draws=50)["drums"]
+    score = score_songs(
+        [dataclasses.replace(song, artist=name) for name in "abcd"],
+        {"drums": 0.6},
+        ScoreSettings(bootstrap=BootstrapSettings(draws=50)),
+    )["drums"]
     assert score.artists == 4
     for estimate in (score.precision, score.recall, score.purity, score.volume_p50_db):
         assert estimate.low == pytest.approx(estimate.value)
         assert estimate.high == pytest.approx(estimate.value)
-    # The draws of AUC are made from histograms of P.
     assert (score.auc.low, score.auc.high) == pytest.approx((score.auc.value, score.auc.value), abs=1e-3)
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
+from remix_miner.calibration.intervals import ratio
 from remix_miner.errors import UsageError
 
 DRAWS = 10_000
@@ -36,7 +37,7 @@ class Acceptance:
     @property
     def share(self) -> Float[np.ndarray, " J"]:
         """Share of silent windows among all accepted ones; nan where none is accepted."""
-        return _ratio(self.silent.sum(0), self.accepted.sum(0))
+        return ratio(self.silent.sum(0), self.accepted.sum(0))
 
     @property
     def artists_accepted(self) -> np.ndarray:
@@ -96,7 +97,7 @@ def lower_bound(
     accepted, silent = _with_unseen_artist(table, target, worst_artist)
     # Exponential draws are Dirichlet weights up to a factor that the ratio does not see.
     weights = np.random.default_rng(seed).exponential(size=(draws, len(accepted)))
-    shares = _ratio(weights @ silent, weights @ accepted)
+    shares = ratio(weights @ silent, weights @ accepted)
     bound: np.ndarray = np.nan_to_num(np.quantile(shares, 1 - confidence, axis=0), nan=0.0)
     return bound
 
@@ -132,8 +133,3 @@ def _with_unseen_artist(table: Acceptance, target: float, worst_artist: float) -
 def _from_above(counts: np.ndarray) -> np.ndarray:
     total: np.ndarray = counts[:, ::-1].cumsum(1)[:, ::-1][:, 1:]
     return total
-
-
-def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    ratio: np.ndarray = np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=np.asarray(whole) > 0)
-    return ratio

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from remix_miner.calibration.bounds import artists_needed, candidate_thresholds
+from remix_miner.calibration.harvest import HarvestRule, harvest
 from remix_miner.calibration.labelled_songs import LabelledSong
 from remix_miner.calibration.thresholds import RULES, Rule, Threshold, choose_threshold
-from remix_miner.calibration.window_table import SourceWindows, percentiles, windows_inside, windows_of
+from remix_miner.calibration.window_table import SourceWindows, percentiles, windows_of
 from remix_miner.checkpoint import versions
 from remix_miner.detector.calibration import Calibration, SourceCalibration, SpanRule
-from remix_miner.detector.spans import silent_spans
 from remix_miner.errors import DataError, UsageError
 from remix_miner.sources import SOURCES
 from remix_miner.volume import SILENT_MINING_DB
@@ -123,36 +123,28 @@ def calibrate_source(songs: Sequence[LabelledSong], source: int, settings: Calib
         artists_accepted=chosen.artists,
         silence_rate=windows.silence_rate,
         assumed_silence_rate=float(silent_weight / windows.weights.sum()),
-        spans=None if chosen.value is None else span_rule(songs, source, chosen.value, windows, settings),
+        spans=None if chosen.value is None else span_rule(windows, HarvestRule(chosen.value, settings.min_seconds)),
         probability=probability,
         expected_volume_db=expected_volume_db,
         expected_silent=expected_silent,
     )
 
 
-def span_rule(
-    songs: Sequence[LabelledSong], source: int, threshold: float, windows: SourceWindows, settings: CalibrationSettings
-) -> SpanRule:
-    """What keeping only spans of ``min_seconds`` does: paper, section 4.2 (there about half of the audio was kept)."""
-    inside, seconds = [], 0.0
-    for song in songs:
-        known = song.known(source)
-        spans = silent_spans(song.probabilities[source], threshold, song.seconds, settings.min_seconds, known)
-        inside.append(windows_inside(spans, len(known), song.seconds)[known])
-        seconds += sum(span.seconds for span in spans)
-    before = windows.probabilities >= threshold
-    after = np.concatenate(inside)
-    kept = windows.weights[after].sum()
-    # Muted songs hold more silence than music does: what was kept of them, brought to the assumed rate.
-    natural = (kept / windows.weights.sum()) / after.mean() if after.any() else 1.0
+def span_rule(windows: SourceWindows, rule: HarvestRule) -> SpanRule:
+    """What keeping only long spans does to the accepted windows (paper, section 4.2: about half is kept)."""
+    found = harvest(windows, rule)
+    before = windows.probabilities >= rule.threshold
+    kept = windows.weights[found.kept].sum()
+    # Muted songs hold more silence than music does: what is kept of them, brought to the assumed rate.
+    natural = (kept / windows.weights.sum()) / found.kept.mean() if found.kept.any() else 1.0
     return SpanRule(
-        min_seconds=settings.min_seconds,
+        min_seconds=rule.min_seconds,
         kept=float(kept / windows.weights[before].sum()),
-        precision=float(windows.weights[after & windows.silent].sum() / kept) if kept else None,
-        seconds=float(seconds * natural),
-        labelled_seconds=sum(song.seconds for song in songs),
+        precision=found.purity,
+        seconds=float(found.seconds.sum() * natural),
+        labelled_seconds=sum(song.seconds for song in windows.songs),
         before=percentiles(windows.volumes[before], windows.weights[before]),
-        after=percentiles(windows.volumes[after], windows.weights[after]),
+        after=percentiles(windows.volumes[found.kept], windows.weights[found.kept]),
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from remix_miner.calibration.harvest_rules import HarvestRule
+from remix_miner.calibration.harvest import HarvestRule
 from remix_miner.calibration.yields import OperatingPoint
 from remix_miner.detector.calibration import Calibration
 from remix_miner.errors import DataError

@@ -1,30 +1,29 @@
-"""The honest judge: how well a detector tells silence on labelled songs, with intervals over artists."""
+"""Detector metrics on labelled songs, with bootstrap intervals over artists."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
+from remix_miner.calibration.harvest import HarvestRule, harvest, perfect_harvest
+from remix_miner.calibration.intervals import BootstrapSettings, Estimate, estimate, ratio, resampled
 from remix_miner.calibration.labelled_songs import LabelledSong
-from remix_miner.calibration.window_table import artist_numbers, windows_inside
-from remix_miner.detector.calibration import VOLUME_FLOOR_DB
-from remix_miner.detector.spans import silent_spans
+from remix_miner.calibration.window_table import SourceWindows, artist_numbers, windows_of
 from remix_miner.errors import DataError
 from remix_miner.sources import SOURCES
 from remix_miner.volume import SILENT_MINING_DB, SILENT_TRAINING_DB
 
-PROBABILITY_BINS = 512
-VOLUME_STEP_DB = 0.1
+DRAWS_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """A figure and its interval over artists; None where it is undefined (no such windows, or a single artist)."""
+class ScoreSettings:
+    """A source is silent at or below ``volume_db``; excerpts last at least ``min_seconds``."""
 
-    value: float | None
-    low: float | None = None
-    high: float | None = None
+    volume_db: float = SILENT_MINING_DB
+    min_seconds: float = 5.0
+    bootstrap: BootstrapSettings = field(default_factory=BootstrapSettings)
 
 
 @dataclass(frozen=True)
@@ -33,9 +32,9 @@ class SourceScore:
 
     ``auc``, ``auc_training``: area under the ROC curve of P for V <= -20 dB and for V <= -13 dB against the rest.
     At ``threshold``: ``precision`` and ``recall`` over windows; then over the harvested excerpts: ``seconds``,
-    ``span_recall`` (seconds of truly silent spans that were harvested, as a share; ``silent_span_seconds`` is the
-    whole), ``purity`` (share of seconds with V <= -20 dB), ``volume_p50_db`` and ``volume_p95_db`` (percentiles of V
-    over windows that lie wholly in an excerpt; -80 stands for that or less).
+    ``span_recall`` (share of the windows of truly silent spans that are harvested; ``silent_span_seconds`` is the
+    length of those spans), ``purity`` (share of harvested windows with V <= -20 dB), ``volume_p50_db`` and
+    ``volume_p95_db`` (percentiles of V over harvested windows; -80 stands for that or less).
     """
 
     songs: int
@@ -55,175 +54,106 @@ class SourceScore:
     volume_p95_db: Estimate
 
 
-@dataclass(frozen=True)
-class _Counts:
-    """What one artist contributes; every statistic of `SourceScore` is a function of sums of these over artists."""
-
-    silent: np.ndarray  # (PROBABILITY_BINS,) windows with V <= -20 dB, by P
-    sounding: np.ndarray
-    silent_training: np.ndarray  # the same at -13 dB
-    sounding_training: np.ndarray
-    harvested_volumes: np.ndarray  # windows in excerpts, by V
-    sums: np.ndarray  # accepted, accepted and silent, silent, harvested, harvested and silent, span windows, found
-
-
 def score_songs(
-    songs: Sequence[LabelledSong],
-    thresholds: Mapping[str, float | None],
-    *,
-    volume_db: float = SILENT_MINING_DB,
-    min_seconds: float = 5.0,
-    confidence: float = 0.95,
-    draws: int = 1000,
-    seed: int = 0,
+    songs: Sequence[LabelledSong], thresholds: Mapping[str, float | None], settings: ScoreSettings | None = None
 ) -> dict[str, SourceScore]:
-    """Scores per source that the songs know. Intervals: percentile bootstrap over artists.
-
-    Raises `DataError` when no window has a label.
-    """
-    scores = {}
-    for source, name in enumerate(SOURCES):
-        known = [song for song in songs if song.known(source).any()]
-        if known:
-            scores[name] = score_source(
-                known, source, thresholds.get(name), volume_db, min_seconds, confidence, draws, seed
-            )
+    """Scores per source that the songs know. Raises `DataError` when no window has a label."""
+    scores = {
+        name: score_source(songs, source, thresholds.get(name), settings)
+        for source, name in enumerate(SOURCES)
+        if any(song.known(source).any() for song in songs)
+    }
     if not scores:
         raise DataError("no window has a label: every song is digital silence, or there are no songs")
     return scores
 
 
 def score_source(
-    songs: Sequence[LabelledSong],
-    source: int,
-    threshold: float | None,
-    volume_db: float = SILENT_MINING_DB,
-    min_seconds: float = 5.0,
-    confidence: float = 0.95,
-    draws: int = 1000,
-    seed: int = 0,
+    songs: Sequence[LabelledSong], source: int, threshold: float | None, settings: ScoreSettings | None = None
 ) -> SourceScore:
-    """Score of one source over songs that know it."""
-    probabilities = np.concatenate([song.probabilities[source][song.known(source)] for song in songs])
-    volumes = np.concatenate([song.volumes[source][song.known(source)] for song in songs])
-    edges = np.unique(np.quantile(probabilities, np.linspace(0, 1, PROBABILITY_BINS + 1)[1:-1]))
-    seconds, span_seconds, counts = 0.0, 0.0, []
-    for song in songs:
-        count, harvested, silent = _count(song, source, threshold, volume_db, min_seconds, edges)
-        counts.append(count)
-        seconds += harvested
-        span_seconds += silent
-    numbers = artist_numbers(songs)
-    artists = sorted(set(numbers))
-    # Multiplicity of each artist in each bootstrap draw, the first draw being the data themselves.
-    rng = np.random.default_rng(seed)
-    drawn = rng.multinomial(len(artists), np.full(len(artists), 1 / len(artists)), size=draws)
-    times = np.vstack([np.ones(len(artists), dtype=int), drawn])[:, np.searchsorted(artists, numbers)]
+    """Score of one source over the songs that know it; `DataError` when there is none."""
+    settings = settings or ScoreSettings()
+    windows = windows_of(songs, source, settings.volume_db)
+    if not windows.songs:
+        raise DataError(f"no song knows {SOURCES[source]}, so nothing can be scored")
+    rule = None if threshold is None else HarvestRule(threshold, settings.min_seconds)
+    found, perfect = harvest(windows, rule), perfect_harvest(windows, settings.min_seconds)
+    accepted = np.zeros(len(windows), dtype=bool) if threshold is None else windows.probabilities >= threshold
+    numbers = np.array(artist_numbers(windows.songs))
+    artists = int(numbers.max()) + 1
+    times = resampled(artists, settings.bootstrap)  # (D, A)
 
-    def total(field: str) -> np.ndarray:
-        sums: np.ndarray = times @ np.stack([getattr(count, field) for count in counts]).astype(float)
-        return sums
+    def total(mask: Bool[np.ndarray, " N"]) -> Float[np.ndarray, " D"]:
+        return times @ np.bincount(numbers, windows.per_song(mask), minlength=artists)
 
-    accepted, right, silent, harvested, pure, spans, found = total("sums").T
+    def share(part: Bool[np.ndarray, " N"], whole: Bool[np.ndarray, " N"]) -> Estimate:
+        undefined = threshold is None
+        return Estimate(None) if undefined else estimate(ratio(total(part), total(whole)), artists, settings.bootstrap)
 
-    def estimate(draws: np.ndarray, value: float | None = None) -> Estimate:
-        value = float(draws[0]) if value is None else value
-        if np.isnan(value):
-            return Estimate(None)
-        if len(artists) < 2:
-            return Estimate(value)
-        tail = (1 - confidence) / 2
-        low, high = np.quantile(draws[np.isfinite(draws)], [tail, 1 - tail])
-        return Estimate(value, float(min(low, value)), float(max(high, value)))
+    def area(silent: Bool[np.ndarray, " N"]) -> Estimate:
+        areas = auc_of_draws(windows.probabilities, silent, windows.artists, times)
+        return estimate(areas, artists, settings.bootstrap)
 
-    histogram = total("harvested_volumes")
-    at_threshold = np.nan if threshold is None else 1.0
+    volume_p50_db, volume_p95_db = (
+        estimate(_volume_quantiles(windows, found.kept, times, quantile), artists, settings.bootstrap)
+        for quantile in (0.5, 0.95)
+    )
     return SourceScore(
-        songs=len({song.name for song in songs}),
-        artists=len(artists),
-        windows=len(probabilities),
-        silence_rate=float((volumes <= volume_db).mean()),
+        songs=len({song.name for song in windows.songs}),
+        artists=artists,
+        windows=len(windows),
+        silence_rate=windows.silence_rate,
         threshold=threshold,
-        auc=estimate(_binned_auc(total("silent"), total("sounding")), auc(probabilities, volumes <= volume_db)),
-        auc_training=estimate(
-            _binned_auc(total("silent_training"), total("sounding_training")),
-            auc(probabilities, volumes <= SILENT_TRAINING_DB),
-        ),
-        precision=estimate(_ratio(right, accepted)),
-        recall=estimate(_ratio(right, silent) * at_threshold),
-        seconds=seconds,
-        silent_span_seconds=span_seconds,
-        span_recall=estimate(_ratio(found, spans) * at_threshold),
-        purity=estimate(_ratio(pure, harvested)),
-        volume_p50_db=estimate(_histogram_quantile(histogram, 0.5)),
-        volume_p95_db=estimate(_histogram_quantile(histogram, 0.95)),
+        auc=area(windows.silent),
+        auc_training=area(windows.volumes <= SILENT_TRAINING_DB),
+        precision=share(accepted & windows.silent, accepted),
+        recall=share(accepted & windows.silent, windows.silent),
+        seconds=float(found.seconds.sum()),
+        silent_span_seconds=float(perfect.seconds.sum()),
+        span_recall=share(perfect.kept & found.kept, perfect.kept),
+        purity=share(found.kept & windows.silent, found.kept),
+        volume_p50_db=volume_p50_db,
+        volume_p95_db=volume_p95_db,
     )
 
 
-def auc(probabilities: Float[np.ndarray, " N"], silent: Bool[np.ndarray, " N"]) -> float:
-    """Area under the ROC curve; nan where there are no silent or no sounding windows."""
-    from sklearn.metrics import roc_auc_score
+def auc_of_draws(
+    probabilities: Float[np.ndarray, " N"],
+    silent: Bool[np.ndarray, " N"],
+    artists: Int[np.ndarray, " N"],
+    times: Float[np.ndarray, "D A"],
+) -> Float[np.ndarray, " D"]:
+    """Area under the ROC curve with each artist counted as often as ``times`` says; nan where it is undefined.
 
-    if silent.all() or not silent.any():
-        return float("nan")
-    return float(roc_auc_score(silent, probabilities))
+    The area is the share of pairs (silent window, sounding window) in which the silent one has the higher P, ties
+    counting half. Pairs are counted once for each pair of artists.
 
-
-def _count(
-    song: LabelledSong, source: int, threshold: float | None, volume_db: float, min_seconds: float, edges: np.ndarray
-) -> tuple[_Counts, float, float]:
-    """Counts of one song, seconds harvested, and seconds of truly silent spans."""
-    known = song.known(source)
-    probabilities, volumes = song.probabilities[source], song.volumes[source]
-    silent = known & (volumes <= volume_db)
-    limit = np.inf if threshold is None else threshold
-    accepted = known & (probabilities >= limit)
-    spans = silent_spans(probabilities, limit, song.seconds, min_seconds, known)
-    true_spans = silent_spans(silent.astype(np.float32), 0.5, song.seconds, min_seconds)
-    harvested = windows_inside(spans, len(known), song.seconds) & known
-    truth = windows_inside(true_spans, len(known), song.seconds)
-
-    def by_probability(mask: np.ndarray) -> np.ndarray:
-        return np.bincount(np.searchsorted(edges, probabilities[mask], side="right"), minlength=len(edges) + 1)
-
-    training = known & (volumes <= SILENT_TRAINING_DB)
-    steps = round(-VOLUME_FLOOR_DB / VOLUME_STEP_DB)
-    volume_steps = np.ceil((np.clip(volumes[harvested], VOLUME_FLOOR_DB, 0) - VOLUME_FLOOR_DB) / VOLUME_STEP_DB)
-    counts = _Counts(
-        silent=by_probability(silent),
-        sounding=by_probability(known & ~silent),
-        silent_training=by_probability(training),
-        sounding_training=by_probability(known & ~training),
-        harvested_volumes=np.bincount(volume_steps.astype(int), minlength=steps + 1),
-        sums=np.array(
-            [
-                accepted.sum(),
-                (accepted & silent).sum(),
-                silent.sum(),
-                harvested.sum(),
-                (harvested & silent).sum(),
-                truth.sum(),
-                (truth & harvested).sum(),
-            ]
-        ),
+    >>> auc_of_draws(np.array([0.9, 0.2, 0.4]), np.array([True, False, True]), np.zeros(3, dtype=int), np.ones((1, 1)))
+    array([1.])
+    """
+    artist_count = times.shape[1]
+    of_silent, owners = probabilities[silent], artists[silent]
+    wins = np.zeros((artist_count, artist_count))  # (artist of the silent window, artist of the sounding window)
+    for artist in range(artist_count):
+        sounding = np.sort(probabilities[~silent & (artists == artist)])
+        below = np.searchsorted(sounding, of_silent, "left") + np.searchsorted(sounding, of_silent, "right")
+        wins[:, artist] = np.bincount(owners, below / 2, minlength=artist_count)
+    pairs = (times @ np.bincount(owners, minlength=artist_count)) * (
+        times @ np.bincount(artists[~silent], minlength=artist_count)
     )
-    return counts, sum(span.seconds for span in spans), sum(span.seconds for span in true_spans)
+    return ratio(((times @ wins) * times).sum(1), pairs)
 
 
-def _binned_auc(silent: Float[np.ndarray, "D B"], sounding: Float[np.ndarray, "D B"]) -> Float[np.ndarray, " D"]:
-    """AUC from histograms over ascending P; windows in one bin count as ties."""
-    below = np.cumsum(sounding, axis=1) - sounding
-    wins = (silent * (below + 0.5 * sounding)).sum(1)
-    return _ratio(wins, silent.sum(1) * sounding.sum(1))
-
-
-def _histogram_quantile(histogram: Float[np.ndarray, "D B"], quantile: float) -> Float[np.ndarray, " D"]:
-    """Quantile of V in dB, to VOLUME_STEP_DB; nan for empty histograms."""
-    cumulative = np.cumsum(histogram, axis=1)
-    position = (cumulative < quantile * cumulative[:, -1:] * (1 - 1e-12)).sum(1)
-    return np.where(cumulative[:, -1] > 0, VOLUME_FLOOR_DB + position * VOLUME_STEP_DB, np.nan)
-
-
-def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    ratio: np.ndarray = np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0)
-    return ratio
+def _volume_quantiles(
+    windows: SourceWindows, kept: Bool[np.ndarray, " N"], times: Float[np.ndarray, "D A"], quantile: float
+) -> Float[np.ndarray, " D"]:
+    """Quantile of V in dB over the kept windows, for each draw; nan where an empty harvest is drawn."""
+    order = np.flatnonzero(kept)[np.argsort(windows.volumes[kept], kind="stable")]
+    if not len(order):
+        return np.full(len(times), np.nan)
+    quantiles = []
+    for first in range(0, len(times), DRAWS_AT_ONCE):
+        cumulative = np.cumsum(times[first : first + DRAWS_AT_ONCE, windows.artists[order]], axis=1)  # (draws, kept)
+        position = (cumulative < quantile * cumulative[:, -1:] * (1 - 1e-12)).sum(1)
+        quantiles.append(np.where(cumulative[:, -1] > 0, windows.volumes[order][position], np.nan))
+    return np.concatenate(quantiles)

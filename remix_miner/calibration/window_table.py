@@ -1,10 +1,10 @@
-"""All labelled windows of one source in flat arrays, and simple statistics over them."""
+"""All labelled windows of one source in flat arrays, and statistics over them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from remix_miner.calibration.labelled_songs import LabelledSong
 from remix_miner.detector.calibration import VOLUME_FLOOR_DB, Percentiles
@@ -17,12 +17,20 @@ MUSDB_SILENCE_RATES = {"drums": 0.11, "bass": 0.13, "other": 0.026, "vocals": 0.
 
 @dataclass(frozen=True)
 class SourceWindows:
-    """Windows with a label: P, V in dB, whether V is at most the threshold, the artist, and the window's weight."""
+    """The windows of ``songs`` in which the volume of ``source`` (its number) is known, song after song.
 
+    Per window: P, V in dB (at least VOLUME_FLOOR_DB), whether V is at most ``volume_db``, the number of its song, of
+    the song's artist, and its weight.
+    """
+
+    songs: tuple[LabelledSong, ...]
+    source: int
+    volume_db: float
     probabilities: Float[np.ndarray, " N"]
     volumes: Float[np.ndarray, " N"]
     silent: Bool[np.ndarray, " N"]
-    artists: np.ndarray
+    song: Int[np.ndarray, " N"]
+    artists: Int[np.ndarray, " N"]
     weights: Float[np.ndarray, " N"]
 
     def __len__(self) -> int:
@@ -33,26 +41,37 @@ class SourceWindows:
         """Unweighted share of silent windows; nan without windows."""
         return float(self.silent.mean()) if len(self) else float("nan")
 
+    def with_known(self) -> Iterator[tuple[LabelledSong, Bool[np.ndarray, " W"]]]:
+        """Each song, and which of its windows are in this table."""
+        return ((song, song.known(self.source)) for song in self.songs)
+
+    def per_song(self, mask: Bool[np.ndarray, " N"]) -> Float[np.ndarray, " K"]:
+        """Weight of the windows in ``mask``, per song."""
+        return np.bincount(self.song, self.weights * mask, minlength=len(self.songs))
+
 
 def windows_of(
     songs: Sequence[LabelledSong], source: int, volume_db: float, silence_rate: float | None = None
 ) -> SourceWindows:
-    """The labelled windows of ``source`` in ``songs``.
+    """The labelled windows of ``source`` in the songs that know it.
 
     The precision of a threshold depends on how often the source is silent. With ``silence_rate`` the silent windows
     are weighted so that they make up that share, as in the music to be mined; None leaves the data's own share.
     """
+    songs = [song for song in songs if song.known(source).any()]
     known = [song.known(source) for song in songs]
     volumes = _joined([song.volumes[source][mask] for song, mask in zip(songs, known, strict=True)])
     silent = volumes <= volume_db
+    song_numbers = np.repeat(np.arange(len(songs)), [int(mask.sum()) for mask in known])
     return SourceWindows(
+        songs=tuple(songs),
+        source=source,
+        volume_db=volume_db,
         probabilities=_joined([song.probabilities[source][mask] for song, mask in zip(songs, known, strict=True)]),
         volumes=np.maximum(volumes, VOLUME_FLOOR_DB),
         silent=silent,
-        artists=np.concatenate(
-            [np.full(mask.sum(), index) for mask, index in zip(known, artist_numbers(songs), strict=True)]
-            or [np.zeros(0)]
-        ),
+        song=song_numbers,
+        artists=np.array(artist_numbers(songs), dtype=int)[song_numbers],
         weights=np.where(silent, silent_weight(silent, silence_rate), 1.0),
     )
 
@@ -76,13 +95,17 @@ def silent_weight(silent: Bool[np.ndarray, " N"], rate: float | None) -> float:
 
 
 def windows_inside(spans: Sequence[Span], windows: int, track_seconds: float) -> Bool[np.ndarray, " W"]:
-    """True for the windows whose audio, as far as the track has it, lies wholly in one of ``spans``."""
+    """True for the windows that lie wholly in one of ``spans``.
+
+    Windows that reach over an end of the track are never counted: an excerpt of so many seconds has the same number
+    of windows wherever it lies.
+    """
     centres = np.arange(windows) * HOP_SECONDS
-    starts = np.maximum(centres - WINDOW_SECONDS / 2, 0.0)
-    ends = np.minimum(centres + WINDOW_SECONDS / 2, track_seconds)
+    starts, ends = centres - WINDOW_SECONDS / 2, centres + WINDOW_SECONDS / 2
     inside = np.zeros(windows, dtype=bool)
     for span in spans:
-        inside |= (starts >= span.start_seconds - 1e-9) & (ends <= span.end_seconds + 1e-9)
+        last = min(span.end_seconds, track_seconds)
+        inside |= (starts >= span.start_seconds - 1e-9) & (ends <= last + 1e-9)
     return inside
 
 

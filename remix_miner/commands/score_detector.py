@@ -16,7 +16,8 @@ from remix_miner.commands._options.labelled import (
 )
 
 if TYPE_CHECKING:
-    from remix_miner.calibration.scores import Estimate, SourceScore
+    from remix_miner.calibration.intervals import Estimate
+    from remix_miner.calibration.scores import SourceScore
 
 
 @verb(
@@ -50,7 +51,8 @@ def command(
 ) -> None:
     import dataclasses
 
-    from remix_miner.calibration.scores import score_songs
+    from remix_miner.calibration.intervals import BootstrapSettings
+    from remix_miner.calibration.scores import ScoreSettings, score_songs
     from remix_miner.detector.loading import load_detector
     from remix_miner.device import resolve_device
 
@@ -68,12 +70,13 @@ def command(
     twice = sorted(set(names) & set(calibration.data.get("tracks", []))) if calibration else []
     if twice:
         note(f"warning: {len(twice)} of the {len(names)} songs calibrated these thresholds, e.g. {twice[0]!r}")
-    overall = score_songs(songs, thresholds, volume_db=volume_db, min_seconds=min_seconds, seed=seed)
+    settings = ScoreSettings(volume_db, min_seconds, BootstrapSettings(seed=seed))
+    overall = score_songs(songs, thresholds, settings)
     per_song = {}
     for name in names:
         versions = [song for song in songs if song.name == name]
         if any(song.known(source).any() for song in versions for source in range(len(song.volumes))):
-            per_song[name] = score_songs(versions, thresholds, volume_db=volume_db, min_seconds=min_seconds)
+            per_song[name] = score_songs(versions, thresholds, settings)
     result = {
         "detector": loaded.name,
         "detector_sha256": loaded.sha256,

@@ -1,4 +1,4 @@
-"""``remix-miner yield``: hours against purity, to choose threshold, shortest span, hysteresis and smoothing."""
+"""``remix-miner yield``: harvested audio against purity, to choose a threshold and a shortest span."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,16 +18,17 @@ from remix_miner.commands._options.labelled import (
 from remix_miner.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from remix_miner.calibration.harvest_rules import HarvestRule
+    from remix_miner.calibration.harvest import HarvestRule
     from remix_miner.calibration.yields import HarvestTable, OperatingPoint
     from remix_miner.detector.calibration import Calibration
 
+SHORTEST_SPANS = (3.0, 5.0, 8.0, 10.0, 15.0, 20.0)
+
 
 @verb(
-    "Show what would be harvested at which purity. For a DETECTOR, on labelled songs (--stems, --pairs): thresholds, "
-    "shortest spans from 3 to 20 s, hysteresis and smoothing, each also judged on artists left out of choosing the "
-    "threshold. For a MINED folder: stricter thresholds and longer spans among what was mined, its purity as the "
-    "calibration expects it.",
+    "Show what would be harvested at which purity. For a DETECTOR, on labelled songs (--stems, --pairs): thresholds "
+    "and shortest spans from 3 to 20 s, each also judged on artists left out of choosing the threshold. For a MINED "
+    "folder: stricter thresholds and longer spans among what was mined, its purity as the calibration expects it.",
     "remix-miner yield default --stems songs/test --out yield.png",
 )
 @click.argument("mined_or_detector", metavar="MINED|DETECTOR")
@@ -93,7 +94,7 @@ def command(
     if not tables:
         raise DataError(f"no song knows any of {', '.join(wanted)}")
     rows = {source: _rows(table, purity) for source, table in tables.items()}
-    points = {source: table.points() for source, table in tables.items()}
+    points = {source: list(table.points) for source, table in tables.items()}
     _draw(out, points, scanned, purity)
     result = _as_json(points, scanned, purity)
     for source, row in rows.items():
@@ -102,31 +103,29 @@ def command(
 
 
 def detector_rules(calibrated: float | None) -> "list[HarvestRule]":
-    """Thresholds over all of P (and the calibrated one) for each shortest span, and for each variant at 5 s."""
+    """Thresholds over all of P (and the calibrated one) for each shortest span."""
     import numpy as np
     from scipy.special import expit
 
-    from remix_miner.calibration.harvest_rules import HarvestRule
+    from remix_miner.calibration.harvest import HarvestRule
 
-    thresholds = [float(value) for value in expit(np.linspace(-3, 9, 25))]
+    thresholds = {float(value) for value in expit(np.linspace(-3, 9, 25))}
     if calibrated is not None:
-        thresholds = sorted({*thresholds, calibrated})
-    shapes = [(float(seconds), 0.0, 1) for seconds in (5, 3, 8, 10, 15, 20)]
-    shapes += [(5.0, stay, smoothing) for stay, smoothing in ((1.0, 1), (2.0, 1), (0.0, 5), (0.0, 9), (1.0, 9))]
-    return [HarvestRule(p, seconds, stay, smoothing) for seconds, stay, smoothing in shapes for p in thresholds]
+        thresholds.add(calibrated)
+    return [HarvestRule(p, seconds) for seconds in SHORTEST_SPANS for p in sorted(thresholds)]
 
 
 def _rows(table: "HarvestTable", purity: float) -> list[dict[str, Any]]:
-    """Per family of rules: its best point at ``purity``, and what remains of it on artists left out."""
+    """Per shortest span: its best point at ``purity``, and what remains of it on artists left out."""
     from remix_miner.calibration.yields import best_at_purity
 
-    points, rows = table.points(), []
-    for family in dict.fromkeys(rule.family for rule in table.rules):
-        best = best_at_purity([point for point in points if point.rule.family == family], purity)
-        seconds, held_out = table.held_out(family, purity)
+    rows = []
+    for length in table.lengths:
+        best = best_at_purity([point for point in table.points if point.rule.min_seconds == length], purity)
+        seconds, held_out = table.held_out(length, purity)
         rows.append(
             {
-                "rule": family,
+                "rule": f"{length:g} s",
                 "threshold": None if best is None else best.rule.threshold,
                 "seconds": 0.0 if best is None else best.seconds,
                 "purity": None if best is None else best.purity,
@@ -142,16 +141,16 @@ def _rows(table: "HarvestTable", purity: float) -> list[dict[str, Any]]:
 def _detector_text(source: str, rows: list[dict[str, Any]], scanned: float) -> str:
     lines = [
         f"{source}, most that can be harvested of {_length(scanned)}; right: threshold chosen on other artists",
-        f"  {'rule':30} {'p':>7} {'harvest':>9} {'purity':>7} {'V of 95%':>9} {'recall':>7} | "
+        f"  {'spans':10} {'p':>7} {'harvest':>9} {'purity':>7} {'V of 95%':>9} {'recall':>7} | "
         f"{'harvest':>9} {'purity':>7}",
     ]
     for row in rows:
         if row["threshold"] is None:
-            lines.append(f"  {row['rule']:30} never that pure")
+            lines.append(f"  {row['rule']:10} never that pure")
             continue
         held_out = "-" if row["held_out_purity"] is None else f"{row['held_out_purity']:.1%}"
         lines.append(
-            f"  {row['rule']:30} {row['threshold']:7.4f} {_length(row['seconds']):>9} {row['purity']:7.1%} "
+            f"  {row['rule']:10} {row['threshold']:7.4f} {_length(row['seconds']):>9} {row['purity']:7.1%} "
             f"{row['volume_p95_db']:6.0f} dB {row['recall']:7.0%} | {_length(row['held_out_seconds']):>9} {held_out:>7}"
         )
     return "\n".join(lines)

@@ -1,7 +1,7 @@
-"""An audit without trust: labelled songs are slipped into a scan, and what was harvested from them is judged.
+"""Measures the purity of a harvest by adding labelled songs to the scan.
 
-The songs are mixed down to files that look like any other in the queue. Their excerpts are found by the same
-detector in the same run and never stored: what training reads does not know them.
+The songs are mixed down to files in the queue. The same detector finds their excerpts in the same run; these are
+compared with the stems and never stored.
 """
 
 import dataclasses
@@ -10,21 +10,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
-from jaxtyping import Float
 
 from remix_miner.audio import write_audio
+from remix_miner.calibration.harvest import harvest_of_spans
+from remix_miner.calibration.intervals import BootstrapSettings, estimate, ratio, resampled
+from remix_miner.calibration.labelled_songs import LabelledSong, mono_stems, true_volumes
+from remix_miner.calibration.window_table import windows_of
 from remix_miner.datasets.corpora import load_stem_tracks
 from remix_miner.datasets.library import LibraryFile
 from remix_miner.datasets.tracks import StemTrack
-from remix_miner.detector.windows import HOP_SECONDS, WINDOW_SECONDS
+from remix_miner.detector.spans import Span
+from remix_miner.detector.windows import HOP_SECONDS
 from remix_miner.errors import DataError
-from remix_miner.mining.messages import TrackScan
+from remix_miner.mining.messages import Found, TrackScan
 from remix_miner.sources import SOURCES
-from remix_miner.volume import SILENT_MINING_DB, relative_volume_db
+from remix_miner.volume import SILENT_MINING_DB
 
 BOOTSTRAP_DRAWS = 10_000
-INAUDIBLE_DB = -80.0
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class Purity:
     ``purity``: share of the harvested audio's windows (0.64 s, every 64 ms) with V <= ``volume_db``; None without
     harvest. ``low``, ``high``: 95% bootstrap interval of it over the songs that gave something; None for a single one,
     and too narrow for a handful. ``median_db`` and ``percentile_95_db``: of V over those windows (-80 stands for this
-    or less)..
+    or less).
     """
 
     songs: int
@@ -82,19 +84,8 @@ def judge(
     seed: int = 0,
 ) -> dict[str, Purity]:
     """Compare what was found in the planted songs with their stems, per source."""
-    result = {}
-    for source in sources:
-        songs: list[Float[np.ndarray, " N"]] = []
-        excerpts, seconds = 0, 0.0
-        for scan in scans:
-            found = [one for one in scan.found if one.source == source]
-            excerpts += len(found)
-            seconds += sum(one.frames for one in found) / scan.sample_rate
-            track = planted[scan.task.file.name]
-            volumes = [_volumes_db(track, source, one.start_frame, one.frames) for one in found]
-            songs.append(np.concatenate(volumes) if volumes else np.zeros(0))
-        result[source] = _purity(songs, excerpts, seconds, volume_db, seed)
-    return result
+    songs = [_labelled(planted[scan.task.file.name], scan) for scan in scans]
+    return {source: _purity(scans, songs, source, volume_db, seed) for source in sources}
 
 
 def purity_json(purities: Mapping[str, Purity]) -> dict[str, dict[str, float | int | None]]:
@@ -102,34 +93,44 @@ def purity_json(purities: Mapping[str, Purity]) -> dict[str, dict[str, float | i
     return {source: dataclasses.asdict(purity) for source, purity in purities.items()}
 
 
-def _volumes_db(track: StemTrack, source: str, start_frame: int, frames: int) -> Float[np.ndarray, " N"]:
-    """V of the source in the windows that lie wholly inside an excerpt; none where the mixture is digital silence."""
-    stems = torch.from_numpy(track.read(start_frame, min(frames, track.frames - start_frame))).mean(dim=1, keepdim=True)
-    window, hop = round(WINDOW_SECONDS * track.sample_rate), round(HOP_SECONDS * track.sample_rate)
-    volumes = relative_volume_db(stems, window, hop)[SOURCES.index(source)].numpy()
-    audible: Float[np.ndarray, " N"] = np.maximum(volumes[~np.isnan(volumes)], INAUDIBLE_DB)
-    return audible
+def _labelled(track: StemTrack, scan: TrackScan) -> LabelledSong:
+    """The true volumes of a planted song; its probabilities are not known here (nan)."""
+    volumes = true_volumes(track, mono_stems(track))
+    return LabelledSong(scan.task.file.name, track.artist, scan.seconds, np.full_like(volumes, np.nan), volumes)
 
 
-def _purity(songs: list[np.ndarray], excerpts: int, seconds: float, volume_db: float, seed: int) -> Purity:
-    harvested = [volumes for volumes in songs if len(volumes)]
-    if not harvested:
-        return Purity(len(songs), 0, excerpts, seconds, None, None, None, None, None, volume_db)
-    windows = np.array([len(volumes) for volumes in harvested])
-    pure = np.array([(volumes <= volume_db).sum() for volumes in harvested])
-    draws = np.random.default_rng(seed).integers(0, len(harvested), (BOOTSTRAP_DRAWS, len(harvested)))
-    shares = pure[draws].sum(axis=1) / windows[draws].sum(axis=1)
-    low, high = np.quantile(shares, [0.025, 0.975]) if len(harvested) > 1 else (None, None)
-    together = np.concatenate(harvested)
-    return Purity(
-        songs=len(songs),
-        songs_harvested=len(harvested),
-        excerpts=excerpts,
-        seconds=seconds,
-        purity=float(pure.sum() / windows.sum()),
-        low=None if low is None else float(low),
-        high=None if high is None else float(high),
-        median_db=float(np.median(together)),
-        percentile_95_db=float(np.percentile(together, 95)),
-        volume_db=volume_db,
+def _purity(
+    scans: Sequence[TrackScan], songs: Sequence[LabelledSong], source: str, volume_db: float, seed: int
+) -> Purity:
+    found = [[one for one in scan.found if one.source == source] for scan in scans]
+    excerpts = sum(map(len, found))
+    seconds = sum(one.frames / scan.sample_rate for scan, each in zip(scans, found, strict=True) for one in each)
+    nothing = Purity(len(songs), 0, excerpts, seconds, None, None, None, None, None, volume_db)
+    spans = {
+        song.name: [_span(one, scan.sample_rate) for one in each]
+        for song, scan, each in zip(songs, scans, found, strict=True)
+    }
+    windows = windows_of(songs, SOURCES.index(source), volume_db)
+    kept = harvest_of_spans(windows, [spans[song.name] for song in windows.songs])
+    harvested = kept.kept_by_song > 0
+    if not harvested.any():
+        return nothing
+    settings = BootstrapSettings(draws=BOOTSTRAP_DRAWS, seed=seed)
+    times = resampled(int(harvested.sum()), settings)  # (D, songs harvested)
+    shares = ratio(times @ kept.pure_by_song[harvested], times @ kept.kept_by_song[harvested])
+    purity = estimate(shares, times.shape[1], settings)
+    return dataclasses.replace(
+        nothing,
+        songs_harvested=times.shape[1],
+        purity=purity.value,
+        low=purity.low,
+        high=purity.high,
+        median_db=kept.volume_db(0.5),
+        percentile_95_db=kept.volume_db(0.95),
     )
+
+
+def _span(found: Found, sample_rate: int) -> Span:
+    start, end = found.start_frame / sample_rate, (found.start_frame + found.frames) / sample_rate
+    first, last = (int(edge / HOP_SECONDS) for edge in (start, end))
+    return Span(start, end, found.probability_mean, found.probability_min, first, last)

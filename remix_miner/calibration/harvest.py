@@ -1,0 +1,97 @@
+"""The measure of a harvest: which labelled windows of one source lie in the audio that a rule keeps.
+
+Calibration, scores, yields and the audit of a scan are all sums over one `Harvest`. The windows are the detector's own
+(0.64 s, one every 64 ms, `detector.windows`). A window counts when it lies wholly in a kept span and has a label.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from remix_miner.calibration.window_table import SourceWindows, weighted_quantile, windows_inside
+from remix_miner.detector.spans import Span, silent_spans
+from remix_miner.errors import UsageError
+
+
+@dataclass(frozen=True)
+class HarvestRule:
+    """Spans of at least ``min_seconds`` in which every window has P >= ``threshold`` (`spans.silent_spans`)."""
+
+    threshold: float
+    min_seconds: float = 5.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.threshold <= 1:
+            raise UsageError(f"a threshold is a probability, got {self.threshold}")
+        if self.min_seconds < 0:
+            raise UsageError(f"min_seconds cannot be negative, got {self.min_seconds}")
+
+
+@dataclass(frozen=True)
+class Harvest:
+    """What is kept of labelled songs.
+
+    ``kept``: of each window (N,) of ``windows``, whether it lies in a kept span; ``seconds``: of kept audio, per song.
+    """
+
+    windows: SourceWindows
+    kept: Bool[np.ndarray, " N"]
+    seconds: Float[np.ndarray, " K"]
+
+    def per_song(self, mask: Bool[np.ndarray, " N"]) -> Float[np.ndarray, " K"]:
+        """Weight of the windows in ``mask``, per song."""
+        return self.windows.per_song(mask)
+
+    @property
+    def kept_by_song(self) -> Float[np.ndarray, " K"]:
+        """Weight of the kept windows, per song."""
+        return self.per_song(self.kept)
+
+    @property
+    def pure_by_song(self) -> Float[np.ndarray, " K"]:
+        """Weight of the kept windows in which the source is silent, per song."""
+        return self.per_song(self.kept & self.windows.silent)
+
+    @property
+    def purity(self) -> float | None:
+        """Share of silent windows among the kept ones; None where nothing is kept."""
+        kept = self.kept_by_song.sum()
+        return float(self.pure_by_song.sum() / kept) if kept else None
+
+    def volume_db(self, quantile: float) -> float | None:
+        """Quantile of V over the kept windows; None where nothing is kept."""
+        return weighted_quantile(self.windows.volumes[self.kept], self.windows.weights[self.kept], quantile)
+
+
+def harvest(windows: SourceWindows, rule: HarvestRule | None) -> Harvest:
+    """What ``rule`` keeps of every song; None keeps nothing."""
+    if rule is None:
+        return harvest_of_spans(windows, [[] for _ in windows.songs])
+    return harvest_of_spans(
+        windows,
+        [
+            silent_spans(song.probabilities[windows.source], rule.threshold, song.seconds, rule.min_seconds, known)
+            for song, known in windows.with_known()
+        ],
+    )
+
+
+def perfect_harvest(windows: SourceWindows, min_seconds: float) -> Harvest:
+    """What a detector without a fault would keep: every span of at least ``min_seconds`` of true silence."""
+    spans = []
+    for song, known in windows.with_known():
+        silent = known & (song.volumes[windows.source] <= windows.volume_db)
+        spans.append(silent_spans(silent.astype(np.float32), 0.5, song.seconds, min_seconds))
+    return harvest_of_spans(windows, spans)
+
+
+def harvest_of_spans(windows: SourceWindows, spans: Sequence[Sequence[Span]]) -> Harvest:
+    """The harvest that consists of ``spans``, one list for each song of ``windows``."""
+    kept = [
+        windows_inside(found, len(known), song.seconds)[known]
+        for (song, known), found in zip(windows.with_known(), spans, strict=True)
+    ]
+    seconds = np.array([sum(span.seconds for span in found) for found in spans], dtype=np.float64)
+    return Harvest(windows, np.concatenate([*kept, np.zeros(0, dtype=bool)]), seconds)
