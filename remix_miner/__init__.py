@@ -23,7 +23,7 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_PUBLIC = {
+PUBLIC = {
     "SOURCES": "remix_miner.sources",
     "relative_volume_db": "remix_miner.volume",
     "Scattering": "remix_miner.detector.scattering.transform",
@@ -35,13 +35,13 @@ _PUBLIC = {
     "load_separator": "remix_miner.separators.loading",
 }
 
-__all__ = [*_PUBLIC, "__version__"]
+__all__ = [*PUBLIC, "__version__"]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _PUBLIC:
-        raise AttributeError(f"module 'remix_miner' has no attribute {name!r}; its public names are {sorted(_PUBLIC)}")
-    return getattr(import_module(_PUBLIC[name]), name)
+    if name not in PUBLIC:
+        raise AttributeError(f"module 'remix_miner' has no attribute {name!r}; its public names are {sorted(PUBLIC)}")
+    return getattr(import_module(PUBLIC[name]), name)
 
 
 def __dir__() -> list[str]:
