@@ -18,7 +18,9 @@ from remix_miner.mined.catalogue import Catalogue
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SEEDED = {"synthesize", "check-data"}
-GENERATED_PAGES = {"docs/contributing.md", "docs/changelog.md", "docs/background/model_card.md", "docs/reference/api.md"}
+GENERATED_PAGES = {
+    f"docs/{page}.md" for page in ("contributing", "changelog", "background/model_card", "reference/api")
+}
 TOUR = re.findall(r"<!-- run -->\s*```console\n(.*?)```", README, re.DOTALL)
 
 
