@@ -1,6 +1,8 @@
 """``separate`` from file to file: formats, rates, channels, names, resuming, and what is said about them."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +12,12 @@ import soundfile
 import torch
 from torch import Tensor, nn
 
-from remix_miner.audio import read_audio, write_audio
+from remix_miner.audio import read_audio, write_audio, writer
 from remix_miner.cli import main
 from remix_miner.separators import loading
 from remix_miner.separators.apply_separator import estimate_blocks
 from remix_miner.separators.overlap_add import InferenceSettings
+from remix_miner.separators.two_stems import TwoStems
 
 RATE = 8000
 
@@ -156,3 +159,152 @@ def test_an_interrupted_song_leaves_no_file(tmp_path: Path, model: Halves, monke
     assert _run("separate", "halves", tmp_path / "song.wav", "--out", tmp_path / "out") == 130
     assert list((tmp_path / "out").rglob("*.*")) == []
     assert torch.is_grad_enabled()
+
+
+def test_values_that_are_no_numbers_are_counted_and_shown(
+    tmp_path: Path, model: Halves, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Three bad samples in the input are replaced with a remark; bad estimates make the song incomplete."""
+    audio = np.full((2, 800), 0.25, dtype=np.float32)
+    audio[0, 100], audio[1, 200], audio[1, 201] = np.nan, np.inf, -np.inf
+    soundfile.write(tmp_path / "song.wav", audio.T, RATE, subtype="FLOAT")
+    arguments = ("separate", "halves", tmp_path / "song.wav", "--out", tmp_path / "out")
+    assert _run(*arguments) == 0
+    assert "3 samples of the file are NaN or infinite" in capsys.readouterr().err
+    assert _run(*arguments, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["files"][0]["replaced_in_input"] == 3  # the record keeps it
+
+    def broken(mixture: Tensor, frames: int | None = None) -> Tensor:
+        estimates = 0.5 * mixture[:, None].repeat(1, 2, 1, 1)
+        estimates[0, 1, 0, 50:52] = torch.nan
+        return estimates
+
+    monkeypatch.setattr(model, "forward", broken)
+    assert _run(*arguments, "--restart", "--json", "--segment-seconds", "1") == 1
+    said = capsys.readouterr()
+    document = json.loads(said.out)
+    assert document["files"][0]["replaced"] == {"vocals": 2}
+    assert "vocals 2" in said.err
+    assert list(document["failed"]) == [str(tmp_path / "song.wav")]
+    assert np.isfinite(soundfile.read(tmp_path / "out" / "song" / "vocals.wav")[0]).all()
+
+
+def test_a_changed_input_is_reported_and_the_others_are_separated(
+    tmp_path: Path, model: Halves, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a", "b"):
+        _noise(tmp_path / f"{name}.wav")
+    out = tmp_path / "out"
+    assert _run("separate", "halves", tmp_path / "a.wav", "--out", out) == 0
+    _noise(tmp_path / "a.wav", seconds=0.7)
+    both = ("separate", "halves", tmp_path / "a.wav", tmp_path / "b.wav", "--out", out)
+    assert _run(*both) == 1
+    assert "a.wav has changed since its estimates" in capsys.readouterr().err
+    assert (out / "b" / "vocals.wav").is_file()
+    assert soundfile.info(out / "a" / "vocals.wav").frames == round(1.3 * RATE)
+    assert _run(*both, "--restart") == 0
+    assert soundfile.info(out / "a" / "vocals.wav").frames == round(0.7 * RATE)
+
+
+def test_other_settings_are_refused_before_any_work(tmp_path: Path, model: Halves) -> None:
+    for name in ("a", "b"):
+        _noise(tmp_path / f"{name}.wav")
+    assert _run("separate", "halves", tmp_path / "b.wav", "--out", tmp_path / "out") == 0
+    files = (tmp_path / "a.wav", tmp_path / "b.wav")
+    assert _run("separate", "halves", *files, "--out", tmp_path / "out", "--overlap", "0.5") == 2
+    assert not (tmp_path / "out" / "a").exists()
+
+
+@pytest.mark.parametrize(("target", "rest"), [("vocals", 0.5), ("drums", 0.5)])
+def test_two_stems_are_the_target_and_the_sum_of_the_others(
+    tmp_path: Path, model: Halves, target: str, rest: float
+) -> None:
+    audio = _noise(tmp_path / "song.wav")
+    arguments = ("separate", "halves", tmp_path / "song.wav", "--out", tmp_path / "out")
+    assert _run(*arguments, "--two-stems", target) == 0
+    names = sorted(path.name for path in (tmp_path / "out" / "song").glob("*.wav"))
+    assert names == sorted([f"{target}.wav", f"no_{target}.wav"])
+    estimate, _ = read_audio(tmp_path / "out" / "song" / f"no_{target}.wav")
+    np.testing.assert_allclose(estimate, rest * audio, atol=1e-6)
+    assert _run(*arguments, "--two-stems", "bass") == 2
+    assert _run(*arguments) == 2  # the folder holds two stems
+
+
+def test_two_stems_of_a_model_of_one_source_add_up_to_the_mixture() -> None:
+    class Voice(Halves):
+        sources = ("vocals",)
+
+        def forward(self, mixture: Tensor, frames: int | None = None) -> Tensor:
+            return 0.3 * mixture[:, None, :, 10:-10]
+
+    mixture = torch.randn(1, 2, 120)
+    estimates = TwoStems(Voice(), "vocals")(mixture, 100)
+    torch.testing.assert_close(estimates.sum(dim=1), mixture[..., 10:-10])
+
+
+@pytest.mark.parametrize(
+    ("file_format", "suffix", "subtype"), [("flac", "flac", "PCM_24"), ("mp3", "mp3", "MPEG_LAYER_III")]
+)
+def test_formats(tmp_path: Path, model: Halves, file_format: str, suffix: str, subtype: str) -> None:
+    audio = _noise(tmp_path / "song.wav")
+    assert _run("separate", "halves", tmp_path / "song.wav", "--out", tmp_path / "out", "--format", file_format) == 0
+    path = tmp_path / "out" / "song" / f"vocals.{suffix}"
+    assert soundfile.info(path).subtype == subtype
+    estimate, _ = read_audio(path)
+    assert estimate.shape[0] == 2
+    assert estimate.std() == pytest.approx(0.5 * audio.std(), rel=0.1)
+
+
+def test_a_rate_that_mp3_lacks_is_reported(tmp_path: Path, model: Halves, capsys: pytest.CaptureFixture[str]) -> None:
+    _noise(tmp_path / "song.wav", rate=96000, seconds=0.2)
+    assert _run("separate", "halves", tmp_path / "song.wav", "--out", tmp_path / "out", "--format", "mp3") == 1
+    assert "mp3 does not hold 96000 Hz" in capsys.readouterr().err
+
+
+def test_an_output_folder_that_is_a_file_is_refused_before_the_model_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(loading, "load_separator", lambda name, device="cpu": pytest.fail("loaded"))
+    _noise(tmp_path / "song.wav")
+    assert _run("separate", "halves", tmp_path / "song.wav", "--out", tmp_path / "song.wav") == 2
+    assert "is a file, not a folder" in capsys.readouterr().err
+
+
+def test_estimates_that_may_exceed_four_gibibytes_are_rf64(
+    tmp_path: Path, model: Halves, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "RIFF_BYTES", 50_000)
+    audio = _noise(tmp_path / "song.flac", seconds=1.3)
+    assert _run("separate", "halves", tmp_path / "song.flac", "--out", tmp_path / "out") == 0
+    path = tmp_path / "out" / "song" / "vocals.wav"
+    assert path.read_bytes()[:4] == b"RF64"
+    np.testing.assert_allclose(read_audio(path)[0], 0.5 * audio, atol=1e-4)
+
+
+def test_a_full_disk_ends_with_status_1_and_leaves_the_earlier_estimates(tmp_path: Path) -> None:
+    """A limit on file sizes stands for a full disk."""
+    _noise(tmp_path / "song.wav", seconds=3)
+    program = """
+import resource, sys
+sys.path.insert(0, {tests!r})
+import remix_miner.separators.loading as loading
+from test_separate_files import Halves
+from remix_miner.cli import main
+loading.load_separator = lambda name, device="cpu": Halves()
+resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
+main(["separate", "halves", {song!r}, "--out", {out!r}, *{more!r}])
+"""
+    values = {"tests": str(Path(__file__).parent), "song": str(tmp_path / "song.wav"), "out": str(tmp_path / "out")}
+    done = [
+        subprocess.run(
+            [sys.executable, "-c", program.format(**values, limit=limit, more=more)],
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        for limit, more in ((10**7, []), (60_000, ["--restart"]))
+    ]
+    assert [each.returncode for each in done] == [0, 1], done[1].stderr
+    assert "file too large" in done[1].stderr
+    assert "Traceback" not in done[1].stderr
+    assert soundfile.info(tmp_path / "out" / "song" / "vocals.wav").frames == 3 * RATE

@@ -1,8 +1,10 @@
 """Writing audio files: whole signals, or block by block; files of more than 4 GiB are RF64."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -28,11 +30,11 @@ WRITE_SECONDS = 10.0
 class AudioWriter:
     """An audio file that is written block by block; the format is the suffix's. No gain, no dither.
 
-    ``subtype``: ``float32`` (wav only), ``int16`` or ``int24``; integers clip at full scale. ogg and mp3 take their
-    own default quality and ignore ``subtype``. ``frames`` is the expected length; a wav file becomes RF64 where its
-    audio may exceed 4 GiB, and where ``frames`` is None. RF64 is what EBU Tech 3306 defines; libsndfile, FFmpeg and
-    SoX read it. Write to a path from `remix_miner.atomic.atomic_path`: the file then appears whole or not at all, and a
-    full disk raises `WriteError`.
+    ``subtype``: ``float32`` (wav only), ``int16`` or ``int24``; integers clip at full scale. ogg and mp3 take their own
+    default quality and ignore ``subtype``. ``frames`` is the expected length; a wav file becomes RF64 where its audio
+    may exceed 4 GiB, and where ``frames`` is None. ``encoder``: options of `soundfile.SoundFile`. RF64 is what EBU Tech
+    3306 defines; libsndfile, FFmpeg and SoX read it. Write to a path from `remix_miner.atomic.atomic_path`: the file
+    then appears whole or not at all, and a full disk raises `WriteError`.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class AudioWriter:
         channels: int,
         subtype: str = "float32",
         frames: int | None = None,
+        encoder: Mapping[str, Any] | None = None,
     ) -> None:
         self.path = Path(path)
         suffix = self.path.suffix.lower()
@@ -51,7 +54,7 @@ class AudioWriter:
             raise UsageError(f"{self.path.name}: flac holds integers; choose int16 or int24, or write wav")
         self._frame_bytes = BYTES_PER_SAMPLE[subtype] * channels
         self._room: int | None = None
-        options: dict[str, str] = {}
+        options: dict[str, Any] = dict(encoder or {})
         if suffix == ".wav":
             large = frames is None or LENGTH_MARGIN * frames * self._frame_bytes > RIFF_BYTES
             options["format"] = "RF64" if large else "WAV"

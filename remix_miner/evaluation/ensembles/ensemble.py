@@ -24,8 +24,8 @@ from remix_miner.errors import DataError, UsageError
 from remix_miner.evaluation.ensembles.blend import blend_files
 from remix_miner.evaluation.ensembles.recipe import EnsembleRecipe, Member, Stage
 from remix_miner.separators.apply_separator import estimate_blocks, output_channels
-from remix_miner.separators.files import ENSEMBLE_RECORD, output_folders
 from remix_miner.separators.overlap_add import InferenceSettings
+from remix_miner.separators.records import ENSEMBLE_RECORD, output_folders
 
 Block = Float32[np.ndarray, "T C"]
 Stems = Float32[np.ndarray, "S C T"]
