@@ -1,14 +1,17 @@
-"""``remix-miner VERB``: one file a verb in ``remix_miner/commands``; nothing heavy is imported before a verb runs."""
+"""The command line, ``remix-miner VERB``. Each verb is a file in ``remix_miner/commands``, imported when it runs."""
 
+import difflib
 import importlib
 import keyword
 import os
 import sys
+import traceback
 
 import click
 
 from remix_miner import __version__
 from remix_miner.errors import RemixMinerError
+from remix_miner.verbosity import Verbosity, verbosity
 
 VERBS = {
     "synthesize": "generated songs with known stems, no downloads",
@@ -42,6 +45,16 @@ class LazyGroup(click.Group):
     def list_commands(self, context: click.Context) -> list[str]:
         return list(VERBS)
 
+    def resolve_command(
+        self, context: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name not in VERBS and not name.startswith("-"):
+            close = difflib.get_close_matches(name, VERBS, n=3)
+            advice = f"did you mean {' or '.join(close)}?" if close else "'remix-miner --help' lists all verbs"
+            raise click.UsageError(f"there is no verb {name!r}; {advice}", context)
+        return super().resolve_command(context, args)
+
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         if name not in VERBS:
             return None
@@ -72,6 +85,8 @@ def main(arguments: list[str] | None = None) -> None:
         error.show()
         sys.exit(2)
     except RemixMinerError as error:
+        if verbosity() == Verbosity.VERBOSE:
+            traceback.print_exc()
         print(f"remix-miner: {error}", file=sys.stderr)
         sys.exit(error.exit_status)
     except (click.exceptions.Abort, KeyboardInterrupt):

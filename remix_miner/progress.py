@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Sized
 from types import TracebackType
 from typing import TypeVar
 
+from remix_miner.verbosity import Verbosity, verbosity
+
 Item = TypeVar("Item")
 PLAIN_SECONDS = 10.0
 
@@ -25,7 +27,8 @@ class Progress:
         self.note = ""
         self._started = self._printed = time.monotonic()
         self._bar = None
-        if sys.stderr.isatty():
+        self._quiet = verbosity() == Verbosity.QUIET
+        if sys.stderr.isatty() and not self._quiet:
             from rich.console import Console
             from rich.progress import (
                 BarColumn,
@@ -80,6 +83,8 @@ class Progress:
 
     def _print(self) -> None:
         self._printed = time.monotonic()
+        if self._quiet:
+            return
         elapsed = self._printed - self._started
         of_total = f"/{_short(self.total)}" if self.total is not None else ""
         rest = ""

@@ -8,6 +8,9 @@ import pytest
 from click.testing import CliRunner
 
 from remix_miner.cli import VERBS, app, main
+from remix_miner.commands._options.common import note, show, verb, warn
+from remix_miner.progress import Progress
+from remix_miner.verbosity import Verbosity, set_verbosity
 
 HEAVY = ("torch", "librosa", "kymatio", "sklearn", "matplotlib", "h5py")
 
@@ -19,7 +22,7 @@ def test_help_imports_nothing_heavy() -> None:
         "try: main(sys.argv[1:])\n"
         "finally: print([m for m in %r if m in sys.modules], file=sys.stderr)"
     )
-    for arguments in ([], *([verb] for verb in VERBS)):
+    for arguments in ([], *([name] for name in VERBS)):
         done = subprocess.run(
             [sys.executable, "-c", code % (HEAVY,), *arguments, "--help"], capture_output=True, text=True, check=False
         )
@@ -47,6 +50,50 @@ def test_wrong_usage_exits_with_2(arguments: list[str], capsys: pytest.CaptureFi
         main(arguments)
     assert exit_.value.code == 2
     assert capsys.readouterr().err
+
+
+def test_a_mistyped_verb_gets_the_nearest_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["detct", "music"])
+    assert "did you mean detect?" in capsys.readouterr().err
+
+
+def test_quiet_leaves_out_notes_and_keeps_warnings_and_results(capsys: pytest.CaptureFixture[str]) -> None:
+    @verb("Test.", "remix-miner test")
+    def command(as_json: bool) -> None:
+        note("a note")
+        warn("a warning")
+        show({}, as_json, "a result")
+
+    shown = {}
+    for option in ((), ("-q",), ("-v",)):
+        command.main(option, standalone_mode=False)
+        shown[option] = capsys.readouterr()
+        assert shown[option].out == "a result\n"
+    assert shown[()].err == "a note\nwarning: a warning\n"
+    assert shown[("-q",)].err == "warning: a warning\n"
+    assert "s] a note" in shown[("-v",)].err
+    assert "torch" in shown[("-v",)].err
+    with pytest.raises(click.UsageError):
+        command.main(["-q", "-v"], standalone_mode=False)
+
+
+def test_progress_is_silent_when_quiet(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("remix_miner.progress.PLAIN_SECONDS", -1.0)
+    for chosen, lines in ((Verbosity.QUIET, 0), (Verbosity.NORMAL, 2)):
+        set_verbosity(chosen)
+        try:
+            with Progress("working", total=1) as progress:
+                progress.advance()
+        finally:
+            set_verbosity(Verbosity.NORMAL)
+        assert len(capsys.readouterr().err.splitlines()) == lines
+
+
+def test_verbose_shows_where_an_error_comes_from(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["inspect", "/nowhere", "-v"])
+    assert "Traceback" in capsys.readouterr().err
 
 
 def test_version() -> None:

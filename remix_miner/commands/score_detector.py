@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from remix_miner.commands._options.common import device_option, note, show, verb
+from remix_miner.commands._options.common import device_option, note, show, verb, warn
 from remix_miner.commands._options.labelled import (
     calibration_for,
     calibration_option,
@@ -69,7 +69,7 @@ def command(
     names = list(dict.fromkeys(song.name for song in songs))
     twice = sorted(set(names) & set(calibration.data.get("tracks", []))) if calibration else []
     if twice:
-        note(f"warning: {len(twice)} of the {len(names)} songs calibrated these thresholds, e.g. {twice[0]!r}")
+        warn(f"{len(twice)} of the {len(names)} songs calibrated these thresholds, e.g. {twice[0]!r}")
     settings = ScoreSettings(volume_db, min_seconds, BootstrapSettings(seed=seed))
     overall = score_songs(songs, thresholds, settings)
     per_song = {}

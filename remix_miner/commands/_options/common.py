@@ -1,15 +1,42 @@
-"""What every verb shares: ``--json``, printing results, and the shape of a help text."""
+"""Options and output of every verb: ``--json``, ``-q``, ``-v``, results, notes, the form of a help text."""
 
 import json
+import platform
 import sys
+import time
 from collections.abc import Callable
+from importlib import metadata
 from typing import Any, TypeVar
 
 import click
 
+from remix_miner.verbosity import Verbosity, set_verbosity, verbosity
+
 Function = TypeVar("Function", bound=Callable[..., Any])
+_STARTED = time.monotonic()
+
+
+def _choose_verbosity(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    """Apply ``-q`` or ``-v``; without either a command starts at the normal verbosity."""
+    chosen = context.meta.setdefault("remix_miner.verbosity", set())
+    if value:
+        chosen.add(parameter.name)
+    if len(chosen) > 1:
+        raise click.UsageError("-q and -v exclude each other", context)
+    names = {"quiet": Verbosity.QUIET, "verbose": Verbosity.VERBOSE}
+    set_verbosity(next((names[name] for name in chosen), Verbosity.NORMAL))
+    if value and parameter.name == "verbose":
+        found = ", ".join(f"{package} {metadata.version(package)}" for package in ("remix-miner", "torch", "numpy"))
+        note(f"{found}, Python {platform.python_version()}, {platform.platform()}")
+
 
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+quiet_option = click.option(
+    "-q", "--quiet", is_flag=True, expose_value=False, callback=_choose_verbosity, help="Warnings and errors only."
+)
+verbose_option = click.option(
+    "-v", "--verbose", is_flag=True, expose_value=False, callback=_choose_verbosity, help="Times, versions, tracebacks."
+)
 device_option = click.option(
     "--device", default="auto", show_default=True, help="'cpu', 'cuda', 'cuda:1'; auto takes a GPU where there is one."
 )
@@ -20,11 +47,11 @@ config_option = click.option("--config", default=None, metavar="RECIPE|FILE", he
 
 
 def verb(summary: str, example: str) -> Callable[[Function], click.Command]:
-    """Make a function a verb: its help is ``summary``, the options, then ``example`` (a line as it is typed)."""
+    """Make a function a verb. Its help is ``summary``, the options, then ``example``, a line as it is typed."""
 
     def decorate(function: Function) -> click.Command:
-        command = click.command(help=summary, epilog=f"\b\nExample:\n  {example}")(json_option(function))
-        return command
+        command = click.command(help=summary, epilog=f"\b\nExample:\n  {example}")(function)
+        return verbose_option(quiet_option(json_option(command)))  # behind the verb's own options
 
     return decorate
 
@@ -39,7 +66,19 @@ def show(result: Any, as_json: bool, text: str) -> None:
 
 
 def note(message: str) -> None:
-    """Say something beside the result, on standard error."""
+    """Print a message beside the result, on standard error; ``-q`` leaves it out, ``-v`` puts the time before it."""
+    if verbosity() > Verbosity.QUIET:
+        _print_message(message)
+
+
+def warn(message: str) -> None:
+    """Print a warning on standard error, also with ``-q``."""
+    _print_message(f"warning: {message}")
+
+
+def _print_message(message: str) -> None:
+    if verbosity() == Verbosity.VERBOSE:
+        message = f"[{time.monotonic() - _STARTED:7.1f} s] {message}"
     print(message, file=sys.stderr, flush=True)
 
 

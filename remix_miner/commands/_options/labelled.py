@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from remix_miner.commands._options.common import note
+from remix_miner.commands._options.common import note, warn
 from remix_miner.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ def warn_of_training_songs(
     chosen_with = {*detector.description.get("songs", []), *detector.description.get("validation_songs", [])}
     seen = sorted({song.name for song in songs} & chosen_with)
     if seen:
-        note(f"warning: {len(seen)} of the songs trained or chose this detector, e.g. {seen[0]!r}: figures flatter it")
+        warn(f"{len(seen)} of the songs trained or chose this detector, e.g. {seen[0]!r}: figures flatter it")
 
 
 def calibration_for(detector: "LoadedDetector", path: Path | None) -> "Calibration | None":
