@@ -29,6 +29,8 @@ VERBS = {
     "evaluate": "scores per track and source",
     "ensemble": "weighted ensembles of estimates or models",
     "leaderboard": "rows, tables, one static page",
+    "models": "detectors and separators: sizes, licences, weights",
+    "recipes": "built-in settings of training and ensembles",
     "demo": "the whole way on synthesised songs, in minutes",
 }
 

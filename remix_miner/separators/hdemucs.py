@@ -59,10 +59,10 @@ def load_published(path: Path | None = None) -> Separator:
 
     model = build("hdemucs")
     assert isinstance(model, HDemucs)
-    found = path if path is not None else next((place for place in _download_places() if place.is_file()), None)
+    found = path if path is not None else next((place for place in download_places() if place.is_file()), None)
     if found is None or not found.is_file():
         raise DataError(
-            f"the published Hybrid Demucs is not at {path or _download_places()[0]}; download {PUBLISHED_URL} and put "
+            f"the published Hybrid Demucs is not at {path or download_places()[0]}; download {PUBLISHED_URL} and put "
             "it there, or pass the file's path"
         )
     try:
@@ -72,7 +72,8 @@ def load_published(path: Path | None = None) -> Separator:
     return model
 
 
-def _download_places() -> list[Path]:
+def download_places() -> list[Path]:
+    """Return where torchaudio and torch.hub keep the published file, the usual place first."""
     hub = Path(torch.hub.get_dir())
     name = PUBLISHED_URL.rpartition("/")[2]
     return [hub / "torchaudio" / "models" / name, hub / "checkpoints" / name]

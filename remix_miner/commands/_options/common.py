@@ -3,6 +3,7 @@
 import json
 import platform
 import sys
+import textwrap
 import time
 from collections.abc import Callable
 from importlib import metadata
@@ -63,6 +64,12 @@ def show(result: Any, as_json: bool, text: str) -> None:
         print()
     else:
         print(text)
+
+
+def paragraph(name: str, text: str, width: int = 16) -> str:
+    """Return an entry of a list: ``name`` in a column of ``width``, then ``text``, wrapped."""
+    head = f"  {name:{width}} "
+    return textwrap.fill(text, 110, initial_indent=head, subsequent_indent=" " * len(head), break_on_hyphens=False)
 
 
 def note(message: str) -> None:
