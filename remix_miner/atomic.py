@@ -91,6 +91,12 @@ def _append_error(temporary: Path) -> int | None:
     return None
 
 
+def remove_temporary_files(folder: str | Path) -> None:
+    """Remove the temporary files that killed processes left in ``folder``. No other process may be writing there."""
+    for path in Path(folder).glob(".*.tmp-*"):
+        path.unlink(missing_ok=True)
+
+
 def start_sync(path: Path, start: int) -> None:
     """Ask the operating system to begin putting what a file holds from byte ``start`` on, and was just written, on the
     disk, so that `sync_file` has less to wait for. Nothing happens where it has no way to be asked.

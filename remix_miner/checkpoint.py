@@ -19,21 +19,30 @@ VERSIONED_PACKAGES = ("remix-miner", "torch", "torchaudio", "kymatio", "numpy", 
 
 
 def save_model(path: str | Path, state: Mapping[str, Any], description: Mapping[str, Any]) -> None:
-    """Write weights and description; each file appears whole or not at all, the weights first.
+    """Write weights and description, so that a model can be read after a kill at any moment: the new one or the old.
 
     ``path``: a folder (``model.*`` inside it) or a ``.safetensors`` file. ``description`` holds at least ``name`` and
-    ``settings`` (what the constructor takes); versions and the weights' SHA-256 are added.
+    ``settings`` (what the constructor takes); versions and the weights' SHA-256 are added. The description appears
+    first, with that of the weights it replaces under ``previous``, which is removed once the new weights are there.
     """
     from safetensors.torch import save_file
 
     weights = weights_path(path)
+    beside = weights.with_suffix(".json")
+    previous = _previous_description(weights)
     with atomic_path(weights) as temporary:
+        temporary.touch()
+        mode = temporary.stat().st_mode
         save_file({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}, temporary)
-    write_json(weights.with_suffix(".json"), {**description, "versions": versions(), "sha256": sha256_of_file(weights)})
+        temporary.chmod(mode)  # save_file makes files that only their owner can read
+        complete = {**description, "versions": versions(), "sha256": sha256_of_file(temporary)}
+        write_json(beside, complete if previous is None else {**complete, "previous": previous})
+    if previous is not None:
+        write_json(beside, complete)
 
 
 def load_model(path: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """(state, description) of a saved model; checks that weights and description belong together."""
+    """Return (state, description) of a saved model, after checking that weights and description belong together."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -41,22 +50,39 @@ def load_model(path: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
     if not weights.is_file():
         raise DataError(f"no model at {path}: {weights} does not exist")
     try:
-        description = json.loads(weights.with_suffix(".json").read_text(encoding="utf-8"))
+        description = _description_of(weights, sha256_of_file(weights))
         state = load_file(weights)
     except (OSError, ValueError, SafetensorError) as error:
         raise DataError(f"{weights}: cannot be read as a model: {error}") from error
-    digest = sha256_of_file(weights)
-    if description.get("sha256") not in (None, digest):
-        raise DataError(
-            f"{weights} has SHA-256 {digest[:12]}..., but {weights.with_suffix('.json').name} describes "
-            f"{description['sha256'][:12]}...: the two files are of different models; copy both again"
-        )
-    description["sha256"] = digest
     return state, description
 
 
+def _description_of(weights: Path, digest: str) -> dict[str, Any]:
+    """Return the description of the weights with SHA-256 ``digest``: the file's, or the previous one in it."""
+    described = json.loads(weights.with_suffix(".json").read_text(encoding="utf-8"))
+    if not isinstance(described, dict):
+        raise DataError(f"{weights.with_suffix('.json')} does not describe a model: it is not a JSON object")
+    previous = described.pop("previous", None)
+    if isinstance(previous, dict) and previous.get("sha256") == digest:
+        described = previous
+    if described.get("sha256") not in (None, digest):
+        raise DataError(
+            f"{weights} has SHA-256 {digest[:12]}..., but {weights.with_suffix('.json').name} describes "
+            f"{str(described['sha256'])[:12]}...: the two files are of different models; copy both again"
+        )
+    return {**described, "sha256": digest}
+
+
+def _previous_description(weights: Path) -> dict[str, Any] | None:
+    """Return the description of the model that is about to be replaced; None where there is none that can be read."""
+    try:
+        return _description_of(weights, sha256_of_file(weights))
+    except (OSError, ValueError, DataError):
+        return None
+
+
 def weights_path(path: str | Path) -> Path:
-    """The safetensors file that a folder, weights or description path names."""
+    """Return the safetensors file that a folder, weights or description path names."""
     path = Path(path)
     if path.suffix in (".safetensors", ".json"):
         return path.with_suffix(".safetensors")
@@ -64,13 +90,13 @@ def weights_path(path: str | Path) -> Path:
 
 
 def sha256_of_file(path: str | Path) -> str:
-    """Hexadecimal SHA-256 of a file's content."""
+    """Return the hexadecimal SHA-256 of a file's content."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and the packages that results depend on."""
+    """Return the versions of Python and of the packages that results depend on."""
     found = {"python": platform.python_version()}
     for package in VERSIONED_PACKAGES:
         try:
