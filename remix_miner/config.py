@@ -1,36 +1,128 @@
-"""Settings: frozen dataclasses, filled from TOML files and ``--set name=value``, with errors that name the setting."""
+"""Settings: frozen dataclasses, filled from TOML files and ``--set name=value``, with errors that name the setting.
 
+A field states its range beside its type, as ``epochs: Annotated[int, Bounds(1, 10**6)]``; `Settings` checks it.
+"""
+
+import collections.abc
+import copy
 import dataclasses
 import difflib
+import math
 import tomllib
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 from remix_miner.errors import UsageError
 
-Settings = TypeVar("Settings")
+Kind = TypeVar("Kind")
 RECIPES = Path(__file__).parent / "recipes"
 
 
-def load_settings(kind: type[Settings], config: str | Path | None = None, overrides: Iterable[str] = ()) -> Settings:
-    """An instance of the dataclass ``kind``: its defaults, then the TOML file, then ``section.name=value`` overrides.
+@dataclasses.dataclass(frozen=True)
+class Bounds:
+    """Range of a number. ``least`` and ``most`` are inside it, ``above`` and ``below`` outside."""
+
+    least: float = -math.inf
+    most: float = math.inf
+    above: float = -math.inf
+    below: float = math.inf
+
+    def __contains__(self, value: float) -> bool:
+        return (
+            self.least <= value <= self.most and (value > self.above or self.above == -math.inf) and value < self.below
+        )
+
+    def __str__(self) -> str:
+        """Describe the range: 'at least 0 and below 1'."""
+        parts = (("at least", self.least), ("above", self.above), ("at most", self.most), ("below", self.below))
+        return " and ".join(f"{words} {limit:.15g}" for words, limit in parts if math.isfinite(limit))
+
+
+PROBABILITY = Bounds(0, 1)
+UNLESS_STATED = Bounds(-1_000_000, 1_000_000)
+"""Range of numbers without a range of their own; a greater one is a slip of the keyboard."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Renamed:
+    """Names that a choice had in earlier versions, and what they are called now; settings files may use both."""
+
+    values: Mapping[str, str]
+
+
+class SettingError(UsageError):
+    """A setting that cannot be used. ``name`` as in settings files, without the sections around it; ``problem``."""
+
+    def __init__(self, name: str, problem: str) -> None:
+        super().__init__(f"{name} {problem}")
+        self.name = name
+        self.problem = problem
+
+
+class Settings:
+    """Base of settings dataclasses: numbers must be finite and within their `Bounds`, choices among those listed.
+
+    A subclass with checks of its own calls ``super().__post_init__()`` first.
+    """
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(typing.cast(Any, self)):
+            check_value(field.name, getattr(self, field.name), _hints(type(self))[field.name])
+
+
+def check_value(name: str, value: Any, hint: Any = None) -> None:
+    """Raise `SettingError` where a number is not finite or outside the bounds of ``hint``, or a choice is unknown."""
+    bounds = next((part for part in _annotations(hint) if isinstance(part, Bounds)), UNLESS_STATED)
+    for number in value if isinstance(value, tuple | list) else (value,):
+        if isinstance(number, int | float) and not isinstance(number, bool):
+            if isinstance(number, float) and not math.isfinite(number):
+                raise SettingError(name, f"must be a finite number, got {number}")
+            if number not in bounds:
+                raise SettingError(name, f"must be {bounds}, got {number:.15g}")
+    kind = typing.get_args(hint)[0] if typing.get_origin(hint) is typing.Annotated else hint
+    if typing.get_origin(kind) is typing.Literal and value not in typing.get_args(kind):
+        raise SettingError(name, f"is one of {', '.join(map(str, typing.get_args(kind)))}, got {value!r}")
+
+
+def check_arguments(function: Callable[..., Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``values`` as keyword arguments of ``function``, converted and checked by its annotations.
+
+    For the constructors that settings files fill. Raises `SettingError` for a wrong type or an impossible number, as
+    `from_mapping` does; names are not checked. Parameters without annotation take anything.
+    """
+    called: Any = function.__dict__["__init__"] if isinstance(function, type) else function
+    hints = typing.get_type_hints(called, include_extras=True)
+    checked = {name: _coerce(hints.get(name, Any), value, name) for name, value in values.items()}
+    for name, value in checked.items():
+        check_value(name, value, hints.get(name))
+    return checked
+
+
+def load_settings(
+    kind: type[Kind],
+    config: str | Path | None = None,
+    overrides: Iterable[str] = (),
+    base: Mapping[str, Any] | None = None,
+) -> Kind:
+    """Return an instance of the dataclass ``kind``: defaults, then ``base``, the TOML file, ``section.name=value``.
 
     ``config`` is a file or the name of a built-in recipe (``tiny_cpu`` or ``tiny_cpu.toml``). Values of overrides are
-    TOML (``true``, ``3e-4``, ``[1, 2]``); a bare word is text. Unknown names raise `UsageError` with a suggestion.
+    TOML (``true``, ``3e-4``, ``[1, 2]``); a bare word is text. ``base``: plain values to start from, such as those of
+    the run that is resumed. Unknown names raise `UsageError` with a suggestion.
     """
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = copy.deepcopy(dict(base or {}))
     if config is not None:
-        values = read_toml(find_config(config))
+        _merge(values, read_toml(find_config(config)))
     for override in overrides:
         _apply_override(values, override)
     return from_mapping(kind, values)
 
 
 def find_config(config: str | Path) -> Path:
-    """The path of a settings file or built-in recipe."""
+    """Return the path of a settings file or built-in recipe."""
     path = Path(config)
     if path.is_file():
         return path
@@ -44,15 +136,16 @@ def find_config(config: str | Path) -> Path:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
+    """Return the content of a TOML file."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{path}: not valid TOML: {error}") from error
 
 
-def from_mapping(kind: type[Settings], values: Mapping[str, Any], where: str = "") -> Settings:
+def from_mapping(kind: type[Kind], values: Mapping[str, Any], where: str = "") -> Kind:
     """Build the (possibly nested) dataclass ``kind`` from plain values, checking every name and type."""
-    hints = typing.get_type_hints(kind)
+    hints = _hints(kind)
     names = [field.name for field in dataclasses.fields(typing.cast(Any, kind)) if field.init]
     arguments: dict[str, Any] = {}
     for name, value in values.items():
@@ -62,6 +155,8 @@ def from_mapping(kind: type[Settings], values: Mapping[str, Any], where: str = "
         arguments[name] = _coerce(hints[name], value, full_name)
     try:
         return kind(**arguments)
+    except SettingError as error:
+        raise SettingError(f"{where}{error.name}", error.problem) from error
     except (TypeError, ValueError) as error:
         if isinstance(error, UsageError):
             raise
@@ -69,9 +164,31 @@ def from_mapping(kind: type[Settings], values: Mapping[str, Any], where: str = "
 
 
 def to_mapping(settings: Any) -> dict[str, Any]:
-    """Plain nested values of a settings dataclass, as JSON or TOML can hold them."""
+    """Return the plain nested values of a settings dataclass, as JSON or TOML can hold them."""
     result: dict[str, Any] = dataclasses.asdict(settings)
     return result
+
+
+def _merge(values: dict[str, Any], changes: Mapping[str, Any]) -> None:
+    """Put ``changes`` into ``values``, section by section."""
+    for name, value in changes.items():
+        if isinstance(value, Mapping) and isinstance(values.get(name), dict):
+            _merge(values[name], value)
+        else:
+            values[name] = value
+
+
+def _hints(kind: Any) -> dict[str, Any]:
+    return typing.get_type_hints(kind, include_extras=True)
+
+
+def _annotations(hint: Any) -> list[Any]:
+    """Return what ``Annotated`` adds to a type, also inside a union or tuple."""
+    if typing.get_origin(hint) is typing.Annotated:
+        return list(hint.__metadata__)
+    if typing.get_origin(hint) is typing.Literal:
+        return []
+    return [part for inner in typing.get_args(hint) for part in _annotations(inner)]
 
 
 def _apply_override(values: dict[str, Any], override: str) -> None:
@@ -92,9 +209,14 @@ def _apply_override(values: dict[str, Any], override: str) -> None:
 
 def _coerce(hint: Any, value: Any, name: str) -> Any:
     origin = typing.get_origin(hint)
+    if origin is typing.Annotated:
+        for renamed in (part for part in hint.__metadata__ if isinstance(part, Renamed)):
+            value = renamed.values.get(value, value) if isinstance(value, str) else value
+        return _coerce(typing.get_args(hint)[0], value, name)
     if origin in (typing.Union, types.UnionType):
         options = typing.get_args(hint)
-        if value is None or (isinstance(value, str) and value.lower() in ("none", "null") and type(None) in options):
+        absent = value is None or (isinstance(value, str) and value.lower() in ("none", "null"))
+        if absent and type(None) in options:
             return None
         problems = []
         for option in options:
@@ -113,7 +235,7 @@ def _coerce(hint: Any, value: Any, name: str) -> Any:
         if value not in choices:
             raise UsageError(f"setting {name!r} is one of {', '.join(map(str, choices))}, got {value!r}")
         return value
-    if origin in (tuple, list):
+    if origin in (tuple, list, collections.abc.Sequence):
         if isinstance(value, str):
             value = [part.strip() for part in value.split(",") if part.strip()]
         if not isinstance(value, list | tuple):
@@ -123,8 +245,11 @@ def _coerce(hint: Any, value: Any, name: str) -> Any:
             if len(inner) != len(value):
                 raise UsageError(f"setting {name!r} is a list of {len(inner)} values, got {value!r}")
             return tuple(_coerce(kind, part, name) for kind, part in zip(inner, value, strict=True))
-        return origin(_coerce(inner[0], part, name) for part in value) if inner else origin(value)
-    if origin is dict:
+        made = tuple if origin is tuple else list
+        return made(_coerce(inner[0], part, name) for part in value) if inner else made(value)
+    if origin in (dict, collections.abc.Mapping) or hint is dict:
+        if not isinstance(value, Mapping):
+            raise UsageError(f"setting {name!r} is a section of settings, got {value!r}")
         return dict(value)
     if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)

@@ -3,6 +3,9 @@
 import dataclasses
 import json
 import math
+import os
+import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,19 +15,14 @@ import torch
 
 from remix_miner.config import load_settings
 from remix_miner.detector.loading import load_detector
+from remix_miner.detector.training import loop
+from remix_miner.detector.training.batches import DetectorBatches
 from remix_miner.detector.training.effects import colour, colour_spectrum
-from remix_miner.detector.training.loop import (
-    DetectorTrainingSettings,
-    MixBatches,
-    NetworkSettings,
-    learning_rate,
-    masked_bce,
-    silence_labels,
-    taught,
-    train_detector,
-)
 from remix_miner.detector.training.material import Clip, Material, Pair, Song, load_loops, load_weak
-from remix_miner.detector.training.mixing import Mixer, MixingSettings, active_rms
+from remix_miner.detector.training.mixing import DetectorMixer, DetectorMixingSettings, active_rms
+from remix_miner.detector.training.run import train_detector
+from remix_miner.detector.training.settings import DetectorTrainingSettings, NetworkSettings, learning_rate
+from remix_miner.detector.training.targets import distillation_targets, masked_bce, silence_labels
 from remix_miner.errors import DataError, UsageError
 from remix_miner.sources import SOURCES
 
@@ -46,7 +44,7 @@ def material() -> Material:
 def small_settings(**changes: object) -> DetectorTrainingSettings:
     base = DetectorTrainingSettings(
         network=NetworkSettings(width=4, hidden=8),
-        mixing=MixingSettings(segment_windows=30),
+        mixing=DetectorMixingSettings(segment_windows=30),
         steps=4,
         batch_size=3,
         validate_every=2,
@@ -66,7 +64,7 @@ def test_labels_and_loss_by_hand() -> None:
 
 
 def test_a_mix_is_the_sum_of_its_stems_at_some_level(material: Material) -> None:
-    mixer = Mixer(material, MixingSettings(segment_windows=30, mastering=0.0))
+    mixer = DetectorMixer(material, DetectorMixingSettings(segment_windows=30, mastering=0.0))
     for seed in range(20):
         mix = mixer.draw(np.random.default_rng(seed))
         total = mix.stems.sum(axis=0)
@@ -77,7 +75,7 @@ def test_a_mix_is_the_sum_of_its_stems_at_some_level(material: Material) -> None
 
 
 def test_a_mix_depends_on_the_seed_alone_and_mutes_as_often_as_asked(material: Material) -> None:
-    mixer = Mixer(material, MixingSettings(segment_windows=20, mute=0.5, gate=0.0, original=0.3))
+    mixer = DetectorMixer(material, DetectorMixingSettings(segment_windows=20, mute=0.5, gate=0.0, original=0.3))
     first, again = (mixer.draw(np.random.default_rng(7)).mixture for _ in range(2))
     assert np.array_equal(first, again)
     silent = np.mean([~mixer.draw(np.random.default_rng(seed)).stems.any(axis=1) for seed in range(200)])
@@ -87,18 +85,18 @@ def test_a_mix_depends_on_the_seed_alone_and_mutes_as_often_as_asked(material: M
 def test_on_a_backing_only_the_vocals_are_known(material: Material) -> None:
     pair = Pair("pair", "singer", np.stack([tone(500, 6.0), tone(150, 6.0)]))
     paired = dataclasses.replace(material, pairs=[pair])
-    settings = MixingSettings(segment_windows=20, backing=1.0, speed=0.0, colour=0.0, mastering=0.0)
-    mixer = Mixer(paired, settings)
+    settings = DetectorMixingSettings(segment_windows=20, backing=1.0, speed=0.0, colour=0.0, mastering=0.0)
+    mixer = DetectorMixer(paired, settings)
     mixes = [mixer.draw(np.random.default_rng(seed)) for seed in range(40)]
     for mix in mixes:
         assert mix.known.tolist() == [False, False, False, True]
         assert not mix.stems[:2].any()
         assert mix.stems[2].any() or mix.stems[3].any()
     assert 0.2 < np.mean([not mix.stems[3].any() for mix in mixes]) < 0.7
-    _, labels = MixBatches(paired, small_settings(mixing=settings), None)[0]
+    _, labels = DetectorBatches(paired, small_settings(mixing=settings), None)[0]
     assert labels[:, :3].isnan().all()
     assert not labels[:, 3].isnan().all()
-    assert Mixer(paired, dataclasses.replace(settings, backing=0.0)).draw(np.random.default_rng(0)).known.all()
+    assert DetectorMixer(paired, dataclasses.replace(settings, backing=0.0)).draw(np.random.default_rng(0)).known.all()
 
 
 def test_active_level_leaves_rests_out() -> None:
@@ -116,7 +114,7 @@ def test_colour_is_linear_so_labels_of_stems_stay_true() -> None:
 
 def test_batches_do_not_depend_on_workers(material: Material) -> None:
     settings = small_settings()
-    dataset = MixBatches(material, settings, None)
+    dataset = DetectorBatches(material, settings, None)
     direct = [dataset[step] for step in range(3)]
     loader = torch.utils.data.DataLoader(dataset, batch_size=None, sampler=range(3), num_workers=2)
     for (heard, labels), (expected, expected_labels) in zip(loader, direct, strict=True):
@@ -124,40 +122,95 @@ def test_batches_do_not_depend_on_workers(material: Material) -> None:
         assert torch.equal(labels, expected_labels)
 
 
-def test_an_interrupted_run_continues_as_if_nothing_had_happened(material: Material, tmp_path: Path) -> None:
+def read_log(folder: Path) -> list[dict]:
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture
+def stop_at_step_3(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], None]], None]:
+    """A function that makes training call ``stop`` before its third step, once."""
+
+    def arrange(stop: Callable[[], None]) -> None:
+        real = loop.DetectorTraining._train_on
+
+        def train_on(training: loop.DetectorTraining, batch: object) -> float:
+            if training.step == 2:
+                monkeypatch.setattr(loop.DetectorTraining, "_train_on", real)
+                stop()
+            return real(training, batch)
+
+        monkeypatch.setattr(loop.DetectorTraining, "_train_on", train_on)
+
+    return arrange
+
+
+def test_an_interrupted_run_continues_as_if_nothing_had_happened(
+    material: Material, tmp_path: Path, stop_at_step_3: Callable[[Callable[[], None]], None]
+) -> None:
     whole = train_detector(material, material.songs, small_settings(), tmp_path / "whole")
-    log = [json.loads(line) for line in (tmp_path / "whole" / "log.jsonl").read_text().splitlines()]
-    assert [record["step"] for record in log] == [1, 2, 3, 4]
+    steps = [record["step"] for record in read_log(tmp_path / "whole") if record["kind"] == "step"]
+    assert steps == [1, 2, 3, 4]
+    assert [record["step"] for record in read_log(tmp_path / "whole") if record["kind"] == "validation"] == [2, 4]
     assert whole["validation_auc"].keys() == set(SOURCES)
 
     class Stop(Exception):
         pass
 
-    class Interrupted(MixBatches):
-        def __getitem__(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
-            if step == 3:
-                raise Stop
-            return super().__getitem__(step)
+    def crash() -> None:
+        raise Stop
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("remix_miner.detector.training.loop.MixBatches", Interrupted)
-        with pytest.raises(Stop):
-            train_detector(material, material.songs, small_settings(), tmp_path / "cut")
+    stop_at_step_3(crash)
+    with pytest.raises(Stop):
+        train_detector(material, material.songs, small_settings(checkpoint_every=1), tmp_path / "cut")
     with pytest.raises(UsageError, match="--resume"):
         train_detector(material, material.songs, small_settings(), tmp_path / "cut")
-    with pytest.raises(UsageError, match="other settings"):
+    with pytest.raises(UsageError, match="other settings: seed was 0, is 1"):
         train_detector(material, material.songs, small_settings(seed=1), tmp_path / "cut", resume=True)
+    other = dataclasses.replace(material, loops={})
+    with pytest.raises(DataError, match="material is not what"):
+        train_detector(other, material.songs, small_settings(), tmp_path / "cut", resume=True)
     train_detector(material, material.songs, small_settings(), tmp_path / "cut", resume=True)
-    for name in ("model.safetensors",):
-        assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert weights(tmp_path / "cut") == weights(tmp_path / "whole")
     loaded = load_detector(tmp_path / "cut")
     assert loaded.model.settings["width"] == 4
     assert not loaded.model.training
 
 
+def weights(folder: Path) -> bytes:
+    return (folder / "model.safetensors").read_bytes()
+
+
+def test_ctrl_c_keeps_a_checkpoint_and_resuming_is_exact(
+    material: Material, tmp_path: Path, stop_at_step_3: Callable[[Callable[[], None]], None]
+) -> None:
+    settings = small_settings(validate_every=1000, steps=5)
+    train_detector(material, material.songs, settings, tmp_path / "whole")
+    stop_at_step_3(lambda: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        train_detector(material, material.songs, settings, tmp_path / "cut")
+    assert [record["step"] for record in read_log(tmp_path / "cut")] == [1, 2, 3]
+    # A killed process left records after the checkpoint, half a line, and a half written file.
+    with (tmp_path / "cut" / "log.jsonl").open("a") as log:
+        log.write('{"kind": "step", "step": 4, "loss": 9.0}\n{"kind": "st')
+    (tmp_path / "cut" / ".model.tmp-123.safetensors").write_bytes(b"half")
+    train_detector(material, material.songs, settings, tmp_path / "cut", resume=True)
+    assert weights(tmp_path / "cut") == weights(tmp_path / "whole")
+    assert read_log(tmp_path / "cut") == read_log(tmp_path / "whole")
+    assert {path.name for path in (tmp_path / "cut").iterdir()} == {
+        "settings.json", "log.jsonl", "model.json", "model.safetensors", "resume.pt"
+    }  # fmt: skip
+
+
+def test_a_separators_run_is_not_resumed_as_a_detectors(material: Material, tmp_path: Path) -> None:
+    (tmp_path / "settings.json").write_text('{"kind": "separator", "settings": {}}')
+    (tmp_path / "resume.pt").write_bytes(b"")
+    with pytest.raises(UsageError, match="resume it with remix-miner train"):
+        train_detector(material, material.songs, small_settings(), tmp_path, resume=True)
+
+
 def test_it_learns_to_tell_a_tone_from_a_tone(material: Material, tmp_path: Path) -> None:
     easy = Material(material.songs, {source: [] for source in SOURCES}, [])
-    mixing = MixingSettings(segment_windows=20, original=0.0, speed=0.0, colour=0.0, mastering=0.0, quiet=0.0)
+    mixing = DetectorMixingSettings(segment_windows=20, original=0.0, speed=0.0, colour=0.0, mastering=0.0, quiet=0.0)
     # Twice the steps that half of the seeds need: rounding differs from machine to machine as seeds do.
     settings = small_settings(
         network=NetworkSettings(width=8, hidden=16),
@@ -170,7 +223,7 @@ def test_it_learns_to_tell_a_tone_from_a_tone(material: Material, tmp_path: Path
 def test_a_teacher_has_its_share_and_speaks_alone_where_a_source_is_not_known() -> None:
     """0.8 beside labels of 1 and 0; the last window has no label at all, since its mixture may be silent."""
     labels = torch.tensor([[[1.0, 0.0, torch.nan], [torch.nan, torch.nan, torch.nan]]])
-    mixed = taught(labels, torch.zeros(1, 10), lambda audio: torch.full((1, 2, 3), math.log(4)), 0.25)  # type: ignore[arg-type]
+    mixed = distillation_targets(labels, torch.zeros(1, 10), lambda audio: torch.full((1, 2, 3), math.log(4)), 0.25)  # type: ignore[arg-type]
     expected = torch.tensor([[[0.95, 0.2, torch.nan], [0.8, 0.8, torch.nan]]])
     assert torch.allclose(mixed, expected, equal_nan=True)
 
@@ -186,7 +239,7 @@ def test_a_pupil_becomes_like_its_teacher(material: Material, tmp_path: Path) ->
         learning_rate=2e-2, warmup_steps=5, ema_decay=0.8, validate_every=60,
     )  # fmt: skip
     train_detector(material, material.songs, settings, tmp_path / "pupil", teacher=teacher)
-    heard = torch.from_numpy(Mixer(material, settings.mixing).draw(np.random.default_rng(5)).mixture[None])
+    heard = torch.from_numpy(DetectorMixer(material, settings.mixing).draw(np.random.default_rng(5)).mixture[None])
     pupil = load_detector(tmp_path / "pupil")
     with torch.no_grad():
         said, expected = (torch.sigmoid(one.model(heard)).mean(dim=2) for one in (pupil, teacher))

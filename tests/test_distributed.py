@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from remix_miner.training.run.folder import RunFolder
+from remix_miner.runs.folder import RunFolder
 
 
 @pytest.fixture(scope="module")

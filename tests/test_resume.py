@@ -7,14 +7,15 @@ import pytest
 import torch
 
 from remix_miner.errors import DataError, UsageError
+from remix_miner.runs.folder import RunFolder
+from remix_miner.runs.resuming import settings_of_run, settings_to_resume
 from remix_miner.training import loop
 from remix_miner.training.batches.augment import AugmentSettings
 from remix_miner.training.batches.samplers import RemixSettings
 from remix_miner.training.learner import Learner
 from remix_miner.training.remix import RemixStepSettings
 from remix_miner.training.run.distributed import Ranks
-from remix_miner.training.run.folder import RunFolder
-from remix_miner.training.run.prepare import Inputs, inputs_of_run, prepare, settings_of_run
+from remix_miner.training.run.prepare import Inputs, inputs_of_run, prepare
 from remix_miner.training.settings import EmaSettings, SeparatorSettings, TrainingSettings, ValidationSettings
 
 SETTINGS = {
@@ -134,7 +135,7 @@ def test_more_epochs_go_on_from_the_end(inputs, undisturbed, tmp_path):
 def test_the_run_remembers_its_settings_and_folders(inputs, tmp_path):
     start(inputs, tmp_path / "run")
     folder = RunFolder(tmp_path / "run")
-    assert settings_of_run(folder) == TrainingSettings(**SETTINGS)
+    assert settings_of_run(folder, TrainingSettings) == TrainingSettings(**SETTINGS)
     assert inputs_of_run(folder).stems == [str(path) for path in inputs.stems]
     description = folder.read_description()
     assert description["data"]["mined"]["excerpts"] == 3
@@ -155,6 +156,40 @@ def test_other_settings_are_not_resumed(inputs, tmp_path):
     start(inputs, tmp_path / "run").save()
     with pytest.raises(UsageError, match="seed was 0, is 1"):
         start(inputs, tmp_path / "run", resume=True, seed=1)
+
+
+def test_a_resumed_run_has_its_own_settings_and_names_alone_what_may_not_change(inputs, tmp_path):
+    start(inputs, tmp_path / "run").save()
+    folder = RunFolder(tmp_path / "run")
+    settings = settings_to_resume(folder, TrainingSettings, overrides=["epochs=1", "validation.overlap=0.5"])
+    assert settings == TrainingSettings(
+        **(SETTINGS | {"epochs": 1, "validation": ValidationSettings(seconds_per_track=0.5, overlap=0.5)})
+    )
+    prepare(settings, inputs, folder, Ranks(), resume=True)
+    settings = settings_to_resume(folder, TrainingSettings, overrides=["ema.decay=0.5", "epochs=3"])
+    with pytest.raises(UsageError) as refused:
+        prepare(settings, inputs, folder, Ranks(), resume=True)
+    message = str(refused.value)
+    assert "ema.decay was 0.9, is 0.5. A resumed run may change epochs" in message
+    assert "{" not in message
+    assert "epochs was" not in message
+
+
+def test_settings_of_an_earlier_version_are_resumed(inputs, tmp_path):
+    start(inputs, tmp_path / "run", precision="bfloat16").save()
+    path = tmp_path / "run" / "settings.json"
+    path.write_text(path.read_text().replace("bfloat16", "bf16"))
+    start(inputs, tmp_path / "run", resume=True, precision="bfloat16")
+
+
+def test_checkpoints_come_by_time_too(inputs, tmp_path, monkeypatch):
+    """However few steps ten minutes are, no more work is lost."""
+    training = start(inputs, tmp_path / "run", checkpoint_every_steps=1000)
+    training.schedule.every_seconds = 0.0
+    saved = []
+    monkeypatch.setattr(training, "save", lambda: saved.append(training.steps_done))
+    training.run()
+    assert saved == list(range(1, 9))
 
 
 def test_other_data_are_not_resumed(inputs, tmp_path, mine):

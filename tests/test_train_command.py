@@ -85,7 +85,7 @@ def test_songs_to_validate_on_may_be_named(capsys, tmp_path, stems, stem_corpus)
         ("learning_rate=1", "unknown setting 'learning_rate'"),
         ("corpus_weights=[1.0, 2.0]", "corpus_weights has 2 numbers for 1 --stems"),
         ("separator.settings.sources=['guitar']", "separates guitar, but stems are drums"),
-        ("loss_quantile=0", "loss_quantile must be in"),
+        ("loss_quantile=0", "loss_quantile must be above 0 and at most 1, got 0"),
         ("accumulate=3", "batch_size 2 cannot be shared by 1 processes x accumulate 3"),
     ],
 )

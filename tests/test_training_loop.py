@@ -8,6 +8,7 @@ import torch
 
 from remix_miner.errors import DataError, UsageError
 from remix_miner.runs.average import Ema
+from remix_miner.runs.folder import RunFolder
 from remix_miner.separators import build
 from remix_miner.separators.loading import load_separator
 from remix_miner.training.batches.samplers import RemixBatch, StemBatch
@@ -16,7 +17,6 @@ from remix_miner.training.loop import Training
 from remix_miner.training.optimizers import OPTIMIZERS, OptimizerSettings, build_optimizer, learning_rate
 from remix_miner.training.remix import RemixStepSettings
 from remix_miner.training.run.distributed import Ranks, choose_device
-from remix_miner.training.run.folder import RunFolder
 from remix_miner.training.settings import EmaSettings, TrainingSettings, ValidationSettings
 from remix_miner.training.steps import main_step, remix_step
 from remix_miner.training.validation import Validation
@@ -147,7 +147,7 @@ def test_accumulated_parts_make_the_step_of_the_whole_batch():
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("precision", ["float32", "fp16"])
+@pytest.mark.parametrize("precision", ["float32", "float16"])
 def test_clipping_bounds_the_gradient_at_its_true_scale(precision, monkeypatch):
     optimizer = OptimizerSettings(learning_rate=1e-3, clip_norm=0.5)
     learner = learner_of(precision=precision, optimizer=optimizer)
@@ -164,8 +164,8 @@ def test_clipping_bounds_the_gradient_at_its_true_scale(precision, monkeypatch):
     assert all(parameter.grad is None for parameter in learner.model.parameters())
 
 
-def test_bf16_estimates_come_back_as_float32():
-    learner = learner_of(precision="bf16")
+def test_bfloat16_estimates_come_back_as_float32():
+    learner = learner_of(precision="bfloat16")
     estimates = learner.estimate(torch.randn(1, 2, learner.context_frames))
     assert estimates.dtype == torch.float32
     exact = learner_of().estimate(torch.randn(1, 2, learner.context_frames, generator=torch.Generator().manual_seed(0)))

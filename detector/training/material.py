@@ -6,6 +6,7 @@ recording, named by the file's content and this format.
 """
 
 import csv
+import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ from remix_miner.sources import SOURCES
 Mono = Float[np.ndarray, " T"]
 PEAK = 32767
 MIN_LOOP_SECONDS = 0.5
+FINGERPRINT_STRIDE = 997
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,20 @@ class Material:
                 frames[source] += len(stem) if stem.any() else 0
         frames["vocals"] += sum(pair.parts.shape[1] for pair in self.pairs)
         return {source: count / SAMPLE_RATE / 3600 for source, count in frames.items()}
+
+    def fingerprint(self) -> str:
+        """Return a SHA-256 over names, lengths and some samples, by which a resumed run recognises its material."""
+        digest = hashlib.sha256()
+        audio = [(song.name, song.stems) for song in self.songs]
+        audio += [(clip.name, clip.audio) for source in SOURCES for clip in self.loops.get(source, [])]
+        audio += [(song.name, song.audio) for song in self.weak]
+        audio += [(pair.name, pair.parts) for pair in self.pairs]
+        for name, samples in audio:
+            digest.update(f"{name} {samples.shape}".encode("utf-8", "surrogateescape"))
+            digest.update(np.ascontiguousarray(samples[..., ::FINGERPRINT_STRIDE]).tobytes())
+        for song in self.weak:
+            digest.update(song.silent.tobytes())
+        return digest.hexdigest()
 
 
 def load_songs(tracks: Sequence[StemTrack]) -> list[Song]:

@@ -4,14 +4,17 @@ Every draw depends on the generator alone: the mix of a step is the same whichev
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import soxr
 from jaxtyping import Bool, Float, Float32, Int16
 
+from remix_miner.config import PROBABILITY, Bounds, Settings
 from remix_miner.detector.training.effects import colour, colour_spectrum, master
 from remix_miner.detector.training.material import PEAK, Clip, Material
 from remix_miner.detector.windows import HOP_FRAMES, SAMPLE_RATE
+from remix_miner.errors import DataError
 from remix_miner.sources import SOURCES
 
 Stems = Float32[np.ndarray, "S T"]
@@ -20,7 +23,7 @@ ACTIVE_BLOCK = SAMPLE_RATE // 20
 
 
 @dataclass(frozen=True)
-class MixingSettings:
+class DetectorMixingSettings(Settings):
     """How training mixes are drawn. Probabilities are per mix or per source in a mix; levels are in dB.
 
     ``original``: share of mixes taken from one song at one time (Jeon et al. 2024, section 3); the rest draw each
@@ -29,33 +32,22 @@ class MixingSettings:
     mixes on the accompaniment of a pair, where the material has pairs; only their vocals are labelled.
     """
 
-    segment_windows: int = 120
-    original: float = 0.15
-    mute: float = 0.42
-    gate: float = 0.25
-    quiet: float = 0.12
-    quiet_range_db: tuple[float, float] = (-32.0, -10.0)
-    level_spread_db: float = 5.0
-    layers: float = 0.3
-    stems_share: float = 0.3
-    speed: float = 0.35
-    speed_range: float = 0.2
-    colour: float = 0.6
-    reverberation: float = 0.35
-    mastering: float = 0.6
-    weak: float = 0.0
-    backing: float = 0.0
-
-    def __post_init__(self) -> None:
-        for name in (
-            "original", "mute", "gate", "quiet", "layers", "stems_share", "speed", "colour", "reverberation", "backing"
-        ):  # fmt: skip
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is a probability, got {getattr(self, name)}")
-        if self.segment_windows < 20:
-            raise ValueError(f"segment_windows is at least 20 (1.3 s), got {self.segment_windows}")
-        if self.mute >= 1:
-            raise ValueError("mute is below 1: something must sound")
+    segment_windows: Annotated[int, Bounds(20, 10_000)] = 120  # 20 windows are 1.3 s
+    original: Annotated[float, PROBABILITY] = 0.15
+    mute: Annotated[float, Bounds(0, below=1)] = 0.42
+    gate: Annotated[float, PROBABILITY] = 0.25
+    quiet: Annotated[float, PROBABILITY] = 0.12
+    quiet_range_db: Annotated[tuple[float, float], Bounds(-120, 60)] = (-32.0, -10.0)
+    level_spread_db: Annotated[float, Bounds(0, 60)] = 5.0
+    layers: Annotated[float, PROBABILITY] = 0.3
+    stems_share: Annotated[float, PROBABILITY] = 0.3
+    speed: Annotated[float, PROBABILITY] = 0.35
+    speed_range: Annotated[float, Bounds(0, 2)] = 0.2
+    colour: Annotated[float, PROBABILITY] = 0.6
+    reverberation: Annotated[float, PROBABILITY] = 0.35
+    mastering: Annotated[float, PROBABILITY] = 0.6
+    weak: Annotated[float, PROBABILITY] = 0.0
+    backing: Annotated[float, PROBABILITY] = 0.0
 
     @property
     def frames(self) -> int:
@@ -75,10 +67,10 @@ class Mix:
     known: Bool[np.ndarray, " S"]
 
 
-class Mixer:
+class DetectorMixer:
     """Draws training mixes from material with `draw`."""
 
-    def __init__(self, material: Material, settings: MixingSettings) -> None:
+    def __init__(self, material: Material, settings: DetectorMixingSettings) -> None:
         self.settings = settings
         self.songs = [song for song in material.songs if song.stems.shape[1] >= SAMPLE_RATE]
         self.groups: dict[str, list[list[Clip]]] = {}
@@ -98,7 +90,7 @@ class Mixer:
         self._stems["vocals"] += [vocals for vocals, _ in self.pairs]
         missing = [source for source in SOURCES if not self._stems[source] and not self.groups[source]]
         if missing:
-            raise ValueError(f"no material with {', '.join(missing)}: add stems or loops that have it")
+            raise DataError(f"no material with {', '.join(missing)}: add stems or loops that have it")
 
     def draw(self, rng: np.random.Generator) -> Mix:
         settings = self.settings

@@ -13,6 +13,7 @@ from remix_miner.audio import resample, to_channels
 from remix_miner.datasets.corpora import load_stem_tracks
 from remix_miner.datasets.tracks import StemTrack
 from remix_miner.evaluation.metrics.whole_track import usdr
+from remix_miner.runs.folder import RunFolder
 from remix_miner.separators.base import Separator
 from remix_miner.separators.loading import load_separator
 from remix_miner.separators.overlap_add import separate
@@ -21,7 +22,6 @@ from remix_miner.training.batches.mixing import MixingSettings
 from remix_miner.training.optimizers import OptimizerSettings
 from remix_miner.training.remix import RemixStepSettings
 from remix_miner.training.run.distributed import Ranks
-from remix_miner.training.run.folder import RunFolder
 from remix_miner.training.run.prepare import Inputs, prepare
 from remix_miner.training.settings import EmaSettings, SeparatorSettings, TrainingSettings
 

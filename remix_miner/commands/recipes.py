@@ -48,7 +48,7 @@ def _describe(path: Path) -> dict[str, Any]:
 
 def _detector_facts(path: Path) -> dict[str, Any]:
     from remix_miner.config import load_settings
-    from remix_miner.detector.training.loop import DetectorTrainingSettings
+    from remix_miner.detector.training.settings import DetectorTrainingSettings
 
     settings = load_settings(DetectorTrainingSettings, path)
     length = {"epochs": settings.epochs} if settings.steps is None else {"steps": settings.steps}

@@ -43,18 +43,20 @@ def command(
 ) -> None:
     """Several processes: torchrun --nproc-per-node N -m remix_miner.cli train ..."""
     from remix_miner.config import load_settings
+    from remix_miner.runs.folder import RunFolder
+    from remix_miner.runs.resuming import settings_to_resume
     from remix_miner.training.run.distributed import open_ranks
-    from remix_miner.training.run.folder import RunFolder
-    from remix_miner.training.run.prepare import Inputs, inputs_of_run, prepare, settings_of_run
+    from remix_miner.training.run.prepare import Inputs, inputs_of_run, prepare
     from remix_miner.training.settings import TrainingSettings
 
     with open_ranks(device) as ranks:
         folder = RunFolder(out, tensorboard and ranks.first)
-        if resume and not folder.exists:
-            raise UsageError(f"{out} holds no run to resume; leave --resume out to start one")
-        settings = load_settings(TrainingSettings, config, overrides)
-        if resume and not config and not overrides:
-            settings = settings_of_run(folder)
+        if resume:
+            folder.require_run()
+            settings = settings_to_resume(folder, TrainingSettings, config, overrides)
+        else:
+            folder.require_new()
+            settings = load_settings(TrainingSettings, config, overrides)
         inputs = Inputs(stems, valid, mined, cache, _pairs(parts))
         if resume and not stems:
             before = inputs_of_run(folder)

@@ -1,4 +1,4 @@
-"""``remix-miner train-detector``: material in, a run folder with a detector out."""
+"""``remix-miner train-detector``: trains a detector of silent sources into a run folder."""
 
 from pathlib import Path
 
@@ -45,7 +45,7 @@ from remix_miner.commands._options.common import config_option, device_option, n
     "--teacher", help="A detector whose probabilities become part of the labels (teacher_share), and all where unknown."
 )
 @click.option("--workers", default=1, show_default=True, help="Processes that draw mixes and compute features.")
-@click.option("--resume", is_flag=True, help="Continue the run in --out.")
+@click.option("--resume", is_flag=True, help="Continue the run in --out where it stopped, with its settings.")
 @config_option
 @set_option
 @device_option
@@ -69,13 +69,22 @@ def command(
     from remix_miner.config import load_settings
     from remix_miner.datasets.corpora import load_pair_tracks, load_stem_tracks
     from remix_miner.detector.loading import load_detector
-    from remix_miner.detector.training.loop import DetectorTrainingSettings, train_detector
     from remix_miner.detector.training.material import Material, load_loops, load_pairs, load_songs, load_weak
+    from remix_miner.detector.training.run import train_detector
+    from remix_miner.detector.training.settings import DetectorTrainingSettings
     from remix_miner.detector.training.validation import split_by_artist
     from remix_miner.device import resolve_device
     from remix_miner.errors import UsageError
+    from remix_miner.runs.folder import RunFolder
+    from remix_miner.runs.resuming import settings_to_resume
 
-    settings = load_settings(DetectorTrainingSettings, config, overrides)
+    folder = RunFolder(out, kind="detector")
+    if resume:
+        folder.require_run()
+        settings = settings_to_resume(folder, DetectorTrainingSettings, config, overrides)
+    else:
+        folder.require_new()
+        settings = load_settings(DetectorTrainingSettings, config, overrides)
     if not stems and not loops:
         raise UsageError("nothing to train on: name folders of songs with stems, or --loops")
     tracks = load_stem_tracks(stems) if stems else []
@@ -104,7 +113,7 @@ def command(
         resume=resume,
         initial=load_detector(initial) if initial else None,
         teacher=load_detector(teacher) if teacher else None,
-        provenance={
+        description={
             "songs": [track.name for track in (*train_tracks, *pair_tracks)],
             "validation_songs": [track.name for track in valid_tracks],
             "loop_folders": [folder.name for folder in loops],

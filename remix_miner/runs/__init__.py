@@ -1,1 +1,1 @@
-"""Run folders, checkpoints and weight averages, shared by detector and separator training."""
+"""Run folders, checkpoints, weight averages and precision, shared by detector and separator training."""

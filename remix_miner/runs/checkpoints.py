@@ -1,5 +1,6 @@
-"""The state from which a run goes on as if it had not stopped: one file, written whole or not at all."""
+"""Checkpoints of a run: one file from which training continues exactly where it stopped, and when to write it."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,19 +11,38 @@ from remix_miner.errors import DataError
 
 FORMAT_VERSION = 1
 NAME = "resume.pt"
+EVERY_SECONDS = 600.0
+STOPPING = "stopping after this step and saving a checkpoint; press Ctrl-C again to stop at once without one"
+
+
+class CheckpointSchedule:
+    """Tells when a checkpoint is due: every ``every_steps`` steps, and ``every_seconds`` after the last one."""
+
+    def __init__(self, every_steps: int, every_seconds: float = EVERY_SECONDS) -> None:
+        self.every_steps = every_steps
+        self.every_seconds = every_seconds
+        self._saved = time.monotonic()
+
+    def due(self, step: int) -> bool:
+        """Return whether to save a checkpoint after ``step``."""
+        return step % self.every_steps == 0 or time.monotonic() - self._saved >= self.every_seconds
+
+    def saved(self) -> None:
+        """Count the time to the next checkpoint from now."""
+        self._saved = time.monotonic()
 
 
 def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
-    """Write ``state`` (tensors, numbers, text, lists and dicts of them) to ``folder``; the last one is replaced.
+    """Write ``state`` (tensors, numbers, text, lists and dicts of them) to ``folder``, in place of the last one.
 
-    Weights, averages, optimisers and random states are in one file, so that they are always of the same step.
+    Weights, averages, optimisers and random states are in one file and therefore always of the same step.
     """
     with atomic_path(folder / NAME) as temporary:
         torch.save({"format_version": FORMAT_VERSION, **state}, temporary)
 
 
 def load_checkpoint(folder: Path) -> dict[str, Any]:
-    """The state that `save_checkpoint` wrote last, on the CPU. Runs no code from the file."""
+    """Return the state that `save_checkpoint` wrote last, on the CPU. No code from the file is run."""
     path = folder / NAME
     if not path.is_file():
         raise DataError(f"{folder} holds no run that can be resumed ({NAME} is missing); start one without --resume")
@@ -36,7 +56,7 @@ def load_checkpoint(folder: Path) -> dict[str, Any]:
 
 
 def random_state(device: torch.device) -> dict[str, Any]:
-    """torch's random states; nothing in training draws from Python's or numpy's global ones."""
+    """Return torch's random states. Training draws nothing from Python's or NumPy's global generators."""
     state: dict[str, Any] = {"torch": torch.get_rng_state()}
     if device.type == "cuda":
         state["cuda"] = torch.cuda.get_rng_state(device)
@@ -44,6 +64,7 @@ def random_state(device: torch.device) -> dict[str, Any]:
 
 
 def set_random_state(state: dict[str, Any], device: torch.device) -> None:
+    """Restore the random states that `random_state` returned."""
     torch.set_rng_state(state["torch"])
     if device.type == "cuda" and "cuda" in state:
         torch.cuda.set_rng_state(state["cuda"], device)

@@ -10,6 +10,7 @@ import importlib
 import inspect
 from typing import TYPE_CHECKING, Any
 
+from remix_miner.config import check_arguments
 from remix_miner.errors import UsageError
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def build(name: str, **settings: Any) -> "Separator":
     for setting in settings:
         if setting not in known:
             raise UsageError(f"{name} has no setting {setting!r}{_nearest(setting, known)}; it has {', '.join(known)}")
-    bound = inspect.signature(kind).bind(**settings)
+    bound = inspect.signature(kind).bind(**check_arguments(kind, settings))
     bound.apply_defaults()
     model = kind(**bound.arguments)
     model.name = name

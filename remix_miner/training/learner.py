@@ -1,22 +1,19 @@
 """What is trained and what trains it: a separator, its average, and an optimiser for each of the two kinds of step."""
 
 import contextlib
-from collections.abc import Iterator
 from typing import Any
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
 from remix_miner.runs.average import Ema
+from remix_miner.runs.precision import autocast, gradient_scaler
 from remix_miner.separators.base import Separator
 from remix_miner.training.optimizers import build_optimizer, learning_rate, set_learning_rate
 from remix_miner.training.run.distributed import Ranks
 from remix_miner.training.settings import TrainingSettings
-
-AUTOCAST = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class Learner:
@@ -34,7 +31,7 @@ class Learner:
         self.remix_optimizer = build_optimizer(
             model.parameters(), settings.optimizer, settings.remix.learning_rate_ratio
         )
-        self.scaler = torch.amp.GradScaler(ranks.device.type, enabled=settings.precision == "fp16")
+        self.scaler = gradient_scaler(ranks.device, settings.precision)
 
     def start_epoch(self, epoch: int) -> None:
         """Set both learning rates."""
@@ -44,7 +41,7 @@ class Learner:
 
     def estimate(self, mixture: Float[Tensor, "B C V"], model: nn.Module | None = None) -> Float[Tensor, "B S C T"]:
         """Estimates of the centre of the mixture in the run's precision, as float32."""
-        with self._autocast():
+        with autocast(self.ranks.device, self.settings.precision):
             estimates: Tensor = (model or self.network)(mixture, self.frames)
         return estimates.float()
 
@@ -92,9 +89,3 @@ class Learner:
         self.optimizer.load_state_dict(state["optimizer"])
         self.remix_optimizer.load_state_dict(state["remix_optimizer"])
         self.scaler.load_state_dict(state["scaler"])
-
-    @contextlib.contextmanager
-    def _autocast(self) -> Iterator[None]:
-        dtype = AUTOCAST[self.settings.precision]
-        with torch.autocast(self.ranks.device.type, dtype=dtype, enabled=dtype is not torch.float32):
-            yield

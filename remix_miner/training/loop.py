@@ -15,17 +15,15 @@ import torch
 from remix_miner.errors import DataError
 from remix_miner.interrupts import Interrupts
 from remix_miner.progress import Progress
-from remix_miner.runs.checkpoints import random_state, set_random_state
+from remix_miner.runs.checkpoints import STOPPING, CheckpointSchedule, random_state, set_random_state
+from remix_miner.runs.folder import Record, RunFolder, finite
 from remix_miner.separators.base import count_parameters
 from remix_miner.separators.loading import save_separator
 from remix_miner.training.batches.feeding import Feed
 from remix_miner.training.batches.samplers import RemixBatch, StemBatch
 from remix_miner.training.learner import Learner
-from remix_miner.training.run.folder import Record, RunFolder, finite
 from remix_miner.training.steps import NonFiniteLoss, main_step, remix_step
 from remix_miner.training.validation import Validator
-
-STOPPING = "stopping after this step; once more to stop at once and lose it"
 
 
 class Training:
@@ -56,6 +54,7 @@ class Training:
         self.epoch = 0
         self.step = 0  # within the epoch
         self.best: Record | None = None
+        self.schedule = CheckpointSchedule(self.settings.checkpoint_every_steps)
         self._window = _Window()
 
     def run(self) -> Record | None:
@@ -120,11 +119,12 @@ class Training:
             summaries = self.ranks.gather(self._window.summary(self.settings.batch_size))
             means = {name: sum(summary[name] for summary in summaries) / len(summaries) for name in summaries[0]}
             self._log(kind="step", **means, learning_rate=self.learner.optimizer.param_groups[0]["lr"])
-        if self.ranks.any(interrupts.requested)[0]:
+        # Ranks decide together: each has its own clock, and may be the only one that a signal reaches.
+        stop, due = self.ranks.any(interrupts.requested, self.schedule.due(self.steps_done))
+        if stop or (due and self.step < self.steps_per_epoch):
             self.save()
+        if stop:
             raise KeyboardInterrupt
-        if self.steps_done % self.settings.checkpoint_every_steps == 0 and self.step < self.steps_per_epoch:
-            self.save()
 
     def _end_epoch(self) -> None:
         if self.validator is None:
@@ -167,6 +167,8 @@ class Training:
                     "ranks": states,
                 }
             )
+        self.ranks.gather(None)  # the file is there before any rank continues or exits
+        self.schedule.saved()
 
     def resume(self) -> None:
         """Go on from the folder's checkpoint; the number of processes must be the same."""

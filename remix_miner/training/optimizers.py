@@ -2,34 +2,32 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch.nn import Parameter
 from torch.optim import Optimizer
 
+from remix_miner.config import Bounds, Settings
 from remix_miner.errors import UsageError
 
 
 @dataclass(frozen=True)
-class OptimizerSettings:
+class OptimizerSettings(Settings):
     """Défossez et al. 2019, section 5.2: Adam at 5e-4, 'decaying [...] every 160 epochs by a factor of 5'."""
 
     name: str = "adam"
-    learning_rate: float = 5e-4
-    decay_every_epochs: int = 160  # 0: never
-    decay: float = 0.2
-    betas: tuple[float, float] = (0.9, 0.999)  # of adam and adamw
-    weight_decay: float = 0.0
-    clip_norm: float | None = None  # bound on the norm of all gradients together
+    learning_rate: Annotated[float, Bounds(above=0, most=10)] = 5e-4
+    decay_every_epochs: Annotated[int, Bounds(0)] = 160  # 0: never
+    decay: Annotated[float, Bounds(above=0, most=1)] = 0.2
+    betas: Annotated[tuple[float, float], Bounds(0, below=1)] = (0.9, 0.999)  # of adam and adamw
+    weight_decay: Annotated[float, Bounds(0, 10)] = 0.0
+    clip_norm: Annotated[float, Bounds(above=0)] | None = None  # bound on the norm of all gradients together
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.name not in OPTIMIZERS:
             raise UsageError(f"unknown optimizer.name {self.name!r}; choose among {', '.join(OPTIMIZERS)}")
-        if not self.learning_rate > 0 or self.decay_every_epochs < 0 or not 0 < self.decay <= 1:
-            raise UsageError("optimizer: learning_rate > 0, decay_every_epochs >= 0 and 0 < decay <= 1 are needed")
-        if self.clip_norm is not None and not self.clip_norm > 0:
-            raise UsageError(f"optimizer.clip_norm must be above 0, got {self.clip_norm}; leave it out for no clipping")
 
 
 Factory = Callable[[list[Parameter], OptimizerSettings, float], Optimizer]

@@ -7,36 +7,28 @@ source i is silent:
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from remix_miner.errors import UsageError
+from remix_miner.config import PROBABILITY, Bounds, Settings
 
 
 @dataclass(frozen=True)
-class RemixStepSettings:
+class RemixStepSettings(Settings):
     """The remix step. The defaults are the paper's; the options after ``norm`` go beyond it and are off."""
 
-    probability: float = 0.25  # of a remix step after each main step
-    rest_weight: float = 1e-6  # lambda of eq. (3)
-    learning_rate_ratio: float = 0.1  # of the remix step's own optimiser to the main one
+    probability: Annotated[float, PROBABILITY] = 0.25  # of a remix step after each main step
+    rest_weight: Annotated[float, Bounds(0)] = 1e-6  # lambda of eq. (3)
+    learning_rate_ratio: Annotated[float, Bounds(above=0, most=100)] = (
+        0.1  # of the remix step's optimiser to the main one
+    )
     norm: Literal["mean", "sum"] = "mean"  # over channels and time, which the paper leaves open
-    consistency_weight: float = 0.0  # of || sum of all estimates - mixture ||_1
-    teacher_weight: float = 0.0  # of the L1 distance to the averaged model's estimates of the excerpt
-    quantile: float = 1.0  # per batch, leave out the items above this quantile of the first term
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.probability <= 1:
-            raise UsageError(f"remix.probability is a probability, got {self.probability}")
-        if not self.learning_rate_ratio > 0:
-            raise UsageError(f"remix.learning_rate_ratio must be above 0, got {self.learning_rate_ratio}")
-        if min(self.rest_weight, self.consistency_weight, self.teacher_weight) < 0:
-            raise UsageError("the weights of the remix loss must be 0 or more")
-        if not 0 < self.quantile <= 1:
-            raise UsageError(f"remix.quantile must be in (0, 1], got {self.quantile}")
+    consistency_weight: Annotated[float, Bounds(0)] = 0.0  # of || sum of all estimates - mixture ||_1
+    teacher_weight: Annotated[float, Bounds(0)] = 0.0  # of the L1 distance to the averaged model's estimates
+    quantile: Annotated[float, Bounds(above=0, most=1)] = 1.0  # per batch, leave out the items above it
 
 
 def remix_loss(

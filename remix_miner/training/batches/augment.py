@@ -6,38 +6,38 @@ are. Inputs are never changed.
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
+from remix_miner.config import PROBABILITY, Bounds, SettingError, Settings
 from remix_miner.errors import UsageError
 
 Stems = Float[Tensor, "B S C T"]
 
 
 @dataclass(frozen=True)
-class AugmentSettings:
+class AugmentSettings(Settings):
     """Défossez et al. 2019, section 5.2: shift, swap, sign per channel. Gain and groups are later Demucs' additions."""
 
-    shift_seconds: float = 0.0  # each source delayed by up to so much; needed only where starts are not drawn freely
-    swap_probability: float = 0.5
-    flip_probability: float = 0.5
+    shift_seconds: Annotated[float, Bounds(0, 3600)] = 0.0  # delay each source by up to so much
+    swap_probability: Annotated[float, PROBABILITY] = 0.5
+    flip_probability: Annotated[float, PROBABILITY] = 0.5
     flip_per_channel: bool = True
-    gain_min: float = 1.0
-    gain_max: float = 1.0
-    remix_group: int = 0  # shuffle sources within groups of so many items; 0: mixes come from MixingSettings alone
+    gain_min: Annotated[float, Bounds(above=0, most=1000)] = 1.0
+    gain_max: Annotated[float, Bounds(above=0, most=1000)] = 1.0
+    remix_group: Annotated[int, Bounds(0, 65536)] = (
+        0  # shuffle sources within groups of so many items; 0: mixes come from MixingSettings alone
+    )
 
     def __post_init__(self) -> None:
-        for name in ("swap_probability", "flip_probability"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise UsageError(f"{name} is a probability, got {getattr(self, name)}")
-        if not 0 < self.gain_min <= self.gain_max:
-            raise UsageError(f"need 0 < gain_min <= gain_max, got {self.gain_min} and {self.gain_max}")
-        if not 0 <= self.shift_seconds < float("inf"):
-            raise UsageError(f"shift_seconds is a finite time of 0 or more, got {self.shift_seconds}")
-        if self.remix_group < 0 or self.remix_group == 1:
-            raise UsageError(f"remix_group is 0 (off) or at least 2, got {self.remix_group}")
+        super().__post_init__()
+        if self.gain_min > self.gain_max:
+            raise SettingError("gain_min", f"must be at most gain_max, got {self.gain_min} and {self.gain_max}")
+        if self.remix_group == 1:
+            raise SettingError("remix_group", f"is 0 (off) or at least 2, got {self.remix_group}")
 
 
 class Shift(nn.Module):

@@ -7,13 +7,13 @@ lists what the settings reproduce of 'Why does music source separation benefit f
 
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float32
 
+from remix_miner.config import PROBABILITY, Bounds, SettingError, Settings
 from remix_miner.datasets.segments import Extracts, SegmentReader
-from remix_miner.errors import UsageError
 from remix_miner.sources import SOURCES
 from remix_miner.training.batches.loudness import loudness_gain, loudness_lufs
 from remix_miner.training.batches.pitch_tempo import PitchTempoSettings, change_pitch_tempo, source_frames
@@ -23,29 +23,36 @@ MIX_STREAM, ORDER_STREAM, REPLAY_STREAM, REMIX_STREAM, AUGMENT_STREAM = range(1,
 
 
 @dataclass(frozen=True)
-class MixingSettings:
-    """How supervised examples are put together. The defaults: random mixes only, starts anywhere."""
+class MixingSettings(Settings):
+    """How supervised examples are mixed. The defaults: random mixes only, starts anywhere."""
 
-    original_probability: float = 0.0  # p of Jeon et al. 2024, section 3: share of mixes whose stems belong together
+    original_probability: Annotated[float, PROBABILITY] = (
+        0.0  # p of Jeon et al. 2024, section 3: share of mixes whose stems belong together
+    )
     within_song: bool = False  # stems of an 'original' mix start anywhere in the song: their t_s = infinity
-    time_shift_seconds: float = 0.0  # t_s: each stem of an original mix shifted by up to +-t_s (section 4)
-    unique_mixes: int = 0  # R: only so many mixes exist and are replayed (section 3.2); 0: no two are alike
+    time_shift_seconds: Annotated[float, Bounds(0, 3600)] = (
+        0.0  # t_s: each stem of an original mix shifted by up to +-t_s (section 4)
+    )
+    unique_mixes: Annotated[int, Bounds(0, 10**12)] = (
+        0  # R: only so many mixes exist and are replayed (section 3.2); 0: no two are alike
+    )
     order: Literal["random", "extracts"] = "random"  # starts at random, or a pass over all extracts per source
-    stride_seconds: float = 0.5  # between extracts; also what an epoch is: as many mixes as there are extracts
-    mixes_per_epoch: int = 0  # overrides the length of an epoch when not 0
+    stride_seconds: Annotated[float, Bounds(above=0, most=3600)] = (
+        0.5  # between extracts; also what an epoch is: as many mixes as there are extracts
+    )
+    mixes_per_epoch: Annotated[int, Bounds(0, 10**12)] = 0  # overrides the length of an epoch when not 0
     shuffle_songs: bool = False  # songs whose stems come from different songs, fixed once (their Table 1)
-    loudness_lufs: float | None = None  # bring each mix to this loudness, all its stems by one gain
+    loudness_lufs: Annotated[float, Bounds(-70, 0)] | None = (
+        None  # bring each mix to this loudness, all its stems by one gain
+    )
     pitch_tempo: PitchTempoSettings = field(default_factory=PitchTempoSettings)
 
     def __post_init__(self) -> None:
-        if not 0 <= self.original_probability <= 1:
-            raise UsageError(f"original_probability is a probability, got {self.original_probability}")
-        if not 0 <= self.time_shift_seconds < float("inf"):
-            raise UsageError(
-                f"time_shift_seconds is finite, got {self.time_shift_seconds}; anywhere: within_song = true"
+        if self.time_shift_seconds == float("inf"):
+            raise SettingError(
+                "time_shift_seconds", "is finite; for starts anywhere in the song set within_song = true"
             )
-        if self.unique_mixes < 0 or self.mixes_per_epoch < 0 or not self.stride_seconds > 0:
-            raise UsageError("unique_mixes and mixes_per_epoch are 0 or more, stride_seconds above 0")
+        super().__post_init__()
         if self.loudness_lufs is not None:
             loudness_lufs(
                 np.zeros((1, 1), dtype=np.float32), 44100

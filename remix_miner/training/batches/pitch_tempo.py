@@ -7,29 +7,28 @@ is 0.2 unless a study asks for more.
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
 from remix_miner.audio import Audio
+from remix_miner.config import PROBABILITY, Bounds, Settings
 from remix_miner.errors import UsageError
 
 
 @dataclass(frozen=True)
-class PitchTempoSettings:
+class PitchTempoSettings(Settings):
     """Off by default. Jeon et al. 2024, section 4: whole semitones up to +-3, 'consistent' or drawn per stem."""
 
-    probability: float = 0.2  # share of mixes that are changed at all
-    semitones: int = 0  # uniform over the whole numbers in [-semitones, semitones]
+    probability: Annotated[float, PROBABILITY] = 0.2  # share of mixes that are changed at all
+    semitones: Annotated[int, Bounds(0, 12)] = 0  # uniform over the whole numbers in [-semitones, semitones]
     consistent: bool = True  # one shift for all stems of a mix, or one per stem
-    tempo: float = 0.0  # factor uniform in [1 - tempo, 1 + tempo], one for all stems of a mix
+    tempo: Annotated[float, Bounds(0, 0.5)] = (
+        0.0  # factor uniform in [1 - tempo, 1 + tempo], one for all stems of a mix
+    )
 
     def __post_init__(self) -> None:
-        if not 0 <= self.probability <= 1:
-            raise UsageError(f"pitch_tempo.probability is a probability, got {self.probability}")
-        if not 0 <= self.semitones <= 12:
-            raise UsageError(f"pitch_tempo.semitones lies in 0 to 12, got {self.semitones}")
-        if not 0 <= self.tempo <= 0.5:
-            raise UsageError(f"pitch_tempo.tempo lies in 0 to 0.5, got {self.tempo}")
+        super().__post_init__()
         if self.active:
             require_stretch()
 

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -9,6 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from remix_miner.audio import Audio, resample, to_channels
+from remix_miner.config import Bounds, Settings
 from remix_miner.datasets.segments import SegmentReader
 from remix_miner.errors import DataError, UsageError
 from remix_miner.mined.excerpts import MinedExcerpts
@@ -91,16 +93,12 @@ class StemSampler(Sampler[StemBatch]):
 
 
 @dataclass(frozen=True)
-class RemixSettings:
+class RemixSettings(Settings):
     """How mined excerpts become examples."""
 
     match_level: bool = True  # bring an excerpt to the level that the labelled song's own rest has at that place
-    max_gain_db: float = 12.0  # but change it by no more than this
+    max_gain_db: Annotated[float, Bounds(0, 120)] = 12.0  # but change it by no more than this
     weigh_by_volume: bool = False  # weight by the catalogue's expected V, see `volume_weight`
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.max_gain_db < float("inf"):
-            raise UsageError(f"max_gain_db is 0 or more and finite, got {self.max_gain_db}")
 
 
 class RemixSampler(Sampler[RemixBatch]):

@@ -8,10 +8,12 @@ from typing import Any
 
 import torch
 
-from remix_miner.config import from_mapping, to_mapping
+from remix_miner.config import to_mapping
 from remix_miner.datasets.segments import SegmentReader
 from remix_miner.datasets.stem_cache import use_stem_cache
 from remix_miner.errors import DataError, UsageError
+from remix_miner.runs.folder import RunFolder
+from remix_miner.runs.resuming import require_changeable
 from remix_miner.separators import build
 from remix_miner.separators.base import Separator, count_parameters
 from remix_miner.separators.kuielab_mdx_net import KuielabMdxNet
@@ -21,12 +23,11 @@ from remix_miner.training.learner import Learner
 from remix_miner.training.loop import Training
 from remix_miner.training.run.data import TrainingData, load_training_data
 from remix_miner.training.run.distributed import Ranks
-from remix_miner.training.run.folder import RunFolder
 from remix_miner.training.settings import TrainingSettings
 from remix_miner.training.validation import Validator
 
 CHANGEABLE = ("epochs", "validation", "log_every_steps", "checkpoint_every_steps")
-"""Settings that a resumed run may change: they do not touch the steps that were made."""
+"""Settings that a resumed run may change: they do not affect the steps that were made."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,7 @@ def prepare(
     Raises `UsageError` when the folder holds a run and ``resume`` is not asked for, or when the settings are not those
     of the run to resume; `DataError` when the data are not usable, or not those of that run.
     """
-    if folder.exists and not resume:
-        raise UsageError(f"{folder.path} holds a run; pass --resume to continue it, or another --out")
+    folder.require_run() if resume else folder.require_new()
     torch.manual_seed(settings.seed)
     model = build(settings.separator.name, **settings.separator.settings)
     if not resume:  # a checkpoint has their weights
@@ -91,11 +91,6 @@ def prepare(
     return training
 
 
-def settings_of_run(folder: RunFolder) -> TrainingSettings:
-    """The settings that a run was started with."""
-    return from_mapping(TrainingSettings, folder.read_description()["settings"])
-
-
 def inputs_of_run(folder: RunFolder) -> Inputs:
     """The folders that a run was started with."""
     data = folder.read_description()["data"]
@@ -103,16 +98,8 @@ def inputs_of_run(folder: RunFolder) -> Inputs:
 
 
 def _check_same_run(folder: RunFolder, settings: TrainingSettings, fingerprint: str) -> None:
-    before = folder.read_description()
-    now, then = to_mapping(settings), to_mapping(settings_of_run(folder))
-    changed = [name for name in now if name not in CHANGEABLE and now[name] != then[name]]
-    if changed:
-        differences = "; ".join(f"{name} was {then[name]!r}, is {now[name]!r}" for name in changed)
-        raise UsageError(
-            f"{folder.path} was run with other settings ({differences}); resume it without --config and --set "
-            f"(only {', '.join(CHANGEABLE)} may change), or start anew with another --out"
-        )
-    if before["data"]["fingerprint"] != fingerprint:
+    require_changeable(folder, settings, CHANGEABLE)
+    if folder.read_description()["data"]["fingerprint"] != fingerprint:
         raise DataError(
             f"the stems or mined excerpts are not those that {folder.path} was run with (see settings.json there); "
             "give the same ones, or start anew with another --out"
