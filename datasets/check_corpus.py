@@ -81,6 +81,10 @@ def check_corpus(path: Path) -> CorpusReport:
             report.problems.append(Problem.of_error(song.name, error))
             continue
         opened.append(track)
+        if song.unread:
+            unread = ", ".join(display_name(path.name) for path in song.unread)
+            fix = "rename each after the source it holds, or move it out of the song's folder"
+            report.problems.append(Problem(song.name, f"holds audio that is not read: {unread}", fix))
         split = track.split or "all"
         report.songs_per_split[split] = report.songs_per_split.get(split, 0) + 1
         report.seconds_per_split[split] = report.seconds_per_split.get(split, 0.0) + track.seconds

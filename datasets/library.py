@@ -1,4 +1,4 @@
-"""The unlabelled library: every audio file under some folders, under names that can be stored; content hashes."""
+"""Audio files of an unlabelled library, under names that can be stored, and their content hashes."""
 
 import importlib.util
 import os
@@ -8,12 +8,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from remix_miner.audio import AUDIO_SUFFIXES, PYAV_SUFFIXES, display_name
+from remix_miner.audio import AUDIO_SUFFIXES, PYAV_SUFFIXES, UNREADABLE_SUFFIXES, display_name
+from remix_miner.audio.formats import SUFFIX_OF_KIND, sniff
 from remix_miner.checkpoint import sha256_of_file
 from remix_miner.errors import AudioError, DataError
-
-UNREADABLE_SUFFIXES = (".wma", ".ape", ".wv", ".mpc", ".mka", ".webm", ".dsf", ".ac3", ".aiffc", ".m4p", ".mp2", ".tta")
-"""Audio that this package cannot decode. Other suffixes (covers, playlists) are not audio and pass without a word."""
 
 AnyPath = str | os.PathLike[str]
 
@@ -41,11 +39,12 @@ class Skipped:
 
 
 def find_audio(paths: AnyPath | Iterable[AnyPath]) -> tuple[list[LibraryFile], list[Skipped]]:
-    """All audio files under folders (recursively) and files, sorted by name, and what was skipped with the reason.
+    """Return all audio files under folders and files, sorted by name, and what was skipped with the reason.
 
     Links are followed; a folder or file that is reached a second time, through a link, a loop or an overlapping path,
-    is skipped. Hidden names, empty files, special files, unreadable folders and formats that cannot be decoded here
-    are skipped. A path that does not exist raises `DataError`; nothing else does.
+    is skipped. Hidden names, empty files, special files, unreadable folders, formats that cannot be decoded here, and
+    audio under a name of no audio format are skipped; the last only where not asked for by name. A path that does not
+    exist raises `DataError`; nothing else does.
     """
     listed = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     walk = _Walk()
@@ -118,8 +117,11 @@ class _Walk:
 
     def _visit_file(self, path: Path, name: str, status: os.stat_result, asked_for: bool) -> None:
         suffix = path.suffix.lower()
-        if suffix not in AUDIO_SUFFIXES:
-            if asked_for or suffix in UNREADABLE_SUFFIXES:
+        kind = None if suffix in (*AUDIO_SUFFIXES, *UNREADABLE_SUFFIXES) else _content_kind(path, status)
+        if suffix not in AUDIO_SUFFIXES and not (asked_for and kind in SUFFIX_OF_KIND):
+            if kind is not None:
+                self._skip(path, _other_name(kind))
+            elif asked_for or suffix in UNREADABLE_SUFFIXES:
                 self._skip(path, f"format {suffix or 'without suffix'} is not supported; convert it to flac")
         elif not stat.S_ISREG(status.st_mode):
             self._skip(path, "not a regular file")
@@ -150,6 +152,24 @@ class _Walk:
 
     def _skip(self, path: Path, reason: str) -> None:
         self.skipped.append(Skipped(path, reason))
+
+
+def _content_kind(path: Path, status: os.stat_result) -> str | None:
+    """The format of a file by its content; None where it is no audio, or cannot be read."""
+    if not stat.S_ISREG(status.st_mode) or status.st_size == 0:
+        return None
+    try:
+        return sniff(path)
+    except OSError:
+        return None
+
+
+def _other_name(kind: str) -> str:
+    if kind not in SUFFIX_OF_KIND:
+        return f"holds {kind} audio, which is not supported; convert it to flac"
+    if kind in ("MP4", "Matroska"):
+        return f"holds {kind} audio or video under another name; rename it to {SUFFIX_OF_KIND[kind]} if it is music"
+    return f"holds {kind} audio under another name; rename it to {SUFFIX_OF_KIND[kind]}"
 
 
 def _unique(name: str, taken: set[str]) -> str:

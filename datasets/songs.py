@@ -34,7 +34,8 @@ class Song:
     """A song as a layout sees it, before any file is opened.
 
     ``files`` maps sources to the files whose sum they are; a source that the layout itself says the song lacks is in
-    ``absent``; any other source without a file is missing.
+    ``absent``; any other source without a file is missing. ``problem`` says why the song cannot be used; ``unread``
+    are audio files of its folder under other names.
     """
 
     name: str
@@ -44,6 +45,8 @@ class Song:
     mixture: StemPath | None = None
     artist: str | None = None
     absent: tuple[str, ...] = ()
+    problem: str | None = None
+    unread: tuple[Path, ...] = ()
 
 
 def open_song(
@@ -61,6 +64,8 @@ def open_song(
     differ in sample rate, channels or length and neither ``allow_unequal`` nor the declaration allows it. Allowed,
     files are brought to the highest rate and channel count among them and padded with silence to the longest.
     """
+    if song.problem:
+        raise DataError(song.problem)
     may_lack = {*absent, *song.absent, *declaration.absent_of(song.name)}
     lacking = tuple(source for source in sources if not song.files.get(source))
     missing = [source for source in lacking if source not in may_lack]
@@ -126,10 +131,19 @@ def _check_equal(song: Song, files: list[StemFile], declaration: Declaration) ->
 
 def _missing_message(song: Song, missing: list[str], declaration: Declaration) -> str:
     names = ", ".join(missing)
-    return (
-        f"{song.name!r} ({display_name(song.folder)}) has no file for {names}; add a wav or flac file for each, or, if "
-        f"the song has no {' and no '.join(missing)}, declare it in {display_name(declaration.path)}: "
+    found = f"{song.name!r} ({display_name(song.folder)}) has no file for {names}"
+    declare = (
+        f"if the song has no {' and no '.join(missing)}, declare it in {display_name(declaration.path)}: "
         f"[tracks.{_toml_key(song.name)}] absent = {json.dumps(missing)}"
+    )
+    if not song.unread:
+        return f"{found}; add a wav or flac file for each, or, {declare}"
+    unread = ", ".join(display_name(path.name) for path in song.unread)
+    pair = ""
+    if list(song.files) == ["vocals"] and len(song.unread) == 1:
+        pair = f"if {unread} is the accompaniment, rename it to accompaniment and give the song as --pairs; "
+    return (
+        f"{found}, and these files are not read: {unread}; rename each after the source it holds; {pair}only {declare}"
     )
 
 

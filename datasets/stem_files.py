@@ -1,4 +1,4 @@
-"""One file of a stem: partial reads, and reads as if it had another rate or channel count."""
+"""Files of stems: partial reads, also conformed to another sample rate and channel count."""
 
 import math
 from dataclasses import dataclass
@@ -7,14 +7,15 @@ from typing import Protocol
 
 import numpy as np
 
-from remix_miner.audio import Audio, audio_info, read_audio, resample, to_channels
+from remix_miner.audio import Audio, audio_info, display_name, read_audio, resample, to_channels
+from remix_miner.errors import AudioError
 
 RESAMPLING_MARGIN_SECONDS = 0.05
 """Longer than the response of soxr's HQ filter, so that a part equals the same part of the whole file resampled."""
 
 
 class StemFile(Protocol):
-    """What a track asks of a stem: a header, and parts of the audio as (channels, frames) float32."""
+    """A stem: its header, and parts of its audio as (channels, frames) float32."""
 
     @property
     def path(self) -> Path: ...
@@ -26,13 +27,13 @@ class StemFile(Protocol):
     def frames(self) -> int: ...
 
     def read(self, start_frame: int, frames: int) -> Audio:
-        """(C, frames) from ``start_frame``; both lie inside the file."""
+        """Return (C, frames) from ``start_frame``; both lie inside the file."""
         ...
 
 
 @dataclass(frozen=True)
 class PlainFile:
-    """A wav or flac file."""
+    """A lossless file; a header that contradicts the file is an `AudioError`."""
 
     path: Path
     sample_rate: int
@@ -42,6 +43,8 @@ class PlainFile:
     @classmethod
     def open(cls, path: Path) -> "PlainFile":
         info = audio_info(path)
+        if info.problem:
+            raise AudioError(f"{display_name(path)}: {info.problem}; replace the file")
         return cls(path, info.sample_rate, info.channels, info.frames)
 
     def read(self, start_frame: int, frames: int) -> Audio:
@@ -89,7 +92,7 @@ class ConformedFile:
 
 
 def read_padded(file: StemFile, start_frame: int, frames: int) -> Audio:
-    """(C, frames) from ``start_frame``, with zeros where the file has ended."""
+    """Return (C, frames) from ``start_frame``, with zeros after the end of the file."""
     held = min(max(file.frames - start_frame, 0), frames)
     if held == frames:
         return file.read(start_frame, frames)

@@ -203,3 +203,11 @@ def test_pairs_are_recognised(tmp_path: Path, capsys: pytest.CaptureFixture[str]
 def test_real_recordings_pass(audio_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     status, result = check(audio_dir / "library", capsys)
     assert (status, result["libraries"][0]["files"]) == (0, 15)
+
+
+def test_audio_that_is_not_read_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_song(tmp_path / "a", 1)
+    write(tmp_path / "a" / "vox double.wav", noise(3))
+    write(tmp_path / "a" / "instrumental.wav", noise(4))
+    problem = only_problem(tmp_path, capsys)
+    assert (problem["where"], problem["what"]) == ("a", "holds audio that is not read: vox double.wav")

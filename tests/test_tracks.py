@@ -240,3 +240,75 @@ def test_a_damaged_file_stops_instead_of_becoming_silence(tmp_path: Path) -> Non
     path.write_bytes(b"not audio")
     with pytest.raises(AudioError, match="cannot be decoded"):
         load_stem_tracks(tmp_path)
+
+
+# --- files that are there are read, or are an error; none counts as absent --------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["vocals.WAV", "Vocals.wav", "VOCALS.Flac", "vocals.aiff", "Vocals.w64", "vocals.CAF"])
+def test_a_stem_in_another_case_or_lossless_format_is_read(tmp_path: Path, name: str) -> None:
+    stems = write_track(tmp_path / "song")
+    (tmp_path / "song" / "vocals.wav").unlink()
+    write(tmp_path / "song" / name, stems[3])
+    for options in ({}, {"absent_ok": True}):
+        (track,) = load_stem_tracks(tmp_path, **options)
+        assert track.absent == ()
+        np.testing.assert_array_equal(track.read(7, 100), stems[..., 7:107])
+
+
+@pytest.mark.parametrize("name", ["vocals.mp3", "Vocals.OGG", "vocals.m4a", "vocals.wma"])
+def test_a_stem_in_a_lossy_format_is_an_error(tmp_path: Path, name: str) -> None:
+    write_track(tmp_path / "song", ".flac")
+    (tmp_path / "song" / "vocals.flac").unlink()
+    (tmp_path / "song" / name).write_bytes(b"lossy")
+    with pytest.raises(DataError, match=f"{name} is not in a lossless format; convert it"):
+        load_stem_tracks(tmp_path, absent_ok=True)
+
+
+@pytest.mark.parametrize("name", ["vocals.mp3", "Vocals.flac", "vocals.WAV"])
+def test_a_second_file_of_a_source_is_an_error(tmp_path: Path, name: str) -> None:
+    write_track(tmp_path / "song")
+    (tmp_path / "song" / name).write_bytes(b"another")
+    with pytest.raises(DataError, match=r"holds vocals.wav and .*; keep one|holds .* and vocals.wav; keep one"):
+        load_stem_tracks(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["broken link", "broken link in another case", "folder", "link in a circle"])
+def test_a_stem_that_is_no_file_is_an_error(tmp_path: Path, kind: str) -> None:
+    write_track(tmp_path / "song")
+    path = tmp_path / "song" / "vocals.wav"
+    path.unlink()
+    if kind == "folder":
+        path.mkdir()
+    else:
+        path = path.with_name("Vocals.flac") if "case" in kind else path
+        path.symlink_to(path if "circle" in kind else tmp_path / "nowhere.wav")
+    with pytest.raises(DataError, match="is not a file" if kind == "folder" else "is a broken link"):
+        load_stem_tracks(tmp_path, absent_ok=True)
+
+
+def test_a_mixture_and_a_split_in_another_case_are_read(tmp_path: Path) -> None:
+    write_track(tmp_path / "Train" / "song")
+    write(tmp_path / "Train" / "song" / "Mixture.WAV", noise(99))
+    (track,) = load_stem_tracks(tmp_path, "train")
+    np.testing.assert_array_equal(track.read_mixture(3, 5), noise(99)[:, 3:8])
+
+
+def test_unread_files_are_named_where_a_source_is_missing(tmp_path: Path) -> None:
+    write(tmp_path / "pair" / "vocals.wav", noise(1))
+    write(tmp_path / "pair" / "background.wav", noise(2))
+    with pytest.raises(DataError, match=r"not read: background.wav; .* rename it to accompaniment and give .*--pairs"):
+        load_stem_tracks(tmp_path)
+    (tmp_path / "pair" / "background.wav").rename(tmp_path / "pair" / "Instrumental.wav")
+    (track,) = load_pair_tracks(tmp_path)
+    np.testing.assert_array_equal(track.read_source("accompaniment"), noise(2))
+
+
+def test_a_song_that_cannot_be_used_does_not_hide_the_others(tmp_path: Path) -> None:
+    from remix_miner.datasets.corpora import find_songs
+
+    write_track(tmp_path / "a", frames=100)
+    write_track(tmp_path / "b", frames=100)
+    (tmp_path / "b" / "drums.flac").write_bytes(b"another")
+    songs, _ = find_songs(tmp_path)
+    assert [song.problem is None for song in songs] == [True, False]

@@ -3,19 +3,20 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from remix_miner.datasets.layouts.base import SPLIT_OF_FOLDER, Layout, has_source, song_in_folder, stem_path, subfolders
+from remix_miner.datasets.layouts.base import Layout, split_of_folder, subfolders
+from remix_miner.datasets.layouts.stem_folder import StemFolder, song_in_folder
 from remix_miner.datasets.songs import Song
 from remix_miner.datasets.tracks import PAIR_SOURCES
 
 
 def _one(folder: Path) -> Iterator[Song]:
-    song = song_in_folder(folder, _split_above(folder.absolute().parent))
+    song = song_in_folder(folder, split_of_folder(folder.absolute().parent))
     if song:
         yield song
 
 
 def _many(corpus: Path) -> Iterator[Song]:
-    split = _split_above(corpus.absolute())
+    split = split_of_folder(corpus.absolute())
     for folder in subfolders(corpus):
         song = song_in_folder(folder, split)
         if song:
@@ -23,27 +24,28 @@ def _many(corpus: Path) -> Iterator[Song]:
 
 
 def is_pair(folder: Path) -> bool:
-    return all(stem_path(folder, source) for source in PAIR_SOURCES)
+    """Whether ``folder`` holds vocals and an accompaniment, and no other source."""
+    return StemFolder(folder).is_pair()
+
+
+def has_source(folder: Path) -> bool:
+    """Whether ``folder`` holds a file of any of the four sources, and not a pair."""
+    return StemFolder(folder).has_source()
 
 
 def find_pairs(corpus: Path) -> Iterator[Song]:
-    """Songs with ``vocals`` and ``accompaniment`` files: ``corpus`` itself, its folders, or those of its splits."""
+    """Yield songs with vocals and accompaniment: ``corpus`` itself, its folders, or those of its splits."""
     if is_pair(corpus):
-        folders = [(corpus, _split_above(corpus.absolute().parent))]
+        folders = [(corpus, split_of_folder(corpus.absolute().parent))]
     else:
-        folders = [(folder, _split_above(corpus.absolute())) for folder in subfolders(corpus)]
+        folders = [(folder, split_of_folder(corpus.absolute())) for folder in subfolders(corpus)]
         for outer in subfolders(corpus):
-            if outer.name in SPLIT_OF_FOLDER:
-                folders += [(folder, SPLIT_OF_FOLDER[outer.name]) for folder in subfolders(outer)]
+            if split := split_of_folder(outer):
+                folders += [(folder, split) for folder in subfolders(outer)]
     for folder, split in folders:
         song = song_in_folder(folder, split, PAIR_SOURCES) if is_pair(folder) else None
         if song:
             yield song
-
-
-def _split_above(folder: Path) -> str | None:
-    """A folder that is read on its own and called 'train', 'valid' or 'test' is that split."""
-    return SPLIT_OF_FOLDER.get(folder.name)
 
 
 SINGLE_TRACK = Layout("track", "one folder with {drums,bass,other,vocals}.wav", has_source, _one)

@@ -8,7 +8,8 @@ own (Wavset, Remix Miner's synthetic songs) keep their split.
 from collections.abc import Iterator
 from pathlib import Path
 
-from remix_miner.datasets.layouts.base import SPLIT_OF_FOLDER, Layout, has_source, song_in_folder, subfolders
+from remix_miner.datasets.layouts.base import Layout, split_of_folder, subfolders
+from remix_miner.datasets.layouts.stem_folder import StemFolder, song_in_folder
 from remix_miner.datasets.songs import Song
 
 VALIDATION_SONGS = frozenset(
@@ -33,7 +34,7 @@ VALIDATION_SONGS = frozenset(
 
 def split_folders(corpus: Path) -> dict[Path, str]:
     """The folders of ``corpus`` that are named after a split."""
-    return {folder: SPLIT_OF_FOLDER[folder.name] for folder in subfolders(corpus) if folder.name in SPLIT_OF_FOLDER}
+    return {folder: split for folder in subfolders(corpus) if (split := split_of_folder(folder))}
 
 
 def official_split(name: str, folder_split: str, splits: dict[Path, str]) -> str:
@@ -46,7 +47,7 @@ def official_split(name: str, folder_split: str, splits: dict[Path, str]) -> str
 
 
 def _recognise(corpus: Path) -> bool:
-    return any(has_source(folder) for split in split_folders(corpus) for folder in subfolders(split))
+    return any(StemFolder(folder).has_source() for split in split_folders(corpus) for folder in subfolders(split))
 
 
 def _songs(corpus: Path) -> Iterator[Song]:

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from remix_miner.audio import display_name
-from remix_miner.datasets.layouts.base import Layout, stem_path, subfolders
+from remix_miner.datasets.layouts.base import Layout, subfolders
 from remix_miner.datasets.layouts.musdb import split_folders
+from remix_miner.datasets.layouts.stem_folder import StemFolder
 from remix_miner.datasets.songs import Song, StemPath
 from remix_miner.errors import DataError
 
@@ -29,10 +30,11 @@ def _songs(corpus: Path) -> Iterator[Song]:
 
 def _song(folder: Path, split: str | None) -> Song:
     files: dict[str, tuple[StemPath, ...]] = {}
+    stems = StemFolder(folder / "stems")
     for name, stem in read_stems(folder / METADATA).items():
         if stem.get("audio_rendered") == "false":
             continue
-        path = stem_path(folder / "stems", name)
+        path = stems.stem(name)
         if path is None:
             raise DataError(
                 f"{display_name(folder)}: {METADATA} names the stem {name}, whose audio is not in stems/; "
@@ -42,7 +44,7 @@ def _song(folder: Path, split: str | None) -> Song:
         source = "drums" if is_drums else "bass" if is_bass else "other"
         files[source] = (*files.get(source, ()), path)
     absent = tuple(source for source in ("drums", "bass", "other", "vocals") if source not in files)
-    return Song(display_name(folder.name), folder, split, files, stem_path(folder, "mix"), absent=absent)
+    return Song(display_name(folder.name), folder, split, files, StemFolder(folder).stem("mix"), absent=absent)
 
 
 def read_stems(path: Path) -> dict[str, dict[str, str]]:

@@ -2,7 +2,7 @@
 
 from remix_miner.audio.arrays import Audio, Block
 from remix_miner.audio.channels import downmix, to_channels
-from remix_miner.audio.formats import AUDIO_SUFFIXES, PYAV_SUFFIXES, SOUNDFILE_SUFFIXES
+from remix_miner.audio.formats import AUDIO_SUFFIXES, PYAV_SUFFIXES, SOUNDFILE_SUFFIXES, UNREADABLE_SUFFIXES
 from remix_miner.audio.reader import AudioInfo, AudioReader, audio_info, read_audio
 from remix_miner.audio.resampling import StreamResampler, resample
 from remix_miner.audio.writer import SUBTYPES, AudioWriter, write_audio
@@ -13,6 +13,7 @@ __all__ = [
     "PYAV_SUFFIXES",
     "SOUNDFILE_SUFFIXES",
     "SUBTYPES",
+    "UNREADABLE_SUFFIXES",
     "Audio",
     "AudioInfo",
     "AudioReader",

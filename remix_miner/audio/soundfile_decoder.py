@@ -1,0 +1,217 @@
+"""Decoding through libsndfile: exact seeks, every link of a chained Ogg, wrong size fields of WAV put right."""
+
+import contextlib
+import mmap
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+
+from remix_miner.audio.arrays import Block
+from remix_miner.audio.channels import to_channels
+from remix_miner.audio.file_part import FilePart
+from remix_miner.audio.formats import MOST_GARBAGE_BYTES
+from remix_miner.audio.headers import HeaderCheck, RawAudio, check_header
+from remix_miner.audio.lengths import is_possible, shorter_than_stated
+from remix_miner.audio.mpeg import find_frames, frame_header, id3_bytes, states_length
+from remix_miner.audio.ogg import find_links
+from remix_miner.audio.resampling import resample
+from remix_miner.audio.silence_stderr import without_decoder_messages
+from remix_miner.errors import AudioError
+from remix_miner.paths import display_name
+
+READ_FRAMES = 32_768
+"""Asked of libsndfile at a time: what a damaged file loses is the step in which the damage lies."""
+
+ERRORS = (soundfile.LibsndfileError, RuntimeError, OSError, TypeError, ValueError)
+
+
+class _ForwardFile(soundfile.SoundFile):  # type: ignore[misc]
+    """A file that is read onwards from where it is. soundfile seeks to that place after each read of a seekable file,
+    and for mp3 that means to decode some frames again: an eighth of the work with reads of ``READ_FRAMES``.
+    """
+
+    def seekable(self) -> bool:
+        return False
+
+
+class SoundfileDecoder:
+    """A file that libsndfile reads; see `remix_miner.audio.decoder.Decoder`. ``kind``: as `formats.sniff` gives it."""
+
+    def __init__(self, path: Path, kind: str | None) -> None:
+        self.path = path
+        self._mp3 = kind in ("MP3", None)
+        header = check_header(path, kind) if kind else HeaderCheck()
+        self.problem = header.problem
+        self._parts: list[tuple[int, int | None]] = [(0, None)]
+        if kind in ("Ogg Vorbis", "Ogg Opus"):
+            links = find_links(path)
+            self._parts = list(zip(links, [*links[1:], None], strict=True)) or self._parts
+        elif self._mp3:
+            self._parts = [(_mp3_start(path), None)]
+        self._raw = header.read_on
+        self._file = self._open(0)
+        self.sample_rate: int = self._file.samplerate
+        self.channels: int = self._file.channels
+        self.frames = self._stated_frames()
+        self._mp3 = self._file.format == "MP3"
+        if self._mp3 and not _states_length(path, self._parts[0][0]):
+            self._stated: int | None = None  # ``frames`` is then an estimate
+        else:
+            self._stated = self.frames
+
+    def _open(self, part: int) -> Any:
+        start, end = self._parts[part]
+        options: dict[str, Any] = {}
+        if self._raw is not None:
+            start, end, options = self._raw.start, self._raw.end, _raw_options(self._raw)
+        try:
+            with self._quiet():
+                if start == 0 and end is None:
+                    # By descriptor, since libsndfile's Python wrapper cannot encode every file name.
+                    self._descriptor = os.open(self.path, os.O_RDONLY)
+                    return _ForwardFile(self._descriptor, closefd=True)
+                self._part = FilePart(self.path, start, end)
+                return _ForwardFile(self._part, **options)
+        except ERRORS as error:
+            raise AudioError(f"{display_name(self.path)} cannot be decoded: {sndfile_reason(error)}") from error
+
+    def _quiet(self) -> contextlib.AbstractContextManager[None]:
+        return without_decoder_messages() if self._mp3 else contextlib.nullcontext()
+
+    def _stated_frames(self) -> int | None:
+        total = 0
+        for part in range(len(self._parts)):
+            file = self._file if part == 0 else self._open(part)
+            frames = int(file.frames)
+            if part:
+                total += -(-frames * self.sample_rate // file.samplerate)
+                file.close()
+            else:
+                total += frames
+            if not is_possible(frames, self.path):
+                if frames < 2**62 and not self.problem:
+                    self.problem = "its header states a length that cannot be"
+                return None
+        return total
+
+    def blocks(self, block_frames: int, start_frame: int) -> Iterator[Block]:
+        buffer = np.empty((block_frames, self.channels), dtype=np.float32)
+        filled = 0
+        position = start_frame
+        for piece in self._pieces(start_frame):
+            while len(piece):
+                taken = min(len(piece), block_frames - filled)
+                buffer[filled : filled + taken] = piece[:taken]
+                filled += taken
+                position += taken
+                piece = piece[taken:]
+                if filled == block_frames:
+                    yield buffer
+                    filled = 0
+        if filled:
+            yield buffer[:filled]
+        if not self.problem:
+            self.problem = shorter_than_stated(position, self._stated, self.sample_rate)
+
+    def _pieces(self, start_frame: int) -> Iterator[Block]:
+        """Yield what libsndfile gives for each request, of every part of the file; the array is overwritten."""
+        skip = start_frame
+        for part in range(len(self._parts)):
+            if part:
+                self._file.close()
+                self._file = self._open(part)
+            frames = self._file.frames
+            if part < len(self._parts) - 1 and skip >= frames:
+                skip -= frames
+                continue
+            if skip:
+                self._seek(skip)
+            yield from self._pieces_of_part(skip)
+            skip = 0
+
+    def _pieces_of_part(self, position: int) -> Iterator[Block]:
+        """Yield what follows ``position``, where the part's file stands."""
+        file = self._file
+        same = (file.samplerate, file.channels) == (self.sample_rate, self.channels)
+        buffer = np.empty((READ_FRAMES, file.channels), dtype=np.float32)
+        ended = False
+        while not ended:
+            try:
+                with self._quiet():
+                    read = len(file.read(dtype="float32", always_2d=True, out=buffer))
+            except (soundfile.LibsndfileError, RuntimeError) as error:
+                if not self._mp3 or self._audio_is_left():
+                    self.problem = f"damaged after {position / file.samplerate:.2f} s: {sndfile_reason(error)}"
+                return
+            position += read
+            ended = read < READ_FRAMES
+            if same:
+                yield buffer[:read]
+            else:  # a link of its own rate or channels: short, as announcements between songs of a radio stream are
+                audio = to_channels(np.ascontiguousarray(buffer[:read].T), self.channels)
+                yield resample(audio, file.samplerate, self.sample_rate).T
+        if self._mp3 and self._stated is None and self._audio_is_left():
+            self.problem = (
+                f"read for the {position / file.samplerate:.2f} s that its first frames foretell; more audio follows "
+                "(an mp3 of variable bit rate without Xing header)"
+            )
+
+    def _seek(self, frame: int) -> None:
+        try:
+            with self._quiet():
+                self._file.seek(frame)
+        except (soundfile.LibsndfileError, RuntimeError) as error:
+            reason = sndfile_reason(error)
+            raise AudioError(f"{display_name(self.path)}: no frame {frame}: {reason}") from error
+
+    def _audio_is_left(self) -> bool:
+        """Whether frames of mp3 follow what was decoded: tags, zeros and other tails are not audio."""
+        start, end = self._parts[0]
+        place = os.lseek(self._descriptor, 0, os.SEEK_CUR) if start == 0 and end is None else start + self._part.tell()
+        if place >= self.path.stat().st_size:
+            return False
+        with open(self.path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            return find_frames(data, place) is not None
+
+    def close(self) -> None:
+        with contextlib.suppress(Exception):
+            self._file.close()
+
+
+def sndfile_reason(error: BaseException) -> str:
+    """Return what libsndfile says, without the number of a descriptor in place of the file's name."""
+    text = str(getattr(error, "error_string", None) or error).strip() or type(error).__name__
+    return text.splitlines()[0][:300]
+
+
+def _raw_options(raw: RawAudio) -> dict[str, Any]:
+    return {
+        "samplerate": raw.sample_rate,
+        "channels": raw.channels,
+        "format": "RAW",
+        "subtype": raw.subtype,
+        "endian": raw.endian,
+    }
+
+
+def _mp3_start(path: Path) -> int:
+    """Return where mp3 audio or its ID3 tag begins behind zeros or garbage; 0 where there is none."""
+    with open(path, "rb") as file:
+        head = file.read(2 * MOST_GARBAGE_BYTES)
+    if head[:3] == b"ID3" or frame_header(head, 0) is not None:
+        return 0
+    tag = head.find(b"ID3", 0, MOST_GARBAGE_BYTES)
+    if tag > 0 and find_frames(head[tag:], id3_bytes(head[tag:]), most=4096) is not None:
+        return tag
+    return find_frames(head, most=MOST_GARBAGE_BYTES) or 0
+
+
+def _states_length(path: Path, start: int) -> bool:
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        tags = id3_bytes(data[start : start + 10]) if data[start : start + 3] == b"ID3" else 0
+        first = find_frames(data, start + tags, most=MOST_GARBAGE_BYTES)
+        return first is not None and states_length(data, first)
