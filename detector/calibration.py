@@ -98,6 +98,11 @@ class Calibration:
     sources: dict[str, SourceCalibration]
     versions: dict[str, str] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        thresholds = {source: one.threshold for source, one in self.sources.items()}
+        shown = (f"{source} {'refused' if at is None else format(at, '.3f')}" for source, at in thresholds.items())
+        return f"Calibration({self.detector!r}: {', '.join(shown)})"
+
     def threshold(self, source: str) -> float | None:
         """p_i, or None where this source must not be mined."""
         return self._source(source).threshold

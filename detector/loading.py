@@ -25,6 +25,9 @@ class LoadedDetector:
     description: dict[str, Any]
     calibration: Calibration | None
 
+    def __repr__(self) -> str:
+        return f"LoadedDetector({self.name!r}, {self.sha256[:12]}, {self.calibration!r})"
+
 
 def load_detector(
     name_or_path: str | Path = "default",

@@ -28,6 +28,7 @@ ALLOWED = {
     "evaluation": {"core", "datasets", "separators"},
     "mining": {"core", "datasets", "mined", "detector", "calibration", "duplicates"},
     "figures": {"core", "datasets", "detector", "calibration"},
+    "api": {"core", "datasets", "mined", "detector"} | MINING_SIDE | SEPARATION_SIDE,
     "commands": {"core", "datasets", "synthesis", "mined", "runs", "detector"} | MINING_SIDE | SEPARATION_SIDE,
 }
 

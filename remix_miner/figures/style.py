@@ -65,6 +65,25 @@ def legend(axis: Any, location: str, **options: Any) -> None:
     axis.legend(loc=location, frameon=False, fontsize=8, **options)
 
 
+class Picture:
+    """A figure that a notebook shows and ``save`` writes."""
+
+    def __init__(self, figure: Any) -> None:
+        self.figure = figure
+
+    def save(self, path: str | Path) -> None:
+        """Write the picture as PNG, SVG or PDF, by the suffix."""
+        save_picture(self.figure, path)
+
+    def _repr_png_(self) -> bytes:
+        import matplotlib
+
+        buffer = io.BytesIO()
+        with matplotlib.rc_context(STYLE):
+            self.figure.savefig(buffer, format="png", dpi=100)
+        return buffer.getvalue()
+
+
 def as_image(made: Any, alt: str) -> str:
     """An HTML img element with the figure as SVG inside: no file, no network."""
     from html import escape

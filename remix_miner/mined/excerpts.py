@@ -90,6 +90,10 @@ class MinedExcerpts(Dataset[MinedExcerpt]):
         with Shard(self._paths[self._index["shard"][0]]) as first:
             self.sample_rate, self.channels = first.sample_rate, first.channels
 
+    def __repr__(self) -> str:
+        hours = ", ".join(f"{self.seconds_of(source) / 3600:.2f} h without {source}" for source in self.sources)
+        return f"MinedExcerpts({str(self.folder)!r}, {len(self)} excerpt{'s' * (len(self) != 1)}: {hours})"
+
     def __len__(self) -> int:
         return len(self._index)
 

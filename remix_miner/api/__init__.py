@@ -1,0 +1,1 @@
+"""Functions for notebooks and scripts: detector, scan, separation and evaluation in a few lines each."""
