@@ -14,6 +14,7 @@ import numpy as np
 
 from remix_miner.atomic import write_json
 from remix_miner.config import from_mapping
+from remix_miner.detector.purity_curve import PurityCurve
 from remix_miner.errors import DataError, UsageError
 from remix_miner.sources import SOURCES
 
@@ -59,7 +60,8 @@ class SourceCalibration:
     with P >= threshold. ``windows``, ``silent_windows``, ``accepted_windows``, ``tracks``, ``artists``: counts;
     ``artists_accepted``: with accepted windows. ``silence_rate``: share of silent windows in the data;
     ``assumed_silence_rate``: that to which precision is referred. The tables are isotonic: at ``probability``, the
-    expected V in dB and the share of windows with V <= ``volume_db``.
+    expected V in dB and the share of windows with V <= ``volume_db``. ``curve``: what other thresholds give (None in
+    files of older versions).
     """
 
     threshold: float | None
@@ -82,6 +84,7 @@ class SourceCalibration:
     probability: list[float] = field(default_factory=list)
     expected_volume_db: list[float] = field(default_factory=list)
     expected_silent: list[float] = field(default_factory=list)
+    curve: PurityCurve | None = None
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,19 @@ class Calibration:
     def threshold(self, source: str) -> float | None:
         """p_i, or None where this source must not be mined."""
         return self._source(source).threshold
+
+    def threshold_for(self, source: str, purity: float) -> float | None:
+        """The lowest threshold at which at least ``purity`` of the harvested seconds is promised; None where none is.
+
+        The promise has the confidence that ``settings`` states. Without a curve (files of older versions) the one
+        threshold serves any purity up to its own target.
+        """
+        one = self._source(source)
+        if purity == one.precision_target:
+            return one.threshold
+        if one.curve is None:
+            return one.threshold if purity < one.precision_target else None
+        return one.curve.threshold_for(purity)
 
     def expected_volume_db(self, source: str, probability: float) -> float:
         """The relative volume to expect where P_i = ``probability``; nan where unknown."""
@@ -180,3 +196,5 @@ def _check(source: str, one: SourceCalibration, where: str) -> None:
     lengths = {len(one.probability), len(one.expected_volume_db), len(one.expected_silent)}
     if len(lengths) != 1 or any(np.diff(one.probability) < 0):
         raise DataError(f"{where}: the tables of {source} must have equal lengths and ascending probabilities")
+    if one.curve is not None and (problem := one.curve.problem()):
+        raise DataError(f"{where}: the curve of {source} has {problem}; calibrate again")

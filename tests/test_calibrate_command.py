@@ -62,7 +62,7 @@ def test_few_artists_are_refused_with_the_number_that_it_takes(
     songs: Path, tiny_detector: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "c.json"
-    assert run("calibrate", tiny_detector, "--stems", songs, "--mute", 1, "--out", out) == 1
+    assert run("calibrate", tiny_detector, "--stems", songs, "--mute", 1, "--bound", "bootstrap", "--out", out) == 1
     text = capsys.readouterr().out
     assert "2 artists have such windows" in text
     assert "29" in text

@@ -12,7 +12,14 @@ from sklearn.metrics import precision_score, recall_score, roc_auc_score
 
 from remix_miner.calibration import labelled_songs as labelled
 from remix_miner.calibration.intervals import BootstrapSettings
-from remix_miner.calibration.labelled_songs import LabelledSong, label_and_predict, label_songs, read_artists
+from remix_miner.calibration.labelled_songs import (
+    LabelledSong,
+    guess_artists,
+    label_and_predict,
+    label_songs,
+    one_thread,
+    read_artists,
+)
 from remix_miner.calibration.muting import muted
 from remix_miner.calibration.scores import ScoreSettings, auc_of_draws, score_songs, score_source
 from remix_miner.datasets.corpora import load_pair_tracks, load_stem_tracks
@@ -216,6 +223,22 @@ def test_muting_makes_silence_without_silencing_the_mixture() -> None:
     assert quieter.max(axis=0).min() >= 0.5
     assert np.abs(np.diff(quieter)).max() <= 1 / (0.02 * 1000) + 1e-5
     np.testing.assert_array_equal(quieter, muted(stems, 1000, np.random.default_rng(3)))
+
+
+def test_songs_whose_names_begin_alike_count_as_one_artist() -> None:
+    names = ["Set_amy_1", "Set_amy_2", "Set_bug_1", "Al - One", "Al - Two_b", "Al - Two_c", "solo_x"]
+    assert list(guess_artists(names).values()) == ["Set_amy", "Set_amy", "Set", "Al", "Al", "Al", "solo_x"]
+
+
+def test_one_thread_is_used_and_given_back() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with one_thread():
+            assert torch.get_num_threads() == 1
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_artists_are_read_from_a_table(tmp_path: Path) -> None:

@@ -129,7 +129,8 @@ def test_yield_of_a_detector(
 def test_yield_of_a_mined_folder(
     mine: Callable[..., Any], tmp_path: Path, labelled_songs: Songs, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from remix_miner.calibration.fit import CalibrationSettings, calibrate
+    from remix_miner.calibration.fit import calibrate
+    from remix_miner.calibration.settings import CalibrationSettings
 
     mine(tmp_path / "mined", {"a.mp3": {"drums": [5.0, 9.0]}, "b.mp3": {"drums": [20.0], "bass": [6.0]}}).close()
     calibrate(labelled_songs(4), "d", "d" * 64, CalibrationSettings(bound="none")).save(tmp_path / "c.json")

@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -10,49 +9,17 @@ import numpy as np
 from remix_miner.calibration.bounds import artists_needed, candidate_thresholds
 from remix_miner.calibration.harvest import HarvestRule, harvest
 from remix_miner.calibration.labelled_songs import LabelledSong
-from remix_miner.calibration.thresholds import RULES, Rule, Threshold, choose_threshold
+from remix_miner.calibration.promise import purity_curve, unheard
+from remix_miner.calibration.settings import CalibrationSettings
+from remix_miner.calibration.thresholds import Threshold, choose_threshold
 from remix_miner.calibration.window_table import SourceWindows, percentiles, windows_of
 from remix_miner.checkpoint import versions
 from remix_miner.detector.calibration import Calibration, SourceCalibration, SpanRule
-from remix_miner.errors import DataError, UsageError
+from remix_miner.detector.purity_curve import PurityCurve
+from remix_miner.errors import DataError
 from remix_miner.sources import SOURCES
-from remix_miner.volume import SILENT_MINING_DB
 
 TABLE_POINTS = 48
-
-
-@dataclass(frozen=True)
-class CalibrationSettings:
-    """How thresholds are chosen. Défossez et al. 2019, section 4.2, with ``bound="none"``.
-
-    ``volume_db``: a source is silent at or below this relative volume; ``precision``: the asked share of silent
-    windows; ``bound``: see `thresholds`; ``confidence`` and ``worst_artist``: see `bounds.lower_bound`;
-    ``min_seconds``: of the span rule that is measured; ``silence_rates``: share of silent windows per source that
-    precision is referred to (a source not named: the data's own).
-    """
-
-    volume_db: float = SILENT_MINING_DB
-    precision: float = 0.95
-    bound: Rule = "bootstrap"
-    confidence: float = 0.95
-    worst_artist: float = 0.5
-    min_seconds: float = 5.0
-    silence_rates: Mapping[str, float] = field(default_factory=dict)
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.bound not in RULES:
-            raise UsageError(f"bound is one of {', '.join(RULES)}, got {self.bound!r}")
-        if self.volume_db >= 0:
-            raise UsageError(f"volume-db must be below 0 dB (the level of the mixture), got {self.volume_db}")
-        if self.min_seconds <= 0:
-            raise UsageError(f"min-seconds must be positive, got {self.min_seconds}")
-        artists_needed(self.precision, self.confidence, self.worst_artist)  # checks the three
-        for source, rate in self.silence_rates.items():
-            if source not in SOURCES or not 0 < rate < 1:
-                raise UsageError(
-                    f"silence rate {source}={rate}: name one of {', '.join(SOURCES)} and a share in (0, 1)"
-                )
 
 
 def calibrate(
@@ -99,8 +66,10 @@ def calibrate(
 def calibrate_source(songs: Sequence[LabelledSong], source: int, settings: CalibrationSettings) -> SourceCalibration:
     """Threshold and statistics of one source, over the songs that know it."""
     songs = [song for song in songs if song.known(source).any()]
+    curve = purity_curve(songs, source, settings)
+    songs = unheard(songs)
     windows = windows_of(songs, source, settings.volume_db, settings.silence_rates.get(SOURCES[source]))
-    chosen = _choose(windows, settings)
+    chosen = _choose(windows, curve, settings)
     accepted = windows.probabilities >= (np.inf if chosen.value is None else chosen.value)
     silent_weight = windows.weights[windows.silent].sum()
     probability, expected_volume_db, expected_silent = isotonic_tables(windows)
@@ -127,6 +96,7 @@ def calibrate_source(songs: Sequence[LabelledSong], source: int, settings: Calib
         probability=probability,
         expected_volume_db=expected_volume_db,
         expected_silent=expected_silent,
+        curve=curve,
     )
 
 
@@ -164,11 +134,13 @@ def isotonic_tables(windows: SourceWindows) -> tuple[list[float], list[float], l
     return [float(point) for point in points], tables[0], tables[1]
 
 
-def _choose(windows: SourceWindows, settings: CalibrationSettings) -> Threshold:
+def _choose(windows: SourceWindows, curve: PurityCurve, settings: CalibrationSettings) -> Threshold:
     if not windows.silent.any():
         return Threshold(None, f"no window has V <= {settings.volume_db} dB: no silence to learn from")
     if windows.silent.all():
         return Threshold(None, f"every window has V <= {settings.volume_db} dB: nothing to tell silence from")
+    if settings.bound == "harvest":
+        return _of_curve(windows, curve, settings)
     return choose_threshold(
         windows.probabilities,
         windows.silent,
@@ -180,3 +152,27 @@ def _choose(windows: SourceWindows, settings: CalibrationSettings) -> Threshold:
         weights=windows.weights,
         seed=settings.seed,
     )
+
+
+def _of_curve(windows: SourceWindows, curve: PurityCurve, settings: CalibrationSettings) -> Threshold:
+    """The threshold that ``curve`` promises the asked precision for."""
+    value = curve.threshold_for(settings.precision)
+    if value is None:
+        most = max(curve.artists, default=0)
+        needed = artists_needed(settings.precision, settings.confidence, settings.worst_artist)
+        if most < needed:
+            return Threshold(
+                None,
+                f"{most} artists have a harvest; a {settings.confidence:.0%} bound of {settings.precision:.0%} takes "
+                f"at least {needed} even without a fault (if an unseen artist may reach only "
+                f"{settings.worst_artist:.0%}): add songs by other artists, or choose another bound",
+            )
+        return Threshold(
+            None,
+            f"the {settings.confidence:.0%} lower bound of the harvest's purity reaches {curve.highest_bound:.1%} at "
+            f"most (where each artist's is {settings.artist_floor:.0%} or more)",
+        )
+    row = curve.threshold.index(value)
+    accepted = windows.probabilities >= value
+    share = windows.weights[accepted & windows.silent].sum() / windows.weights[accepted].sum()
+    return Threshold(value, None, float(share), curve.lower_bound[row], artists=curve.artists[row])

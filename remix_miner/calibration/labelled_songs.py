@@ -1,6 +1,8 @@
 """Labelled songs as calibration and scoring see them: P_i and V_i per window, side by side."""
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from torch import Tensor
 
 from remix_miner.audio import downmix, resample
 from remix_miner.calibration.muting import muted
-from remix_miner.datasets.tracks import PairTrack, StemTrack
+from remix_miner.datasets.tracks import PairTrack, StemTrack, artist_of
 from remix_miner.detector.networks import SilentSourceDetector
 from remix_miner.detector.stream import track_probabilities
 from remix_miner.detector.windows import (
@@ -37,6 +39,7 @@ class LabelledSong:
     """One song, or a muted variant of it: probabilities of silence and relative volumes in dB, both (S, W).
 
     A volume is nan where it is unknown: the mixture is digital silence, or the source is not known apart.
+    ``trained_on``: the detector that gave the probabilities learned from this song.
     """
 
     name: str
@@ -44,6 +47,7 @@ class LabelledSong:
     seconds: float
     probabilities: Windows
     volumes: Windows
+    trained_on: bool = False
 
     def known(self, source: int) -> np.ndarray:
         """(W,) True for windows with a label of this source."""
@@ -116,21 +120,60 @@ def label_songs(
     muted_variants: int = 0,
     seed: int = 0,
     artists: Mapping[str, str] | None = None,
+    trained_on: Collection[str] = (),
 ) -> list[LabelledSong]:
     """Every track as it is, and ``muted_variants`` muted versions of each, with a progress bar.
 
-    ``artists`` names the artist of tracks whose own guess is wrong. Variants are seeded by (seed, track, variant), so
-    adding a song changes nothing for the others.
+    ``artists`` names the artist of tracks whose own guess is wrong; ``trained_on``: tracks that the model learned
+    from. Variants are seeded by (seed, track, variant), so adding a song changes nothing for the others.
     """
     songs = []
-    for song in progress(tracks, "labelled songs"):
-        artist = (artists or {}).get(song.name, song.artist)
-        for variant in range(muted_variants + 1):
-            stream = np.random.default_rng([seed, variant, *song.name.encode()]) if variant else None
-            probabilities, volumes = label_and_predict(model, song, stream)
-            songs.append(LabelledSong(song.name, artist, song.seconds, probabilities, volumes))
+    with one_thread():
+        for song in progress(tracks, "labelled songs"):
+            artist = (artists or {}).get(song.name, song.artist)
+            for variant in range(muted_variants + 1):
+                stream = np.random.default_rng([seed, variant, *song.name.encode()]) if variant else None
+                probabilities, volumes = label_and_predict(model, song, stream)
+                learned = song.name in trained_on
+                songs.append(LabelledSong(song.name, artist, song.seconds, probabilities, volumes, learned))
     _check_names(songs, muted_variants + 1)
     return songs
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Give every library of this process one thread: the network's small matrices only lose time with more."""
+    from threadpoolctl import threadpool_limits
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(1):
+            yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def guess_artists(names: Sequence[str]) -> dict[str, str]:
+    """An artist for each track name: the text before ' - ', else the longest beginning, up to a '_', that it shares.
+
+    Beginnings that name a data set join its artists into one: too few artists, never too many.
+
+    >>> guess_artists(["Al James - One", "amy_1", "amy_2", "bug_1"])
+    {'Al James - One': 'Al James', 'amy_1': 'amy', 'amy_2': 'amy', 'bug_1': 'bug_1'}
+    """
+    beginnings = {name: [] if " - " in name else _beginnings(name) for name in names}
+    shared = Counter(beginning for each in beginnings.values() for beginning in each)
+    return {
+        name: next((one for one in beginnings[name] if shared[one] > 1), artist_of(name))
+        for name in dict.fromkeys(names)
+    }
+
+
+def _beginnings(name: str) -> list[str]:
+    """What precedes each '_', the longest first."""
+    parts = name.split("_")
+    return ["_".join(parts[:count]) for count in range(len(parts) - 1, 0, -1)]
 
 
 def _check_names(songs: Sequence[LabelledSong], versions: int) -> None:

@@ -1,12 +1,14 @@
-"""The threshold p_i of one source: the lowest p whose accepted windows are silent often enough, and how we know.
+"""The threshold p_i of one source: the lowest p whose accepted windows are silent often enough.
 
-Three rules, from the boldest to the strictest:
+Four rules say what must reach the target:
+
+``harvest``     a lower confidence bound, over artists, of the share of the harvested seconds (`promise`).
 
 ``none``        the paper's: the share measured on the labelled windows themselves. The windows that choose p also
                 judge it, and windows of one song count as independent: too low about every second time.
 ``crossval``    the share measured on artists that had no part in choosing p: what to expect of a new artist on
                 average. No confidence level.
-``bootstrap``   a lower confidence bound of the share over artists (`bounds.lower_bound`) reaches the target.
+``bootstrap``   a lower confidence bound of the share of windows, over artists (`bounds.lower_bound`).
 """
 
 from dataclasses import dataclass, replace
@@ -16,9 +18,10 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from remix_miner.calibration.bounds import DRAWS, Acceptance, artists_needed, count_accepted, lower_bound
+from remix_miner.errors import UsageError
 
-Rule = Literal["bootstrap", "crossval", "none"]
-RULES: tuple[Rule, ...] = ("bootstrap", "crossval", "none")
+Rule = Literal["harvest", "bootstrap", "crossval", "none"]
+RULES: tuple[Rule, ...] = ("harvest", "bootstrap", "crossval", "none")
 MINIMUM_FOLDS = 5
 """Fewer artists than this give `crossval` nothing to choose from."""
 
@@ -51,7 +54,12 @@ def choose_threshold(
     weights: Float[np.ndarray, " N"] | None = None,
     seed: int = 0,
 ) -> Threshold:
-    """The lowest p at which ``rule`` finds a share of at least ``target`` silent windows among those with P >= p."""
+    """The lowest p at which ``rule`` finds a share of at least ``target`` silent windows among those with P >= p.
+
+    Rule ``harvest`` needs whole songs and is not among those that windows alone can apply (`fit.calibrate`).
+    """
+    if rule == "harvest":
+        raise UsageError("the bound 'harvest' needs songs; windows alone take bootstrap, crossval or none")
     if rule == "none":
         return plain_threshold(probabilities, silent, artists, target, weights)
     table = count_accepted(probabilities, silent, artists, weights=weights)

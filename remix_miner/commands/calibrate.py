@@ -37,10 +37,11 @@ if TYPE_CHECKING:
 @click.option("--precision", default=0.95, show_default=True, help="Share of accepted windows that must be silent.")
 @click.option(
     "--bound",
-    default="bootstrap",
+    default="harvest",
     show_default=True,
-    type=click.Choice(["bootstrap", "crossval", "none"]),
-    help="What must reach it: a confidence bound over artists, the share on artists left out, or the plain share.",
+    type=click.Choice(["harvest", "bootstrap", "crossval", "none"]),
+    help="What must reach it: a confidence bound over artists for the harvested seconds, or for single windows; the "
+    "share on artists left out; or the plain share.",
 )
 @click.option("--confidence", default=0.95, show_default=True, help="Of the bound.")
 @click.option(
@@ -48,6 +49,12 @@ if TYPE_CHECKING:
     default=0.5,
     show_default=True,
     help="Precision that an artist not seen here may fall to: 0 assumes nothing and takes 59 artists, 0.5 takes 29.",
+)
+@click.option(
+    "--artist-floor",
+    default=0.8,
+    show_default=True,
+    help="Share that every artist here with 20 s or more of harvest must reach (bound 'harvest').",
 )
 @click.option("--min-seconds", default=5.0, show_default=True, help="Span length whose effect is measured.")
 @silence_rate_option
@@ -68,6 +75,7 @@ def command(
     bound: str,
     confidence: float,
     worst_artist: float,
+    artist_floor: float,
     min_seconds: float,
     silence_rate: str | None,
     page: bool,
@@ -76,7 +84,8 @@ def command(
 ) -> int:
     from typing import cast
 
-    from remix_miner.calibration.fit import CalibrationSettings, calibrate
+    from remix_miner.calibration.fit import calibrate
+    from remix_miner.calibration.settings import CalibrationSettings
     from remix_miner.calibration.thresholds import Rule
     from remix_miner.detector.loading import load_detector
     from remix_miner.device import resolve_device
@@ -87,6 +96,7 @@ def command(
         bound=cast(Rule, bound),
         confidence=confidence,
         worst_artist=worst_artist,
+        artist_floor=artist_floor,
         min_seconds=min_seconds,
         silence_rates=silence_rates(silence_rate, muted_variants > 0),
         seed=seed,

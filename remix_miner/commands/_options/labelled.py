@@ -1,6 +1,7 @@
 """What the verbs on labelled songs share: the options that name the songs, and listening to them with a detector."""
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -100,7 +101,7 @@ def listen(
     is measured is then the way of training on songs unheard, and stands for ``detector``, which heard them all.
     Raises `DataError` for a song that every one of them learned from.
     """
-    from remix_miner.calibration.labelled_songs import label_songs, read_artists
+    from remix_miner.calibration.labelled_songs import guess_artists, label_songs, read_artists
     from remix_miner.datasets.corpora import load_pair_tracks, load_stem_tracks
 
     if not stems and not pairs:
@@ -108,11 +109,27 @@ def listen(
     tracks: list[StemTrack | PairTrack] = []
     tracks += load_stem_tracks(stems, split) if stems else []
     tracks += load_pair_tracks(pairs) if pairs else []
-    by_name = None if artists is None else read_artists(artists)
+    named = {} if artists is None else read_artists(artists)
+    guessed = guess_artists([track.name for track in tracks if track.name not in named])
+    _warn_of_guesses(guessed)
     heard: list[LabelledSong] = []
     for listener, theirs in _shared_out(detector, folds, tracks):
-        heard += label_songs(listener.model, theirs, muted_variants=muted_variants, seed=seed, artists=by_name)
+        heard += label_songs(
+            listener.model,
+            theirs,
+            muted_variants=muted_variants,
+            seed=seed,
+            artists={**guessed, **named},
+            trained_on=listener.description.get("songs", []),
+        )
     return heard
+
+
+def _warn_of_guesses(artists: "Mapping[str, str]") -> None:
+    """Say which songs count as one artist only because their names begin alike."""
+    groups = Counter(artist for track, artist in artists.items() if " - " not in track and artist != track)
+    for artist, songs in groups.items():
+        note(f"{songs} songs named {artist}_... count as one artist; if they are by several, say so with --artists")
 
 
 def _shared_out(
@@ -155,6 +172,9 @@ def warn_of_training_songs(
     seen = sorted({song.name for song in songs} & chosen_with)
     if seen:
         warn(f"{len(seen)} of the songs trained or chose this detector, e.g. {seen[0]!r}: figures flatter it")
+    learned = {song.name for song in songs if song.trained_on}
+    if learned and len(learned) < len({song.name for song in songs}):
+        note("in a calibration, songs that trained the detector can only lower what is promised")
 
 
 def calibration_for(detector: "LoadedDetector", path: Path | None) -> "Calibration | None":

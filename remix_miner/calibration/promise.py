@@ -1,0 +1,87 @@
+"""The promise of a calibration: a lower bound of the share of harvested seconds in which the source is silent.
+
+The bound is that of `bounds.lower_bound` over artists. What counts is the audio that the span rule keeps, not single
+windows: that is what a library gives, and most false windows do not lie in spans of five seconds.
+
+Songs that the detector learned from flatter it. They can lower the bound (a fault on them is a fault), but they
+neither raise it nor count as artists.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+from scipy.special import expit
+
+from remix_miner.calibration.bounds import Acceptance, lower_bound
+from remix_miner.calibration.harvest import Harvest, HarvestRule, harvest, perfect_harvest
+from remix_miner.calibration.labelled_songs import LabelledSong
+from remix_miner.calibration.settings import CalibrationSettings
+from remix_miner.calibration.window_table import SourceWindows, artist_numbers, windows_of
+from remix_miner.detector.purity_curve import PurityCurve
+from remix_miner.sources import SOURCES
+
+THRESHOLDS = tuple(float(f"{threshold:.5g}") for threshold in expit(np.arange(-3, 9.01, 0.125)))
+"""Candidates: steps of 1/8 in the logit, from P = 0.047 to 0.9999."""
+
+JUDGED_SECONDS = 20.0
+"""An artist with less harvest than this is too small a sample for the floor of an artist's share."""
+
+
+def unheard(songs: Sequence[LabelledSong]) -> list[LabelledSong]:
+    """The songs that the detector did not learn from; all of them when it learned from all."""
+    return [song for song in songs if not song.trained_on] or list(songs)
+
+
+def purity_curve(songs: Sequence[LabelledSong], source: int, settings: CalibrationSettings) -> PurityCurve:
+    """Measure the harvest of one source at each of THRESHOLDS."""
+    rate = settings.silence_rates.get(SOURCES[source])
+    windows = windows_of(unheard(songs), source, settings.volume_db, rate)
+    harvests = [harvest(windows, HarvestRule(threshold, settings.min_seconds)) for threshold in THRESHOLDS]
+    table = by_artist(harvests)
+    bound = _bound(table, settings)
+    worst = np.array([_worst_artist(found) for found in harvests])  # nan where no artist has enough
+    if any(song.trained_on for song in songs) and not all(song.trained_on for song in songs):
+        everything = windows_of(songs, source, settings.volume_db, rate)
+        all_harvests = [harvest(everything, HarvestRule(threshold, settings.min_seconds)) for threshold in THRESHOLDS]
+        bound = np.minimum(bound, _bound(by_artist(all_harvests), settings))
+        worst = np.fmin(worst, [_worst_artist(found) for found in all_harvests])
+    perfect = perfect_harvest(windows, settings.min_seconds).kept
+    return PurityCurve(
+        threshold=list(THRESHOLDS),
+        lower_bound=[round(float(value), 5) for value in bound],
+        purity=[_rounded(found.purity) for found in harvests],
+        worst_artist=[_rounded(None if np.isnan(share) else share) for share in worst],
+        recall=[round(float((found.kept & perfect).sum() / max(perfect.sum(), 1)), 5) for found in harvests],
+        artists=[int(count) for count in table.artists_accepted],
+        artist_floor=settings.artist_floor,
+    )
+
+
+def by_artist(harvests: Sequence[Harvest]) -> Acceptance:
+    """Harvested windows, and those of them that are silent, per artist and rule."""
+    windows = harvests[0].windows
+    accepted = [_sum_by_artist(windows, found.kept_by_song) for found in harvests]
+    silent = [_sum_by_artist(windows, found.pure_by_song) for found in harvests]
+    names = tuple(sorted({song.artist for song in windows.songs}))
+    return Acceptance(np.array(THRESHOLDS[: len(harvests)]), np.stack(accepted, 1), np.stack(silent, 1), names)
+
+
+def _bound(table: Acceptance, settings: CalibrationSettings) -> Float[np.ndarray, " J"]:
+    return lower_bound(table, settings.precision, settings.confidence, settings.worst_artist, settings.seed)
+
+
+def _worst_artist(found: Harvest) -> float:
+    """Least share of silent windows of an artist with enough harvest, at the weights of the table; nan for none."""
+    seconds = _sum_by_artist(found.windows, found.seconds)
+    kept, pure = (_sum_by_artist(found.windows, part) for part in (found.kept_by_song, found.pure_by_song))
+    judged = (seconds >= JUDGED_SECONDS) & (kept > 0)
+    return float((pure[judged] / kept[judged]).min()) if judged.any() else float("nan")
+
+
+def _sum_by_artist(windows: SourceWindows, per_song: Float[np.ndarray, " K"]) -> Float[np.ndarray, " A"]:
+    return np.bincount(artist_numbers(windows.songs), per_song)
+
+
+def _rounded(share: float | None) -> float | None:
+    return None if share is None else round(float(share), 5)

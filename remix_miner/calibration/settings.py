@@ -1,0 +1,48 @@
+"""Settings of a calibration: what is promised, and how surely."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from remix_miner.calibration.bounds import artists_needed
+from remix_miner.calibration.thresholds import RULES, Rule
+from remix_miner.errors import UsageError
+from remix_miner.sources import SOURCES
+from remix_miner.volume import SILENT_MINING_DB
+
+
+@dataclass(frozen=True)
+class CalibrationSettings:
+    """How thresholds are chosen. Défossez et al. 2019, section 4.2, with ``bound="none"``.
+
+    ``volume_db``: a source is silent at or below this relative volume; ``precision``: the asked share of silent
+    windows; ``bound``: see `thresholds`; ``confidence`` and ``worst_artist``: see `bounds.lower_bound`;
+    ``artist_floor``: share that each calibration artist with 20 s or more of harvest must reach (bound "harvest");
+    ``min_seconds``: of the span rule that is measured; ``silence_rates``: share of silent windows per source that
+    precision is referred to (a source not named: the data's own).
+    """
+
+    volume_db: float = SILENT_MINING_DB
+    precision: float = 0.95
+    bound: Rule = "harvest"
+    confidence: float = 0.95
+    worst_artist: float = 0.5
+    artist_floor: float = 0.8
+    min_seconds: float = 5.0
+    silence_rates: Mapping[str, float] = field(default_factory=dict)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.bound not in RULES:
+            raise UsageError(f"bound is one of {', '.join(RULES)}, got {self.bound!r}")
+        if self.volume_db >= 0:
+            raise UsageError(f"volume-db must be below 0 dB (the level of the mixture), got {self.volume_db}")
+        if self.min_seconds <= 0:
+            raise UsageError(f"min-seconds must be positive, got {self.min_seconds}")
+        if not 0 <= self.artist_floor <= 1:
+            raise UsageError(f"artist-floor is a share between 0 and 1, got {self.artist_floor}")
+        artists_needed(self.precision, self.confidence, self.worst_artist)  # checks the three
+        for source, rate in self.silence_rates.items():
+            if source not in SOURCES or not 0 < rate < 1:
+                raise UsageError(
+                    f"silence rate {source}={rate}: name one of {', '.join(SOURCES)} and a share in (0, 1)"
+                )
