@@ -11,6 +11,7 @@ import click
 
 from remix_miner import __version__
 from remix_miner.errors import RemixMinerError
+from remix_miner.paths import printable
 from remix_miner.verbosity import Verbosity, verbosity
 
 VERBS = {
@@ -89,7 +90,7 @@ def main(arguments: list[str] | None = None) -> None:
     except RemixMinerError as error:
         if verbosity() == Verbosity.VERBOSE:
             traceback.print_exc()
-        print(f"remix-miner: {error}", file=sys.stderr)
+        print(printable(f"remix-miner: {error}"), file=sys.stderr)
         sys.exit(error.exit_status)
     except (click.exceptions.Abort, KeyboardInterrupt):
         print("remix-miner: interrupted; what was finished is kept", file=sys.stderr)

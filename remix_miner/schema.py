@@ -24,7 +24,7 @@ def read_json(path: str | Path, kind: type[Kind], what: str) -> Kind:
 def load_json(path: str | Path, what: str) -> Any:
     """Return the content of a JSON file. Raises `DataError` where it cannot be read or is not JSON."""
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=_refuse)
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{display_name(path)}: cannot be read as {what}: {error}") from error
 
@@ -36,3 +36,7 @@ def checked(document: Any, kind: type[Kind], problem: str) -> Kind:
     except (msgspec.ValidationError, RecursionError, OverflowError) as error:
         raise DataError(f"{problem}: {error}") from error
     return value
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(f"{constant} is not a number that JSON has")

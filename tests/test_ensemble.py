@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 from torch import Tensor, nn
 
-from remix_miner.audio import read_audio, write_audio
+from remix_miner.audio import read_audio, write_audio, writer
 from remix_miner.cli import main
 from remix_miner.errors import DataError, UsageError
 from remix_miner.evaluation.ensembles.blend import blend_files, blended_usdr, fit_weights, study_blend
@@ -183,7 +184,7 @@ def test_vocals_first_with_complements_sums_and_polarity(tmp_path: Path) -> None
         run_recipe(STAGED, load, [tmp_path / "song.wav"], tmp_path / "out", models={"voice": "other"})
 
 
-def test_the_mvsep_recipe_runs_over_any_models_and_sums_to_the_mixture(
+def test_the_mvsep_recipe_runs_over_any_models_and_lacks_two_thirds_of_the_residual(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from remix_miner.separators import loading
@@ -204,7 +205,71 @@ def test_the_mvsep_recipe_runs_over_any_models_and_sums_to_the_mixture(
     wanted = refine_with_residuals(rest, np.stack([share * rest for share in blends]), [1 / 3, 1 / 3, 2 / 3])
     for source, expected in zip(("drums", "bass", "other"), wanted, strict=True):
         np.testing.assert_allclose(estimates[source], expected, atol=1e-5, err_msg=source)
+    # Shares that sum to 4/3 over three sources: (3 - 1)(4/3 - 1) of what the blends lack of their input.
+    lacking = 2 / 3 * (1 - sum(blends)) * rest
+    np.testing.assert_allclose(sum(estimates.values()), audio - lacking, atol=1e-5)
     assert _run(*arguments, *given[1:]) == 2
+
+
+@pytest.mark.parametrize(("shares", "left"), [([0.2, 0.3, 0.5], 0.0), ([1 / 3, 1 / 3, 2 / 3], 2 / 3), ([1, 1, 1], 4.0)])
+def test_how_much_of_the_residual_refined_sources_lack(shares: list[float], left: float) -> None:
+    """By hand: the sum is the mixture less (K - 1)(S - 1) times the residual; nothing where the shares sum to 1."""
+    mixture, stems = np.full((1, 1), 0.5, np.float32), np.array([0.1, 0.1, 0.2], np.float32)[:, None, None]
+    refined = refine_with_residuals(mixture, stems, shares)
+    assert float(refined.sum()) == pytest.approx(0.5 - left * 0.1, abs=1e-6)
+
+
+def test_a_damaged_song_is_reported_and_the_others_are_done(tmp_path: Path) -> None:
+    audio = _song(tmp_path / "good.wav")
+    (tmp_path / "bad.wav").write_bytes(b"RIFF....WAVE")
+    songs, said = [tmp_path / "bad.wav", tmp_path / "good.wav"], []
+    folders = run_recipe(
+        STAGED,
+        lambda name: MODELS[name],
+        songs,
+        tmp_path / "out",
+        remark=lambda path, text, failed: said.append((path.name, failed)),
+    )
+    assert said == [("bad.wav", True)]
+    assert [folder.name for folder in folders] == ["good"]
+    np.testing.assert_allclose(read_audio(folders[0] / "vocals.wav")[0], 0.375 * audio, atol=1e-5)
+    assert not (tmp_path / "out" / "bad" / ".work").exists()
+
+
+def test_values_that_are_no_numbers_are_remarked(tmp_path: Path) -> None:
+    audio = np.full((2, RATE), 0.1, np.float32)
+    audio[0, 5] = np.nan
+    soundfile.write(tmp_path / "song.wav", audio.T, RATE, subtype="FLOAT")
+    said: list[str] = []
+    run_recipe(
+        STAGED,
+        lambda name: MODELS[name],
+        [tmp_path / "song.wav"],
+        tmp_path / "out",
+        remark=lambda path, text, failed: said.append(text),
+    )
+    assert said == ["1 samples of the file are NaN or infinite and were read as zeros"]
+
+
+def test_blends_of_other_sources(tmp_path: Path) -> None:
+    signal = np.full((2, 100), 0.5, np.float32)
+    for member, gain in (("a", 1.0), ("b", 0.5)):
+        for source in ("speech", "music"):
+            write_audio(tmp_path / member / "film" / f"{source}.wav", gain * signal, RATE)
+    named = [f"{name}={tmp_path / name}" for name in ("a", "b")]
+    out = tmp_path / "out"
+    assert _run("ensemble", "blend", *named, "--sources", "speech,music", "--out", out) == 0
+    np.testing.assert_allclose(read_audio(out / "film" / "speech.wav")[0], 0.375, atol=1e-6)
+    assert _run("ensemble", "blend", *named, "--sources", "speech,speech", "--out", out) == 2
+
+
+def test_blends_that_may_exceed_four_gibibytes_are_rf64(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "RIFF_BYTES", 1000)
+    signal = np.full((2, 1000), 0.5, np.float32)
+    write_audio(tmp_path / "a.wav", signal, RATE)
+    blend_files({tmp_path / "a.wav": 0.5}, tmp_path / "out.wav")
+    assert (tmp_path / "out.wav").read_bytes()[:4] == b"RF64"
+    np.testing.assert_allclose(read_audio(tmp_path / "out.wav")[0], 0.25)
 
 
 def test_a_member_that_lacks_a_source_is_named(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import soundfile
 from remix_miner.audio import write_audio
 from remix_miner.cli import main
 from remix_miner.errors import DataError
-from remix_miner.evaluation.archive import unpack
+from remix_miner.evaluation.archive import ArchiveLimits, unpack
 from remix_miner.evaluation.leaderboard.board import Leaderboard
 from remix_miner.sources import SOURCES
 
@@ -22,6 +22,7 @@ RATE, FRAMES = 4000, 4000
 TRACKS = ("song_a", "song_b")
 
 Members = dict[str, bytes]
+ROOMY = ArchiveLimits(10**7, 100)
 
 
 def _wav(frames: int = FRAMES, rate: int = RATE, channels: int = 2, seed: int = 0) -> bytes:
@@ -136,7 +137,7 @@ def test_nan_is_refused(tmp_path: Path, stems: Path, members: Members, capsys: p
 def test_too_many_files_are_refused(tmp_path: Path) -> None:
     upload = _zip(tmp_path / "up.zip", {f"{index}_bass.wav": b"" for index in range(20)})
     with pytest.raises(DataError, match="20 files, more than the 10"):
-        unpack(upload, tmp_path / "out", max_files=10)
+        unpack(upload, tmp_path / "out", ArchiveLimits(10**6, 10))
 
 
 def test_a_directory_that_lies_about_sizes_does_not_fill_the_disk(tmp_path: Path) -> None:
@@ -150,7 +151,7 @@ def test_a_directory_that_lies_about_sizes_does_not_fill_the_disk(tmp_path: Path
         position = raw.find(size)
     upload.write_bytes(raw)
     with pytest.raises(DataError, match="cannot be unpacked"):
-        unpack(upload, tmp_path / "out", max_bytes=1000)
+        unpack(upload, tmp_path / "out", ArchiveLimits(1000, 10))
     assert not (tmp_path / "out").exists()
 
 
@@ -160,16 +161,16 @@ def test_links_and_passwords_are_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "link.zip", "w") as archive:
         archive.writestr(link, "/etc/passwd")
     with pytest.raises(DataError, match="is a link"):
-        unpack(tmp_path / "link.zip", tmp_path / "out")
+        unpack(tmp_path / "link.zip", tmp_path / "out", ROOMY)
     raw = bytearray(_zip(tmp_path / "locked.zip", {"a_bass.wav": b"x"}).read_bytes())
     for signature, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
         raw[raw.find(signature) + offset] |= 1
     (tmp_path / "locked.zip").write_bytes(raw)
     with pytest.raises(DataError, match="encrypted"):
-        unpack(tmp_path / "locked.zip", tmp_path / "out")
+        unpack(tmp_path / "locked.zip", tmp_path / "out", ROOMY)
 
 
 def test_something_that_is_no_zip_is_said_to_be_none(tmp_path: Path) -> None:
     (tmp_path / "up.zip").write_bytes(b"not a zip")
     with pytest.raises(DataError, match=r"up\.zip cannot be unpacked"):
-        unpack(tmp_path / "up.zip", tmp_path / "out")
+        unpack(tmp_path / "up.zip", tmp_path / "out", ROOMY)

@@ -5,7 +5,8 @@ from typing import Any
 
 import click
 
-from remix_miner.commands._options.common import device_option, note, show, verb
+from remix_miner.commands._options.common import device_option, note, show, verb, warn
+from remix_miner.commands._options.source_names import parse_names, sources_option
 from remix_miner.errors import DataError, UsageError
 
 
@@ -44,6 +45,7 @@ def run(recipe: str, files: tuple[Path, ...], models: tuple[str, ...], out: Path
     from remix_miner.device import resolve_device
     from remix_miner.evaluation.ensembles.ensemble import run_recipe
     from remix_miner.evaluation.ensembles.recipe import load_recipe
+    from remix_miner.outputs import check_output_folder
     from remix_miner.progress import Progress
     from remix_miner.separators.loading import open_separator
 
@@ -61,6 +63,17 @@ def run(recipe: str, files: tuple[Path, ...], models: tuple[str, ...], out: Path
         note(f"skipped {display_name(each.path)}: {each.reason}")
     if not found:
         raise UsageError("nothing to separate: no audio files were found")
+    check_output_folder(out)
+    remarks: dict[str, list[str]] = {}
+    failed = {display_name(each.path): each.reason for each in skipped if each.reason != "hidden"}
+
+    def remark(path: Path, text: str, is_failure: bool) -> None:
+        note(f"{display_name(path)}: {text}")
+        if is_failure:
+            failed[display_name(path)] = text
+        else:
+            remarks.setdefault(display_name(path), []).append(text)
+
     steps = sum(len({name for weights in stage.weights.values() for name in weights}) + 1 for stage in loaded.stages)
     place = resolve_device(device)
     with Progress("ensemble", total=steps * len(found), unit="steps") as progress:
@@ -72,11 +85,16 @@ def run(recipe: str, files: tuple[Path, ...], models: tuple[str, ...], out: Path
             models=named,
             device=place,
             advance=lambda text: progress.advance(note=text),
+            remark=remark,
         )
-    show(
-        {"recipe": loaded.title, "folders": [str(folder) for folder in folders]}, as_json, "\n".join(map(str, folders))
-    )
-    return 1 if any(each.reason != "hidden" for each in skipped) else 0
+    document = {
+        "recipe": loaded.title,
+        "folders": [str(folder) for folder in folders],
+        "remarks": remarks,
+        "failed": failed,
+    }
+    show(document, as_json, "\n".join(map(str, folders)))
+    return 1 if failed else 0
 
 
 @verb(
@@ -85,23 +103,29 @@ def run(recipe: str, files: tuple[Path, ...], models: tuple[str, ...], out: Path
 )
 @click.argument("estimates", nargs=-1, required=True, metavar="NAME=FOLDER...")
 @click.option("--recipe", default=None, help="TOML file or built-in name; default: equal weights.")
+@sources_option
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the blended estimates.")
-def blend(estimates: tuple[str, ...], recipe: str | None, out: Path, as_json: bool) -> int:
+def blend(estimates: tuple[str, ...], recipe: str | None, sources: str | None, out: Path, as_json: bool) -> int:
     from remix_miner.evaluation.ensembles.blend import blend_files
     from remix_miner.evaluation.ensembles.recipe import load_recipe
     from remix_miner.evaluation.estimates import find_estimates
+    from remix_miner.outputs import check_output_folder
     from remix_miner.progress import track
     from remix_miner.sources import SOURCES
 
-    members = {name: find_estimates(path).tracks for name, path in _named(estimates, "estimates").items()}
-    shares: dict[str, dict[str, float]] = {source: dict.fromkeys(members, 1 / len(members)) for source in SOURCES}
-    if recipe is not None:
-        loaded = load_recipe(recipe)
+    check_output_folder(out)
+    wanted = SOURCES if sources is None else tuple(parse_names(sources))
+    loaded = None if recipe is None else load_recipe(recipe)
+    if loaded is not None and sources is None:
+        wanted = loaded.sources
+    members = {name: find_estimates(path, wanted).tracks for name, path in _named(estimates, "estimates").items()}
+    shares: dict[str, dict[str, float]] = {source: dict.fromkeys(members, 1 / len(members)) for source in wanted}
+    if loaded is not None:
         if len(loaded.stages) != 1 or loaded.stages[0].residual_shares:
             raise UsageError(f"{loaded.title} has stages; run it on songs with: remix-miner ensemble run")
         if set(loaded.members) != set(members):
             raise UsageError(f"{loaded.title} blends {', '.join(loaded.members)}; got {', '.join(members)}")
-        shares = {source: loaded.stages[0].shares(source) for source in loaded.sources}
+        shares = {source: loaded.stages[0].shares(source) for source in loaded.sources if source in wanted}
     names = sorted(set.union(*(set(tracks) for tracks in members.values())))
     done = []
     for name in track(names, "blending"):
@@ -127,6 +151,7 @@ def blend(estimates: tuple[str, ...], recipe: str | None, out: Path, as_json: bo
 @click.option("--stems", required=True, multiple=True, type=click.Path(path_type=Path), help="Songs to fit on.")
 @click.option("--split", default=None, help="Of --stems: train, valid or test.")
 @click.option("--check", multiple=True, type=click.Path(path_type=Path), help="Other songs to judge on.")
+@sources_option
 @click.option("--nonnegative", is_flag=True, help="No negative weights.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write the weights as a recipe.")
 def fit(
@@ -134,6 +159,7 @@ def fit(
     stems: tuple[Path, ...],
     split: str | None,
     check: tuple[Path, ...],
+    sources: str | None,
     nonnegative: bool,
     out: Path | None,
     as_json: bool,
@@ -141,23 +167,32 @@ def fit(
     from dataclasses import asdict
 
     from remix_miner.atomic import write_text
-    from remix_miner.datasets.corpora import load_stem_tracks
     from remix_miner.evaluation.ensembles.blend import study_blend
     from remix_miner.evaluation.ensembles.recipe import recipe_text
     from remix_miner.evaluation.estimates import find_estimates
+    from remix_miner.evaluation.provenance import read_estimates_record, songs_in_training
+    from remix_miner.evaluation.references import load_reference_tracks
     from remix_miner.evaluation.tables import format_table
+    from remix_miner.outputs import check_output_file
     from remix_miner.sources import SOURCES
 
-    members = {name: find_estimates(path).tracks for name, path in _named(estimates, "estimates").items()}
-    fitting = load_stem_tracks(stems, split)
-    checking = load_stem_tracks(check) if check else None
-    sources = [source for source in SOURCES if all(_has(tracks, source) for tracks in members.values())]
-    if not sources:
-        raise DataError("no source for which every member has estimates")
+    if out is not None:
+        check_output_file(out)
+    names = SOURCES if sources is None else tuple(parse_names(sources))
+    members = {name: find_estimates(path, names).tracks for name, path in _named(estimates, "estimates").items()}
+    fitting = load_reference_tracks(stems, names, split)
+    checking = load_reference_tracks(check, names) if check else None
+    for member, folder in _named(estimates, "estimates").items():
+        seen = songs_in_training(read_estimates_record(Path(folder)), [track.name for track in fitting])
+        if seen:
+            warn(f"{member} was trained or chosen on {len(seen)} of the songs, e.g. {seen[0]!r}")
+    fitted = [source for source in names if all(_has(tracks, source) for tracks in members.values())]
+    if not fitted:
+        raise DataError(f"no source among {', '.join(names)} for which every member has estimates")
     studies, left_out = {}, []
-    for source in sources:
-        products = _products(members, fitting, source)
-        others = None if checking is None else _products(members, checking, source)
+    for source in fitted:
+        products = _products(members, fitting, source, names)
+        others = None if checking is None else _products(members, checking, source, names)
         try:
             studies[source] = study_blend(products, list(members), nonnegative, others)
         except DataError as error:
@@ -193,7 +228,9 @@ def _has(tracks: dict[str, dict[str, Path]], source: str) -> bool:
     return any(source in files for files in tracks.values())
 
 
-def _products(members: dict[str, dict[str, dict[str, Path]]], tracks: Any, source: str) -> list[Any]:
+def _products(
+    members: dict[str, dict[str, dict[str, Path]]], tracks: Any, source: str, names: tuple[str, ...]
+) -> list[Any]:
     from remix_miner.evaluation.ensembles.blend import inner_products
     from remix_miner.progress import track as progress
 
@@ -202,7 +239,7 @@ def _products(members: dict[str, dict[str, dict[str, Path]]], tracks: Any, sourc
         lacking = [name for name, found in members.items() if source not in found.get(song.name, {})]
         if lacking:
             raise DataError(f"{', '.join(lacking)}: no estimate of {source} of {song.name!r}")
-        products.append(inner_products([found[song.name][source] for found in members.values()], song, source))
+        products.append(inner_products([found[song.name][source] for found in members.values()], song, source, names))
     return products
 
 

@@ -2,11 +2,15 @@
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from remix_miner.commands._options.common import note, show, verb
+from remix_miner.commands._options.common import note, show, verb, warn
 from remix_miner.errors import UsageError
+
+if TYPE_CHECKING:
+    from remix_miner.evaluation.results import Result
 
 board_option = click.option(
     "--board",
@@ -28,24 +32,42 @@ def command() -> None:
 @verb("Append results of evaluate.", "remix-miner leaderboard add result.json --board leaderboard")
 @click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--name", default=None, help="Name of the row (one result only); default: the result's.")
+@click.option(
+    "--estimates",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Folder of the scored audio, for players on the page (one result only).",
+)
 @board_option
-def add(results: tuple[Path, ...], name: str | None, board: Path, as_json: bool) -> int:
+def add(results: tuple[Path, ...], name: str | None, estimates: Path | None, board: Path, as_json: bool) -> int:
     from dataclasses import replace
 
     from remix_miner.evaluation.leaderboard.board import Leaderboard
     from remix_miner.evaluation.results import Result
 
-    if name is not None and len(results) > 1:
-        raise UsageError("--name is for one result; add the others one by one")
-    loaded = [Result.load(path) for path in results]
+    if (name is not None or estimates is not None) and len(results) > 1:
+        raise UsageError("--name and --estimates are for one result; add the others one by one")
+    # The folder in the result's own field may be anybody's: only the one that is given here is played or copied.
+    loaded = [replace(Result.load(path), estimates=None) for path in results]
     if name is not None:
         loaded = [replace(loaded[0], name=name)]
+    if estimates is not None:
+        loaded = [replace(loaded[0], estimates=str(estimates.resolve()))]
     leaderboard = Leaderboard(board)
+    for result in loaded:
+        _note_training_songs(result)
     rows = [leaderboard.add(result) for result in loaded]
     show(
         {"board": str(board), "added": [row.id for row in rows]}, as_json, "\n".join(f"added {row.id}" for row in rows)
     )
     return 0
+
+
+def _note_training_songs(result: "Result") -> None:
+    from remix_miner.evaluation.evaluate import TRAINED_ON
+
+    for text in result.notes:
+        if text.startswith(TRAINED_ON):
+            warn(f"{result.name}: {text}")
 
 
 @verb("Print the board: one table per corpus.", "remix-miner leaderboard show --metric csdr")
@@ -79,7 +101,9 @@ def show_board(metric: str, board: Path, as_json: bool) -> int:
 def page(out: Path, audio_seconds: float | None, board: Path, as_json: bool) -> int:
     from remix_miner.evaluation.leaderboard.board import Leaderboard
     from remix_miner.evaluation.leaderboard.page import write_page
+    from remix_miner.outputs import check_output_file
 
+    check_output_file(out)
     write_page(Leaderboard(board), out, copy_audio_seconds=audio_seconds)
     show({"page": str(out)}, as_json, f"open {out} in a browser")
     return 0

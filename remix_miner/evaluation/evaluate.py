@@ -15,6 +15,7 @@ from remix_miner.errors import DataError
 from remix_miner.evaluation.cost import Cost
 from remix_miner.evaluation.estimates import FoundEstimates, check_estimate, missing_estimates
 from remix_miner.evaluation.oracles import ORACLES
+from remix_miner.evaluation.provenance import songs_in_training, write_estimates_record
 from remix_miner.evaluation.references import with_reference
 from remix_miner.evaluation.results import Result, corpus_fingerprint
 from remix_miner.evaluation.score_files import Files
@@ -26,6 +27,7 @@ from remix_miner.separators.overlap_add import InferenceSettings, settings_mappi
 from remix_miner.sources import SOURCES
 
 READ_SECONDS = 30.0
+TRAINED_ON = "trained or chosen on"
 
 
 def score_estimates(
@@ -102,6 +104,8 @@ def evaluate_model(
     oracle = isinstance(model, str)
     names = SOURCES if isinstance(model, str) else tuple(model.model.sources)
     sources = _scored_sources(tracks, names)
+    if keep and not isinstance(model, str):
+        write_estimates_record(folder, model.identity, model.provenance)
     cost = Cost("cpu" if oracle else device)
     futures: list[tuple[Future[dict[str, Any]], Files]] = []
     with (
@@ -138,7 +142,10 @@ def evaluate_model(
         inference=None if isinstance(model, str) else _inference(settings, model.model, tracks),
         cost=cost.document(),
         estimates=str(folder) if keep else None,
-        notes=[f"not scored, since the songs have no such stem: {name}" for name in names if name not in sources],
+        notes=[
+            *(f"not scored, since the songs have no such stem: {name}" for name in names if name not in sources),
+            *([] if isinstance(model, str) else _training_note(model, tracks)),
+        ],
         versions=versions(),
     )
 
@@ -192,6 +199,12 @@ def _scored_sources(tracks: Sequence[Track], names: Sequence[str]) -> list[str]:
             f"{', '.join(tracks[0].sources) if tracks else 'no songs'})"
         )
     return [*(source for source in SOURCES if source in common), *(name for name in common if name not in SOURCES)]
+
+
+def _training_note(model: LoadedSeparator, tracks: Sequence[Track]) -> list[str]:
+    seen = songs_in_training(model.provenance, [track.name for track in tracks])
+    listed = ", ".join(seen[:5]) + (", ..." if len(seen) > 5 else "")
+    return [f"{TRAINED_ON} {len(seen)} of these songs: {listed}"] if seen else []
 
 
 def _check_references(tracks: Sequence[Track], sources: Sequence[str]) -> None:

@@ -2,15 +2,17 @@
 
 import datetime
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from remix_miner.atomic import write_json
+from remix_miner.audio import display_name
 from remix_miner.errors import DataError
 from remix_miner.evaluation.metrics.aggregates import aggregate_tracks
+from remix_miner.evaluation.result_schema import ResultDocument
+from remix_miner.schema import checked, load_json
 
 FORMAT = "remix-miner/result"
 FORMAT_VERSION = 1
@@ -50,12 +52,8 @@ class Result:
 
     @classmethod
     def load(cls, path: str | Path) -> "Result":
-        """Read a result; raises `DataError` for anything else."""
-        try:
-            document = json.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise DataError(f"{path}: cannot be read as a result: {error}") from error
-        return cls.from_document(document, str(path))
+        """Read a result; raises `DataError` for anything else, with the field that is wrong."""
+        return cls.from_document(load_json(path, "a result"), display_name(path))
 
     @classmethod
     def from_document(cls, document: Any, where: str = "result") -> "Result":
@@ -63,19 +61,13 @@ class Result:
             raise DataError(
                 f"{where} is no result (format {FORMAT!r}); make one with: remix-miner evaluate ... --out RESULT.json"
             )
-        if document["format_version"] != FORMAT_VERSION:
+        if document.get("format_version") != FORMAT_VERSION:
             raise DataError(
-                f"{where}: version {document['format_version']} of the format, this program reads {FORMAT_VERSION}"
+                f"{where}: version {document.get('format_version')!r} of the format, this program reads "
+                f"{FORMAT_VERSION}"
             )
-        known = {name: document[name] for name in cls.__dataclass_fields__ if name in document}
-        try:
-            result = cls(**known)
-            for track in result.tracks:
-                if not isinstance(track["name"], str) or not isinstance(track["sources"], dict):
-                    raise TypeError(f"track {track!r}")
-        except (TypeError, KeyError) as error:
-            raise DataError(f"{where} is damaged: {error}") from error
-        return result
+        checked(document, ResultDocument, f"{where} is damaged")
+        return cls(**{name: document[name] for name in cls.__dataclass_fields__ if name in document})
 
 
 def corpus_fingerprint(tracks: Sequence[tuple[str, int]]) -> str:

@@ -41,6 +41,7 @@ def score_track(
     """Return per source ``silent`` and ``leakage_db``, then what was asked for; None where a value does not exist.
 
     ``infinite`` names metrics whose value is infinite (an estimate without error), which are excluded as well.
+    ``silent_estimate``: the estimate is digital silence where the reference is not, so that it has no SI-SDR.
     """
     silent = [not reference.any() for reference in references]
     leaks = leakage_db(estimates, mixture)
@@ -48,6 +49,9 @@ def score_track(
         source: {"silent": is_silent, "leakage_db": float(leak) if is_silent else None}
         for source, is_silent, leak in zip(sources, silent, leaks, strict=True)
     }
+    for row, is_silent, estimate in zip(rows.values(), silent, estimates, strict=True):
+        if not is_silent and not estimate.any():
+            row["silent_estimate"] = True
     sounding = [index for index, is_silent in enumerate(silent) if not is_silent]
     for name, metric in (("usdr", usdr), ("si_sdr", si_sdr)):
         if name in metrics:

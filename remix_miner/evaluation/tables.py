@@ -75,7 +75,13 @@ def exclusions(result: Result) -> str:
         unscored = frames - sum(row.get("frames_scored", 0) for row in rows)
         if unscored:
             lines.append(
-                f"{source}: {unscored} of {frames} frames with digital silence in some source, excluded from cSDR"
+                f"{source}: {unscored} of {frames} frames with a silent reference or estimate, excluded from cSDR"
+            )
+        mute = sum(bool(row.get("silent_estimate")) for row in rows)
+        if mute:
+            lines.append(
+                f"{source}: silent estimate of a source that sounds in {mute} of {len(rows)} tracks"
+                + (", excluded from SI-SDR" if "si_sdr" in result.metrics else "")
             )
         infinite = sum(bool(row.get("infinite")) for row in rows)
         if infinite:
@@ -96,6 +102,8 @@ def cost_line(result: Result) -> str:
 def _cell(row: dict[str, Any], column: str) -> str:
     if row.get("silent"):
         return "silent"
+    if row.get("silent_estimate") and row.get(column) is None:
+        return "mute"
     if column in row.get("infinite", ()):
         return "inf"
     value = row.get(column)

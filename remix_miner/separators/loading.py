@@ -1,7 +1,7 @@
 """Separators on disk: save, load and identify them by run folder, file or built-in name."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from remix_miner.checkpoint import load_model, save_model, sha256_of_file, weights_path
 from remix_miner.errors import DataError, UsageError
+from remix_miner.schema import load_json
 from remix_miner.separators import build
 from remix_miner.separators.base import Separator
 
@@ -21,6 +22,8 @@ class LoadedSeparator:
     model: Any
     name: str
     identity: str
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    """What its JSON states beside name and settings: training songs, settings, versions."""
 
     @property
     def description(self) -> dict[str, Any]:
@@ -41,7 +44,15 @@ def open_separator(name_or_path: str, device: str = "cpu") -> LoadedSeparator:
     files = [path, weights_path(path)] if path.exists() else []
     weights = next((file for file in files if file.is_file() and file.suffix != ".json"), None)
     digest = f":{sha256_of_file(weights)[:12]}" if weights else ""
-    return LoadedSeparator(model, name, f"{name}{digest}")
+    return LoadedSeparator(model, name, f"{name}{digest}", _provenance(weights))
+
+
+def _provenance(weights: Path | None) -> dict[str, Any]:
+    description = None if weights is None else weights.with_suffix(".json")
+    if description is None or not description.is_file():
+        return {}
+    document = load_json(description, "a model's description")
+    return document if isinstance(document, dict) else {}
 
 
 def save_separator(

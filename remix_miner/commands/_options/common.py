@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
+from remix_miner.paths import printable
 from remix_miner.verbosity import Verbosity, set_verbosity, verbosity
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -63,7 +64,7 @@ def show(result: Any, as_json: bool, text: str) -> None:
         json.dump(_finite(result), sys.stdout, indent=2, ensure_ascii=False, allow_nan=False)
         print()
     else:
-        print(text)
+        print(printable(text))
 
 
 def paragraph(name: str, text: str, width: int = 16) -> str:
@@ -86,7 +87,7 @@ def warn(message: str) -> None:
 def _print_message(message: str) -> None:
     if verbosity() == Verbosity.VERBOSE:
         message = f"[{time.monotonic() - _STARTED:7.1f} s] {message}"
-    print(message, file=sys.stderr, flush=True)
+    print(printable(message), file=sys.stderr, flush=True)
 
 
 def _finite(value: Any) -> Any:

@@ -4,6 +4,7 @@ The error of a weighted average depends only on the inner products of estimates 
 per song, and every set of weights is judged from them without reading audio again.
 """
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +13,12 @@ import numpy as np
 from jaxtyping import Float64
 from scipy.optimize import nnls
 
-from remix_miner.audio import AudioReader, read_audio
-from remix_miner.datasets.tracks import StemTrack
+from remix_miner.atomic import atomic_path
+from remix_miner.audio import AudioReader, AudioWriter, display_name, read_audio
+from remix_miner.datasets.tracks import Track
 from remix_miner.errors import DataError
 from remix_miner.evaluation.metrics.whole_track import USDR_DELTA
+from remix_miner.evaluation.references import read_reference
 
 Products = Float64[np.ndarray, "M1 M1"]
 """Inner products of M estimates and, last, the reference."""
@@ -41,9 +44,9 @@ class BlendStudy:
         return self.held_out - max(self.members.values())
 
 
-def inner_products(files: Sequence[Path], track: StemTrack, source: str) -> Products:
+def inner_products(files: Sequence[Path], track: Track, source: str, sources: Sequence[str] | None = None) -> Products:
     """Return the inner products over channels and time of the members' estimates of one source and its reference."""
-    reference = track.read_source(source)
+    reference = read_reference(track, source, sources or (source,))
     signals = np.empty((len(files) + 1, reference.size), dtype=np.float32)
     for row, path in enumerate(files):
         estimate, _ = read_audio(path)
@@ -121,25 +124,24 @@ def study_blend(
 
 def blend_files(shares: Mapping[Path, float], out: Path) -> None:
     """Write the weighted sum of files of equal rate, channels and length as float32 wav, in bounded memory."""
-    import contextlib
-
-    import soundfile
-
-    from remix_miner.atomic import atomic_path
-
     with contextlib.ExitStack() as stack:
         readers = {path: stack.enter_context(AudioReader(path)) for path in shares}
         shapes = {path: (reader.sample_rate, reader.channels, reader.frames) for path, reader in readers.items()}
         if len(set(shapes.values())) > 1:
             listed = "; ".join(
-                f"{path}: {rate} Hz, {channels} channels, {frames} frames"
+                f"{display_name(path)}: {rate} Hz, {channels} channels, {frames} frames"
                 for path, (rate, channels, frames) in shapes.items()
             )
             raise DataError(f"estimates that do not match cannot be blended: {listed}")
-        rate, channels, _ = next(iter(shapes.values()))
+        rate, channels, frames = next(iter(shapes.values()))
         temporary = stack.enter_context(atomic_path(out))
-        with soundfile.SoundFile(temporary, "w", rate, channels, subtype="FLOAT") as file:
+        with AudioWriter(temporary, rate, channels, frames=frames) as file:
             for blocks in zip(*(reader.blocks() for reader in readers.values()), strict=True):
-                file.write(
-                    np.sum([share * block for share, block in zip(shares.values(), blocks, strict=True)], axis=0)
-                )
+                total = np.zeros_like(blocks[0])
+                for share, block in zip(shares.values(), blocks, strict=True):
+                    total += np.float32(share) * block
+                file.write(total)
+            for path, reader in readers.items():
+                if reader.problem or reader.bad_values:
+                    what = reader.problem or f"{reader.bad_values:,} samples that are NaN or infinite"
+                    raise DataError(f"{display_name(path)}: {what}; make this estimate again")

@@ -14,15 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soundfile
 import torch
 from jaxtyping import Float32
 
 from remix_miner.atomic import atomic_path, write_json
-from remix_miner.audio import AudioReader, to_channels
-from remix_miner.errors import DataError, UsageError
+from remix_miner.audio import AudioReader, AudioWriter, display_name, to_channels
+from remix_miner.errors import AudioError, DataError, UsageError, WriteError
 from remix_miner.evaluation.ensembles.blend import blend_files
 from remix_miner.evaluation.ensembles.recipe import EnsembleRecipe, Member, Stage
+from remix_miner.schema import load_json
 from remix_miner.separators.apply_separator import estimate_blocks, output_channels
 from remix_miner.separators.overlap_add import InferenceSettings
 from remix_miner.separators.records import ENSEMBLE_RECORD, output_folders
@@ -52,12 +52,15 @@ def run_recipe(
     models: Mapping[str, str] | None = None,
     device: torch.device | str | None = None,
     advance: Callable[[str], None] = lambda note: None,
+    remark: Callable[[Path, str, bool], None] = lambda path, text, failed: None,
 ) -> list[Path]:
     """Write estimates of every source of the recipe for every file: ``out/<song>/<source>.wav``. Return the folders.
 
     ``load(member)`` gives the model of a member; it is called once per stage that uses it. ``models`` names them for
     the record: songs already done with the same recipe and models are skipped, others are an error. ``advance`` is
-    called with a label after each member and song, and after each stage and song.
+    called with a label after each member and song, and after each stage and song. ``remark(path, text, failed)`` is
+    called for a song that is damaged or holds values that are no numbers, and, with ``failed``, for a song that could
+    not be separated: it is left out, and the others are done.
     """
     folders = output_folders(paths, out)
     record = {"recipe": asdict(recipe), "models": dict(models or {})}
@@ -75,9 +78,17 @@ def run_recipe(
         for name in members:
             model = load(name)
             wanted = [source for source, weights in stage.weights.items() if name in weights]
-            for song in songs:
-                _apply_member(model, recipe.member(name), name, wanted, stage, song, device)
-                advance(f"{name}: {song.path.name}")
+            for song in list(songs):
+                try:
+                    _apply_member(model, recipe.member(name), name, wanted, stage, song, device)
+                except WriteError:
+                    raise
+                except (AudioError, DataError, OSError) as error:
+                    remark(song.path, str(error), True)
+                    songs.remove(song)
+                    del folders[song.path]
+                    shutil.rmtree(song.work, ignore_errors=True)
+                advance(f"{name}: {display_name(song.path.name)}")
             del model
             gc.collect()
         for song in songs:
@@ -88,20 +99,26 @@ def run_recipe(
                     path.unlink()
             if stage.residual_shares:
                 _refine(stage, song)
-            advance(f"stage {number + 1}: {song.path.name}")
+            advance(f"stage {number + 1}: {display_name(song.path.name)}")
     for song in songs:
         for source in recipe.sources:
             song.estimate(source).replace(song.folder / f"{source}.wav")
         shutil.rmtree(song.work)
+        for text in _input_problems(song.path):
+            remark(song.path, text, False)
         write_json(song.folder / ENSEMBLE_RECORD, {"input": str(song.path.resolve()), **record})
     return list(folders.values())
 
 
 def refine_with_residuals(mixture: Float32[np.ndarray, "C T"], stems: Stems, shares: Sequence[float]) -> Stems:
-    """Average each source with what the others leave of the mixture, then make the sources add up to the mixture.
+    """Average each source with what the others leave of the mixture; then take the mixture less the others.
 
     r_k = clip(mixture - sum_{j != k} x_j, -1, 1); y_k = shares_k r_k + (1 - shares_k) x_k; result_k = mixture -
     sum_{j != k} y_j. ``mixture`` lacks what earlier stages took out. The last steps of MVSep's 2023 solution.
+
+    The results add up to mixture - (K - 1)(S - 1) R, with K sources, shares that sum to S, and the residual
+    R = mixture - sum_k x_k (unless it is clipped): with the published shares, whose sum is 4/3, two thirds of R are
+    lacking. They add up to the mixture where the estimates do, or where S = 1.
     """
     weights = np.asarray(shares, dtype=np.float32)[:, None, None]
     residuals = np.clip(mixture - (stems.sum(axis=0) - stems), -1, 1)
@@ -113,8 +130,10 @@ def refine_with_residuals(mixture: Float32[np.ndarray, "C T"], stems: Stems, sha
 def _finished(folder: Path, record: Mapping[str, Any], sources: Sequence[str]) -> bool:
     """Whether a folder holds this ensemble's estimates; another's are an error."""
     try:
-        earlier = json.loads((folder / ENSEMBLE_RECORD).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        earlier = load_json(folder / ENSEMBLE_RECORD, "a record")
+    except DataError:
+        return False
+    if not isinstance(earlier, dict):
         return False
     if any(earlier.get(name) != json.loads(json.dumps(value)) for name, value in record.items()):
         raise UsageError(f"{folder} holds estimates of another recipe or other models; choose another --out")
@@ -129,17 +148,13 @@ def _apply_member(
     rules = {source: _rule(member, name, source, tuple(model.sources)) for source in wanted}
     sign = np.float32(-1 if member.invert else 1)
     with AudioReader(song.path) as header:
-        rate, channels = header.sample_rate, header.channels
+        rate, channels, frames = header.sample_rate, header.channels, header.frames
     width = output_channels(model, channels)
     with contextlib.ExitStack() as stack:
         writers = {
             source: stack.enter_context(
-                soundfile.SoundFile(
-                    stack.enter_context(atomic_path(song.work / f"{name}.{source}.wav")),
-                    "w",
-                    rate,
-                    width,
-                    subtype="FLOAT",
+                AudioWriter(
+                    stack.enter_context(atomic_path(song.work / f"{name}.{source}.wav")), rate, width, frames=frames
                 )
             )
             for source in wanted
@@ -180,9 +195,20 @@ def _input_blocks(song: _Song, stage: Stage) -> Iterator[Block]:
         for block in reader.blocks(int(10 * reader.sample_rate)):
             taken = [next(stream) for stream in streams]
             if any(len(each) != len(block) for each in taken):
-                raise DataError(f"{song.path} changed while it was separated")
+                raise DataError(f"{display_name(song.path)} changed while it was separated")
             width = max([block.shape[1], *(each.shape[1] for each in taken)]) if block.shape[1] <= 2 else 2
             yield to_channels(block.T, width).T - sum(each for each in taken) if taken else block
+
+
+def _input_problems(path: Path) -> list[str]:
+    """What a complete read of a song finds: an early end, and values that are replaced by zeros."""
+    with AudioReader(path) as reader:
+        for _ in reader.blocks():
+            pass
+        found = [f"{reader.problem}; separated as far as it decodes"] if reader.problem else []
+        if reader.bad_values:
+            found.append(f"{reader.bad_values:,} samples of the file are NaN or infinite and were read as zeros")
+    return found
 
 
 def _refine(stage: Stage, song: _Song) -> None:
@@ -194,12 +220,11 @@ def _refine(stage: Stage, song: _Song) -> None:
         size = int(10 * readers[0].sample_rate)
         writers = [
             stack.enter_context(
-                soundfile.SoundFile(
+                AudioWriter(
                     stack.enter_context(atomic_path(song.estimate(source))),
-                    "w",
                     reader.sample_rate,
                     reader.channels,
-                    subtype="FLOAT",
+                    frames=reader.frames,
                 )
             )
             for source, reader in zip(sources, readers, strict=True)

@@ -1,5 +1,6 @@
 """Ensemble recipes (TOML): members, and the stages in which their estimates are averaged with weights."""
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,8 +46,12 @@ class Stage:
 
     def __post_init__(self) -> None:
         for source, weights in self.weights.items():
+            if not all(map(math.isfinite, weights.values())):
+                raise UsageError(f"the weights of {source} are {weights}; they must be finite numbers")
             if not weights or (self.normalize and not sum(weights.values()) > 0):
                 raise UsageError(f"the weights of {source} sum to {sum(weights.values())}; they must be above 0")
+        if not all(0 <= share <= 1 for share in self.residual_shares.values()):
+            raise UsageError(f"residual_shares are between 0 and 1, got {self.residual_shares}")
         if self.residual_shares and set(self.residual_shares) != set(self.weights):
             raise UsageError("residual_shares names one share for each source of its stage")
 

@@ -13,8 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from remix_miner.atomic import write_json
+from remix_miner.audio import display_name
 from remix_miner.errors import DataError
+from remix_miner.evaluation.result_schema import BoardFile, RowFile
 from remix_miner.evaluation.results import Result
+from remix_miner.schema import checked, load_json
 
 BOARD_FORMAT = "remix-miner/leaderboard"
 ROW_FORMAT = "remix-miner/leaderboard-row"
@@ -41,8 +44,8 @@ class Leaderboard:
         self.folder = Path(folder)
         board = self.folder / "board.json"
         if board.exists():
-            document = _read(board, BOARD_FORMAT)
-            self.title = str(document.get("title", "Leaderboard"))
+            document = checked(_read(board, BOARD_FORMAT), BoardFile, f"{display_name(board)} is damaged")
+            self.title = document.get("title", "Leaderboard")
         elif self.folder.is_dir() and any(self.folder.iterdir()):
             raise DataError(f"{self.folder} holds other files and no leaderboard; choose another --board")
         else:
@@ -73,18 +76,15 @@ class Leaderboard:
         found = []
         for path in sorted((self.folder / "rows").glob("*.json")):
             if not path.name.startswith("."):
-                document = _read(path, ROW_FORMAT)
-                found.append(Row(path.stem, document["added"], document["result"]))
+                document = checked(_read(path, ROW_FORMAT), RowFile, f"{display_name(path)} is damaged")
+                found.append(Row(path.stem, document["added"], dict(document["result"])))
         return sorted(found, key=lambda row: (row.added, row.id))
 
 
 def _read(path: Path, wanted: str) -> dict[str, Any]:
-    try:
-        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read: {error}") from error
+    document: dict[str, Any] = load_json(path, wanted)
     if not isinstance(document, dict) or document.get("format") != wanted:
-        raise DataError(f"{path} is not {wanted!r}")
+        raise DataError(f"{display_name(path)} is not {wanted!r}")
     if document.get("format_version") != FORMAT_VERSION:
         raise DataError(f"{path}: version {document.get('format_version')}; this program reads {FORMAT_VERSION}")
     return document

@@ -4,19 +4,17 @@ Everything is checked before the first score, and each refusal states what to ch
 of the references than names, rates and lengths, which participants have from the mixtures.
 """
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from remix_miner.datasets.tracks import StemTrack
 from remix_miner.errors import AudioError, DataError
-from remix_miner.evaluation.archive import unpack
+from remix_miner.evaluation.archive import limits_for, unpack
 from remix_miner.evaluation.estimates import FoundEstimates, check_estimate, find_estimates, missing_estimates
 from remix_miner.evaluation.evaluate import score_estimates
 from remix_miner.evaluation.results import Result
 from remix_miner.sources import SOURCES
-
-HEADER_BYTES = 2**16
+from remix_miner.temporary import temporary_folder
 
 
 def score_submission(
@@ -30,12 +28,9 @@ def score_submission(
     workers: int = 1,
 ) -> Result:
     """Unpack, check and score a zip with one wav or flac for each of ``sources`` of every track, and nothing else."""
-    with tempfile.TemporaryDirectory(prefix="remix-miner-") as temporary:
-        folder = Path(temporary) / "submission"
-        files = len(tracks) * len(sources)
-        samples = sum(track.frames * track.channels for track in tracks) * len(sources)
-        # float64 wav is the largest sensible file; mixtures that were sent along count as well.
-        unpack(path, folder, max_bytes=8 * samples + files * HEADER_BYTES, max_files=2 * files)
+    with temporary_folder() as temporary:
+        folder = temporary / "submission"
+        unpack(path, folder, limits_for(tracks, sources))
         try:
             found = check_submission(folder, tracks, sources)
             return score_estimates(tracks, found, metrics, name=name, corpus=corpus, sources=sources, workers=workers)
