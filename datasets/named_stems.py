@@ -6,7 +6,8 @@ from pathlib import Path
 
 from remix_miner.audio import display_name
 from remix_miner.datasets.declarations import read_declaration
-from remix_miner.datasets.layouts.base import SPLIT_OF_FOLDER, song_in_folder, stem_path, subfolders
+from remix_miner.datasets.layouts.base import split_of_folder, subfolders
+from remix_miner.datasets.layouts.stem_folder import song_in_folder
 from remix_miner.datasets.songs import open_song
 from remix_miner.datasets.tracks import StemTrack
 from remix_miner.errors import DataError
@@ -24,15 +25,15 @@ def load_named_tracks(
         declaration = read_declaration(path)
         folders: list[tuple[Path, str | None]] = [(folder, None) for folder in (path, *subfolders(path))]
         folders += [
-            (folder, SPLIT_OF_FOLDER[outer.name])
+            (folder, inner)
             for outer in subfolders(path)
-            if outer.name in SPLIT_OF_FOLDER
+            if (inner := split_of_folder(outer))
             for folder in subfolders(outer)
         ]
         found = []
         for folder, of_split in folders:
             song = song_in_folder(folder, of_split, tuple(sources))
-            if song is None or not any(stem_path(folder, source) for source in sources):
+            if song is None or not any(song.files.values()):
                 continue
             if split is None or (declaration.split_of(song.name) or of_split) == split:
                 found.append(

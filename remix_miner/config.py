@@ -250,7 +250,8 @@ def _coerce(hint: Any, value: Any, name: str) -> Any:
     if origin in (dict, collections.abc.Mapping) or hint is dict:
         if not isinstance(value, Mapping):
             raise UsageError(f"setting {name!r} is a section of settings, got {value!r}")
-        return dict(value)
+        kinds = typing.get_args(hint)
+        return {key: _coerce(kinds[1], part, f"{name}.{key}") if kinds else part for key, part in value.items()}
     if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
     if hint is Any or (isinstance(value, hint) and not (hint is int and isinstance(value, bool))):

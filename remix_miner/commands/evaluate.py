@@ -135,7 +135,7 @@ def _score_estimates(
     from remix_miner.evaluation.archive import limits_for, unpack
     from remix_miner.evaluation.estimates import find_estimates
     from remix_miner.evaluation.evaluate import score_estimates
-    from remix_miner.temporary import temporary_folder
+    from remix_miner.evaluation.temporary import temporary_folder
 
     with temporary_folder() as temporary:
         packed = path.suffix.lower() == ".zip"
@@ -157,7 +157,7 @@ def _score_model(
 ) -> "Result":
     from remix_miner.device import resolve_device
     from remix_miner.evaluation.evaluate import evaluate_model
-    from remix_miner.temporary import temporary_folder
+    from remix_miner.evaluation.temporary import temporary_folder
 
     with temporary_folder() as temporary:
         return evaluate_model(

@@ -13,8 +13,8 @@ from remix_miner.evaluation.archive import limits_for, unpack
 from remix_miner.evaluation.estimates import FoundEstimates, check_estimate, find_estimates, missing_estimates
 from remix_miner.evaluation.evaluate import score_estimates
 from remix_miner.evaluation.results import Result
+from remix_miner.evaluation.temporary import temporary_folder
 from remix_miner.sources import SOURCES
-from remix_miner.temporary import temporary_folder
 
 
 def score_submission(
