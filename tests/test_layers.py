@@ -29,7 +29,8 @@ ALLOWED = {
     "mining": {"core", "datasets", "mined", "detector", "calibration", "duplicates"},
     "figures": {"core", "datasets", "detector", "calibration"},
     "api": {"core", "datasets", "mined", "detector"} | MINING_SIDE | SEPARATION_SIDE,
-    "commands": {"core", "datasets", "synthesis", "mined", "runs", "detector"} | MINING_SIDE | SEPARATION_SIDE,
+    "demo": {"core", "mined"},
+    "commands": {"core", "demo", "datasets", "synthesis", "mined", "runs", "detector"} | MINING_SIDE | SEPARATION_SIDE,
 }
 
 

@@ -16,6 +16,8 @@ SHIPPED = (
     "remix_miner/evaluation/leaderboard/published.json",
     "remix_miner/evaluation/leaderboard/page.html",
     "remix_miner/datasets/tracks.py",
+    "remix_miner/demo/page.html",
+    "remix_miner/__init__.pyi",
     "remix_miner/py.typed",
 )
 

@@ -1,76 +1,71 @@
-"""``remix-miner demo``: the whole way on synthesised songs, each step a command that the reader can type."""
+"""``remix-miner demo``: every stage on generated songs, each step a command that the reader can type."""
 
 import contextlib
+import io
 import shlex
 import sys
 import time
 from pathlib import Path
+from typing import IO
 
 import click
 
 from remix_miner.commands._options.common import note, show, verb
-
-
-def steps(out: Path) -> list[tuple[str, list[str]]]:
-    """What the demo does: a sentence, and the arguments of `remix-miner`."""
-    songs, mined, run, board = out / "songs", out / "mined", out / "runs" / "tiny", out / "leaderboard"
-    page, rule = out / "leaderboard.html", out / "calibration.json"
-    results = [out / "results" / f"{name}.json" for name in ("mixture", "tiny")]
-    test = ["--stems", f"{songs}/stems", "--split", "test", "--metrics", "usdr"]
-    return [
-        ("Songs with known stems, and a library of others without", ["synthesize", f"{songs}", "--songs", "10"]),
-        ("What the labelled songs hold", ["check-data", f"{songs}/stems"]),
-        (
-            "Thresholds for this music, by the paper's plain rule (the built-in ones promise more, find less)",
-            ["calibrate", "default", "--stems", f"{songs}/stems", "--mute", "1", "--bound", "none", "--out", f"{rule}"],
-        ),
-        (
-            "Spans of the library without drums, bass or vocals",
-            ["detect", f"{songs}/library", "--out", f"{mined}", "--calibration", f"{rule}"],
-        ),
-        ("What was mined, and whether it is intact", ["inspect", f"{mined}", "--verify"]),
-        (
-            "A tiny separator, trained on the stems and on remixes of what was mined",
-            [
-                "train", "--stems", f"{songs}/stems", "--mined", f"{mined}", "--config", "tiny_cpu",
-                "--out", f"{run}", "--set", "epochs=2", *(["--resume"] if run.exists() else []),
-            ],
-        ),
-        ("The mixture itself as an estimate, for comparison", ["evaluate", "mixture", *test, "--out", f"{results[0]}"]),
-        ("The separator on songs that it has not seen", ["evaluate", f"{run}", *test, "--out", f"{results[1]}"]),
-        *(
-            []
-            if board.exists()  # rows are added once
-            else [("Both on a leaderboard", ["leaderboard", "add", *map(str, results), "--board", f"{board}"])]
-        ),
-        ("The leaderboard as a page", ["leaderboard", "page", "--board", f"{board}", "--out", f"{page}"]),
-    ]  # fmt: skip
+from remix_miner.verbosity import Verbosity, set_verbosity, verbosity
 
 
 @verb(
-    "Go the whole way on synthesised songs, in OUT (default: demo): synthesise, detect, train, evaluate. Under five "
-    "minutes on two cores. A rerun continues.",
+    "Run every stage on generated songs, in OUT (default: demo): synthesize, calibrate, detect, train, separate, "
+    "evaluate. Ends with OUT/index.html: a scanned song, mined excerpts and a separated song to look at and listen to. "
+    "Under five minutes on two cores. A second run resumes.",
     "remix-miner demo",
 )
 @click.argument("out", default="demo", type=click.Path(path_type=Path))
 def command(out: Path, as_json: bool) -> int:
     from remix_miner.cli import app
+    from remix_miner.demo.page import DoneStep, write_page
+    from remix_miner.demo.steps import DemoFolder, demo_steps
+    from remix_miner.outputs import check_output_folder
 
-    done = []
-    worst = 0
-    plan = steps(out)
-    for number, (sentence, arguments) in enumerate(plan, start=1):
+    check_output_folder(out, "OUT")
+    folder = DemoFolder(out)
+    steps = demo_steps(folder)
+    done: list[DoneStep] = []
+    chosen = verbosity()
+    options = {Verbosity.QUIET: ["-q"], Verbosity.NORMAL: [], Verbosity.VERBOSE: ["-v"]}[chosen]
+    for number, step in enumerate(steps, start=1):
+        arguments = step.arguments()
         line = shlex.join(["remix-miner", *arguments])
-        note(f"\n[{number}/{len(plan)}] {sentence}\n$ {line}")
+        note(f"\n[{number}/{len(steps)}] {step.title}. {step.what}\n$ {line}")
         started = time.monotonic()
-        with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
-            status = app.main(arguments, prog_name="remix-miner", standalone_mode=False) or 0
-        worst = max(worst, status)
-        done.append({"command": line, "seconds": round(time.monotonic() - started, 1), "status": status})
-    text = [f"{entry['seconds']:6.1f} s  {entry['command']}" for entry in done]
+        copy = _Copy(sys.stderr if as_json else sys.stdout)
+        with contextlib.redirect_stdout(copy):
+            status = app.main([*arguments, *options], prog_name="remix-miner", standalone_mode=False) or 0
+        set_verbosity(chosen)
+        done.append(DoneStep(step.title, step.what, line, time.monotonic() - started, status, copy.getvalue().rstrip()))
+    write_page(folder, done)
+    document = {
+        "out": str(out),
+        "page": str(folder.page),
+        "steps": [{"command": step.command, "seconds": round(step.seconds, 1), "status": step.status} for step in done],
+    }
+    lines = [f"{step.seconds:6.1f} s  {step.command}" for step in done]
     show(
-        {"steps": done, "out": str(out)},
-        as_json,
-        "\n".join(["", *text, "", f"Look at {out}/mined/report.json, {out}/leaderboard.html and the README's tour."]),
+        document, as_json, "\n".join(["", *lines, "", f"Open {folder.page}: what was found, to look at and listen to."])
     )
-    return worst
+    return max(step.status for step in done)
+
+
+class _Copy(io.StringIO):
+    """Text that is shown and kept."""
+
+    def __init__(self, shown: IO[str]) -> None:
+        super().__init__()
+        self.shown = shown
+
+    def write(self, text: str) -> int:
+        self.shown.write(text)
+        return super().write(text)
+
+    def flush(self) -> None:
+        self.shown.flush()

@@ -1,0 +1,1 @@
+"""The demo: every stage on generated songs, and one page with what came out of it."""
