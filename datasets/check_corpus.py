@@ -1,4 +1,4 @@
-"""What a corpus of stems holds, measured on the audio: hours, silence, the mixture against the sum, and problems."""
+"""Measurements of a stem corpus: hours, silence, the mixture against the sum of the stems, and problems."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -20,11 +20,14 @@ from remix_miner.datasets.tracks import PAIR_SOURCES, PairTrack, StemTrack, Trac
 from remix_miner.errors import RemixMinerError
 from remix_miner.progress import track as progress_over
 from remix_miner.sources import SOURCES
-from remix_miner.volume import relative_volume_db
+from remix_miner.volume import SILENT_MINING_DB, relative_volume_db
 
 WINDOW_SECONDS = 0.64
 SILENT_DB = -30.0
-"""A source is counted as silent in a window where V_i <= -30 dB (DESIGN section 5 of the silence rates of MUSDB18)."""
+"""Rests: at or below this relative volume a source is taken as silent by its recording, not by masking.
+
+Mining promises `SILENT_MINING_DB` (-20 dB), where a source may be merely soft; both rates are reported.
+"""
 
 RESIDUAL_LIMIT_DB = -30.0
 """A mixture that differs more from the sum of its stems is reported: 16-bit rounding gives -80, lossy coding -30."""
@@ -34,7 +37,10 @@ WINDOWS_AT_ONCE = 64
 
 @dataclass
 class CorpusReport:
-    """What `check_corpus` found; rates are shares of the windows in which the mixture sounds."""
+    """What `check_corpus` found; rates are shares of the windows in which the mixture sounds.
+
+    ``silent_rate``: V_i <= `SILENT_DB`; ``mining_silent_rate``: V_i <= `SILENT_MINING_DB`.
+    """
 
     path: Path
     layout: str
@@ -43,6 +49,7 @@ class CorpusReport:
     seconds_per_split: dict[str, float] = field(default_factory=dict)
     formats: dict[str, int] = field(default_factory=dict)
     silent_rate: dict[str, float] = field(default_factory=dict)
+    mining_silent_rate: dict[str, float] = field(default_factory=dict)
     songs_without: dict[str, int] = field(default_factory=dict)
     residual_db: dict[str, float] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
@@ -52,6 +59,7 @@ class CorpusReport:
 class _Measured:
     windows: int = 0
     silent: np.ndarray = field(default_factory=lambda: np.zeros(len(SOURCES)))
+    soft: np.ndarray = field(default_factory=lambda: np.zeros(len(SOURCES)))
     clipped: int = 0
     energy: float = 0.0
     residual: float = 0.0
@@ -70,7 +78,7 @@ def check_corpus(path: Path) -> CorpusReport:
     else:
         songs, declaration = find_songs(path)
         report = CorpusReport(path, layout.name if layout else "", SOURCES)
-    measured = _Measured(silent=np.zeros(len(report.sources)))
+    measured = _Measured(silent=np.zeros(len(report.sources)), soft=np.zeros(len(report.sources)))
     opened: list[Track] = []
     report.songs_without = dict.fromkeys(report.sources, 0)
     for song in progress_over(songs, "checking"):
@@ -90,23 +98,25 @@ def check_corpus(path: Path) -> CorpusReport:
         report.seconds_per_split[split] = report.seconds_per_split.get(split, 0.0) + track.seconds
         what = f"{track.sample_rate} Hz, {track.channels} channels"
         report.formats[what] = report.formats.get(what, 0) + 1
-    rates = measured.silent / measured.windows if measured.windows else np.full(len(report.sources), np.nan)
-    report.silent_rate = dict(zip(report.sources, rates.tolist(), strict=True))
+    windows = measured.windows or np.nan
+    report.silent_rate = dict(zip(report.sources, (measured.silent / windows).tolist(), strict=True))
+    report.mining_silent_rate = dict(zip(report.sources, (measured.soft / windows).tolist(), strict=True))
     report.problems += [*_unnamed(path, songs), *_duplicates(opened), *_unmatched(declaration, songs)]
     return report
 
 
 def _measure(track: Track, report: CorpusReport, total: _Measured) -> None:
     window = round(WINDOW_SECONDS * track.sample_rate)
-    song = _Measured(silent=np.zeros(len(track.sources)))
+    song = _Measured(silent=np.zeros(len(track.sources)), soft=np.zeros(len(track.sources)))
     sounding = np.zeros(len(track.sources), dtype=bool)
     for stems, mixture in _blocks(track, window * WINDOWS_AT_ONCE):
         sounding |= np.abs(stems).max(axis=(1, 2)) > 0
         if stems.shape[-1] >= window:
             volumes = relative_volume_db(torch.from_numpy(stems.mean(axis=1, keepdims=True)), window, window).numpy()
-            heard = ~np.isnan(volumes[0])
-            song.windows += int(heard.sum())
-            song.silent += (volumes[:, heard] <= SILENT_DB).sum(axis=1)
+            sounding_mixture = ~np.isnan(volumes[0])
+            song.windows += int(sounding_mixture.sum())
+            song.silent += (volumes[:, sounding_mixture] <= SILENT_DB).sum(axis=1)
+            song.soft += (volumes[:, sounding_mixture] <= SILENT_MINING_DB).sum(axis=1)
         if mixture is not None:
             song.clipped += int((np.abs(mixture) >= 1.0).sum())
             song.energy += float(np.square(mixture, dtype=np.float64).sum())
@@ -127,8 +137,8 @@ def _measure(track: Track, report: CorpusReport, total: _Measured) -> None:
             )
     if not sounding.any():
         report.problems.append(Problem(name, "every source is digital silence", REPLACE))
-    for source, heard_once in zip(track.sources, sounding, strict=True):
-        report.songs_without[source] += not heard_once
+    for source, sounds in zip(track.sources, sounding, strict=True):
+        report.songs_without[source] += not sounds
     if song.clipped > 1e-4 * track.frames:
         report.problems.append(
             Problem(
@@ -139,6 +149,7 @@ def _measure(track: Track, report: CorpusReport, total: _Measured) -> None:
         )
     total.windows += song.windows
     total.silent += song.silent
+    total.soft += song.soft
 
 
 def _blocks(track: Track, block: int) -> Iterator[tuple[np.ndarray, Audio | None]]:

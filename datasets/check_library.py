@@ -1,4 +1,4 @@
-"""What an unlabelled library holds, from the files' headers: hours per format, what is skipped, copies, damage."""
+"""Contents of an unlabelled library by its files' headers: hours per format, what is skipped, copies, damage."""
 
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -6,9 +6,11 @@ from pathlib import Path
 
 from remix_miner.audio import AudioReader, display_name
 from remix_miner.datasets.library import LibraryFile, content_hash, find_audio
+from remix_miner.datasets.name_rules import sources_named
 from remix_miner.datasets.problems import Problem
 from remix_miner.errors import AudioError
 from remix_miner.progress import track as progress_over
+from remix_miner.sources import SOURCES
 
 SHORTEST_SECONDS = 5.0
 FIXES = {
@@ -47,7 +49,7 @@ def check_library(path: Path, decode: bool = False) -> LibraryReport:
             _check_file(file, report, decode)
         except AudioError as error:
             report.problems.append(Problem.of_error(file.name, error))
-    report.problems += _copies(files)
+    report.problems += [*_copies(files), *_stems_without_layout(files)]
     return report
 
 
@@ -95,3 +97,24 @@ def _copies(files: list[LibraryFile]) -> list[Problem]:
                 what = f"is a copy of {display_name(known.name)}"
                 problems.append(Problem(display_name(file.name), what, "remove one; detect stores its excerpts once"))
     return problems
+
+
+def _stems_without_layout(files: list[LibraryFile]) -> list[Problem]:
+    """Folders whose files name two sources or more: stems in no known layout, not songs of a library."""
+    of_folder: dict[Path, list[LibraryFile]] = defaultdict(list)
+    for file in files:
+        of_folder[file.path.parent].append(file)
+    named = {folder: sources_named(file.path.stem for file in group) for folder, group in of_folder.items()}
+    stems = {folder: sources for folder, sources in named.items() if len(sources & {"drums", "bass", "vocals"}) > 1}
+    if not stems:
+        return []
+    first = next(iter(stems))
+    return [
+        Problem(
+            display_name(first),
+            f"holds files that are named after {', '.join(s for s in SOURCES if s in stems[first])}"
+            + (f", as do {len(stems) - 1} other folders" if len(stems) > 1 else "")
+            + ": stems in a layout that is not known, here counted as songs",
+            "rename the files drums, bass, other and vocals, or make a corpus of them with remix-miner import-stems",
+        )
+    ]

@@ -10,6 +10,7 @@ from remix_miner.datasets.declarations import Declaration, read_declaration
 from remix_miner.datasets.layouts.base import Layout
 from remix_miner.datasets.layouts.folders import SINGLE_TRACK, TRACK_FOLDERS, find_pairs
 from remix_miner.datasets.layouts.moisesdb import MOISESDB
+from remix_miner.datasets.layouts.multitrack import MULTITRACK
 from remix_miner.datasets.layouts.musdb import MUSDB18_HQ
 from remix_miner.datasets.layouts.musdb_mp4 import MUSDB18_MP4
 from remix_miner.datasets.layouts.slakh import SLAKH
@@ -19,7 +20,7 @@ from remix_miner.errors import DataError, UsageError
 from remix_miner.sources import SOURCES
 
 # The first layout that recognises a folder reads it.
-LAYOUTS: tuple[Layout, ...] = (SINGLE_TRACK, MUSDB18_HQ, MUSDB18_MP4, MOISESDB, SLAKH, TRACK_FOLDERS)
+LAYOUTS: tuple[Layout, ...] = (SINGLE_TRACK, MUSDB18_HQ, MUSDB18_MP4, MOISESDB, SLAKH, TRACK_FOLDERS, MULTITRACK)
 
 AnyPath = str | PathLike[str]
 

@@ -17,6 +17,7 @@ from remix_miner.verbosity import Verbosity, verbosity
 VERBS = {
     "synthesize": "generated songs with known stems, no downloads",
     "check-data": "what a corpus or library holds, its problems, and the fix for each",
+    "import-stems": "raw multitracks to a corpus of four sources, by rules on names",
     "train-detector": "train the silent-source detector",
     "calibrate": "thresholds that keep a promise of purity, with their statistics and pictures",
     "score-detector": "judge a detector on labelled songs",

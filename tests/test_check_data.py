@@ -211,3 +211,44 @@ def test_audio_that_is_not_read_is_named(tmp_path: Path, capsys: pytest.CaptureF
     write(tmp_path / "a" / "instrumental.wav", noise(4))
     problem = only_problem(tmp_path, capsys)
     assert (problem["where"], problem["what"]) == ("a", "holds audio that is not read: vox double.wav")
+
+
+@pytest.mark.parametrize("names", [("{} - Drums", "{} - Vocals"), ("{}_bass", "{}_drums"), ("Kick", "LeadVox", "Gtr")])
+def test_stems_in_an_unknown_layout_are_no_library(
+    names: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for song in ("x", "y"):
+        for place, name in enumerate(names):
+            write(tmp_path / song / "audio" / f"{name.format(song)}.wav", noise(10 * ord(song) + place))
+    problem = only_problem(tmp_path, capsys)
+    assert "as do 1 other folders: stems in a layout that is not known" in problem["what"]
+    assert "import-stems" in problem["fix"]
+
+
+def test_songs_called_after_an_instrument_are_a_library(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for place, name in enumerate(("Bass Is Love", "All About That Bass", "Piano Man", "Guitar Town")):
+        write(tmp_path / f"{name}.wav", noise(place))
+    assert check(tmp_path, capsys)[0] == 0
+
+
+def test_a_broken_description_of_one_song_does_not_hide_the_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a", "b"):
+        write(tmp_path / name / "drums" / "1.wav", noise(ord(name)))
+        content = {"artist": "A", "song": name, "stems": [{"stemName": "drums", "tracks": [{"id": "1"}]}]}
+        (tmp_path / name / "data.json").write_text(json.dumps(content) if name == "a" else "{}")
+    problem = only_problem(tmp_path, capsys)
+    assert "data.json is not a description of MoisesDB" in problem["what"]
+
+
+def test_the_two_thresholds_of_silence_are_both_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    stems = write_song(tmp_path / "a", 1, mixture=False)
+    vocals = stems["vocals"].copy()
+    vocals[:WINDOW] = 0
+    vocals[WINDOW : 3 * WINDOW] *= 0.1  # about -26 dB in the mixture
+    write(tmp_path / "a" / "vocals.wav", vocals)
+    (corpus,) = check(tmp_path, capsys)[1]["corpora"]
+    assert (corpus["silent_rate"]["vocals"], corpus["mining_silent_rate"]["vocals"]) == (0.1, 0.3)
+    app(["check-data", str(tmp_path)], standalone_mode=False)
+    assert "V: level of a source relative to the mixture" in capsys.readouterr().out

@@ -210,7 +210,9 @@ def test_every_layout_recognises_its_own_corpus_only(tmp_path: Path, mp4_corpus:
         "moisesdb": tmp_path / "moisesdb",
         "slakh": tmp_path / "slakh",
         "folders": songs_dir / "library_truth",
+        "multitrack": tmp_path / "multitrack",
     }
+    write(tmp_path / "multitrack" / "song" / "drums" / "Kick.wav", noise(1))
     assert {layout.name for layout in LAYOUTS} == set(places)
     for name, place in places.items():
         assert [layout.name for layout in LAYOUTS if layout.recognise(place)] == [name]

@@ -37,6 +37,13 @@ def _songs(corpus: Path) -> Iterator[Song]:
 
 
 def _song(folder: Path) -> Song:
+    try:
+        return _described_song(folder)
+    except DataError as error:
+        return Song(display_name(folder.name), folder, None, {}, problem=str(error))
+
+
+def _described_song(folder: Path) -> Song:
     path = folder / "data.json"
     try:
         data = json.loads(path.read_text(encoding="utf-8"))

@@ -29,6 +29,13 @@ def _songs(corpus: Path) -> Iterator[Song]:
 
 
 def _song(folder: Path, split: str | None) -> Song:
+    try:
+        return _described_song(folder, split)
+    except (DataError, OSError, ValueError) as error:
+        return Song(display_name(folder.name), folder, split, {}, problem=str(error))
+
+
+def _described_song(folder: Path, split: str | None) -> Song:
     files: dict[str, tuple[StemPath, ...]] = {}
     stems = StemFolder(folder / "stems")
     for name, stem in read_stems(folder / METADATA).items():
@@ -48,22 +55,35 @@ def _song(folder: Path, split: str | None) -> Song:
 
 
 def read_stems(path: Path) -> dict[str, dict[str, str]]:
-    """The ``stems`` of a metadata.yaml as {stem: {key: value}}: plain values two levels deep are all that it holds."""
+    """Return the ``stems`` of a metadata.yaml as {stem: {key: value}}, plain values of that depth only.
+
+    Slakh and MedleyDB write no other YAML than this. A list of values is joined by spaces.
+    """
     stems: dict[str, dict[str, str]] = {}
     inside = False
+    stem_depth = value_depth = 0
+    key = ""
     for line in path.read_text(encoding="utf-8").splitlines():
-        key, _, value = line.strip().partition(":")
-        depth = len(line) - len(line.lstrip())
-        if not key or key.startswith("#"):
+        text, depth = line.strip(), len(line) - len(line.lstrip())
+        if not text or text.startswith("#"):
             continue
         if depth == 0:
-            inside, stem_depth = key == "stems", 0
+            inside, stem_depth = text.partition(":")[0] == "stems", 0
         elif inside:
             stem_depth = stem_depth or depth
             if depth == stem_depth:
-                stems[key] = {}
+                stems[text.partition(":")[0]] = {}
+                value_depth = 0
+                continue
+            value_depth = value_depth or depth
+            values = stems[next(reversed(stems))]
+            if text.startswith("- ") and key and depth <= value_depth + 2:
+                values[key] = f"{values[key]} {text[2:].strip()}".strip()
+            elif depth == value_depth:
+                key, _, value = text.partition(":")
+                values[key] = value.strip().strip("'\"")
             else:
-                stems[next(reversed(stems))][key] = value.strip().strip("'\"")
+                key = ""
     if not stems:
         raise DataError(f"{display_name(path)} lists no stems; copy the song again")
     return stems

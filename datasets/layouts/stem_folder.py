@@ -19,14 +19,19 @@ DERIVED_NAMES = ("mixture", "linear_mixture", "mix", *ACCOMPANIMENT_NAMES, *(f"n
 
 
 class StemFolder:
-    """The visible audio files of a folder; names and suffixes match whatever their case."""
+    """The visible audio files of a folder; names and suffixes match whatever their case.
+
+    ``problem`` says why the folder cannot be read; it then has no files.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.problem: str | None = None
+        children: list[Path] = []
         try:
             children = sorted(child for child in folder.iterdir() if not child.name.startswith("."))
         except OSError as error:
-            raise DataError(f"{display_name(folder)} cannot be read: {error.strerror}") from error
+            self.problem = f"{display_name(folder)} cannot be read: {error.strerror}"
         self.files = [child for child in children if child.suffix.lower() in (*AUDIO_SUFFIXES, *UNREADABLE_SUFFIXES)]
 
     def named(self, name: str) -> list[Path]:
@@ -78,7 +83,7 @@ def song_in_folder(folder: Path, split: str | None, sources: tuple[str, ...] = S
     """
     stems = StemFolder(folder)
     files: dict[str, tuple[StemPath, ...]] = {}
-    mixture, problem = None, None
+    mixture, problem = None, stems.problem
     try:
         for source in sources:
             names = ACCOMPANIMENT_NAMES if source == "accompaniment" else (source,)

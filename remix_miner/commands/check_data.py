@@ -70,6 +70,7 @@ def _corpus_json(report: "CorpusReport") -> dict[str, Any]:
         },
         "formats": report.formats,
         "silent_rate": report.silent_rate,
+        "mining_silent_rate": report.mining_silent_rate,
         "songs_without": report.songs_without,
         "residual_db": report.residual_db,
         "problems": [vars(problem) for problem in report.problems],
@@ -99,9 +100,12 @@ def _corpus_text(report: "CorpusReport") -> str:
         lines.append(f"  splits   {', '.join(splits)}")
     formats = "; ".join(f"{what}: {_count(number, 'song')}" for what, number in report.formats.items())
     lines.append(f"  format   {formats}")
-    lines.append(f"  {'source':<14}{'silent (V <= -30 dB)':>22}{'songs without it':>20}")
+    lines.append(f"  {'source':<14}{'V <= -20 dB':>14}{'V <= -30 dB':>14}{'songs without it':>20}")
     for source in report.sources:
-        lines.append(f"  {source:<14}{report.silent_rate[source]:>22.1%}{report.songs_without[source]:>20}")
+        rates = f"{report.mining_silent_rate[source]:>14.1%}{report.silent_rate[source]:>14.1%}"
+        lines.append(f"  {source:<14}{rates}{report.songs_without[source]:>20}")
+    lines.append("  V: level of a source relative to the mixture, in windows of 0.64 s in which the mixture sounds;")
+    lines.append("  -20 dB is what mining promises, -30 dB marks rests")
     if report.residual_db:
         worst = max(report.residual_db, key=lambda name: report.residual_db[name])
         level = report.residual_db[worst]
