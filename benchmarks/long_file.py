@@ -20,10 +20,11 @@ import soundfile
 from remix_miner.audio import read_audio, resample, to_channels
 from remix_miner.datasets.library import find_audio
 from remix_miner.detector.loading import load_detector
-from remix_miner.mining.detect import choose_thresholds
-from remix_miner.mining.engines.local import Watch, scan_locally
-from remix_miner.mining.messages import Batch, MinerSetup, ScanSettings
+from remix_miner.mining.engines.local import LocalProcesses
+from remix_miner.mining.jobs import Counts, Watch, run_jobs
+from remix_miner.mining.messages import JobSetup, ScanSettings
 from remix_miner.mining.plan import tasks_for
+from remix_miner.mining.thresholds import choose_thresholds
 
 RATE = 44100
 SONG_SECONDS = 240
@@ -65,11 +66,13 @@ def repeat(audio: Path, path: Path, frames: int) -> None:
 
 def scan(folder: Path, out: Path, detector: str) -> dict[str, float]:
     loaded = load_detector(detector)
-    thresholds, _, calibration = choose_thresholds(loaded, None)
-    setup = MinerSetup(out, detector, loaded.sha256, "cpu", ScanSettings(thresholds), {}, "bench", calibration)
+    thresholds = choose_thresholds(loaded, None)
+    setup = JobSetup(
+        out, detector, loaded.sha256, "cpu", ScanSettings(thresholds.of_sources), {}, "bench", thresholds.calibration
+    )
     start = time.perf_counter()
-    events = list(scan_locally(setup, tasks_for(find_audio(folder)[0]), Watch(lambda seconds: None), 1))
-    excerpts = [row for event in events if isinstance(event, Batch) for shard in event.shards for row in shard.excerpts]
+    batches = run_jobs(setup, LocalProcesses(setup, 1), tasks_for(find_audio(folder)[0]), Watch())
+    excerpts = [row for batch in batches for shard in batch.shards for row in shard.excerpts]
     return {
         "wall_seconds": round(time.perf_counter() - start, 1),
         "excerpts": len(excerpts),

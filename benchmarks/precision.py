@@ -17,9 +17,9 @@ import torch
 from remix_miner.datasets.library import find_audio
 from remix_miner.detector.loading import load_detector
 from remix_miner.device import Precision, Sampling
-from remix_miner.mining.detect import choose_thresholds
 from remix_miner.mining.messages import ScanSettings
 from remix_miner.mining.scan import ScannedAudio, scan_audio
+from remix_miner.mining.thresholds import choose_thresholds
 
 REFERENCE = "kymatio"
 WAYS: dict[str, tuple[Precision, Sampling]] = {
@@ -40,7 +40,7 @@ def main() -> None:
         name: load_detector(options.detector, precision=precision, sampling=sampling)
         for name, (precision, sampling) in WAYS.items()
     }
-    thresholds, _, _ = choose_thresholds(detectors[REFERENCE], None)
+    thresholds = choose_thresholds(detectors[REFERENCE], None).of_sources
     if options.threshold is not None:
         thresholds = dict.fromkeys(thresholds, options.threshold)
     settings = ScanSettings(thresholds)

@@ -46,11 +46,12 @@ from remix_miner.detector.windows import SAMPLE_RATE, window_volumes_db
 from remix_miner.device import Precision
 from remix_miner.duplicates.store import FingerprintStore, Recording
 from remix_miner.mined.writer import ShardWriter
-from remix_miner.mining.detect import choose_thresholds
-from remix_miner.mining.engines.local import Watch, scan_locally
-from remix_miner.mining.messages import Batch, MinerSetup, ScanSettings
+from remix_miner.mining.engines.local import LocalProcesses
+from remix_miner.mining.jobs import Counts, Watch, run_jobs
+from remix_miner.mining.messages import JobSetup, ScanSettings
 from remix_miner.mining.plan import tasks_for
 from remix_miner.mining.scan import cut, excerpt_audio, scan_audio
+from remix_miner.mining.thresholds import choose_thresholds
 from remix_miner.mining.window_validity import WindowValidity
 from remix_miner.processes import one_thread_each, worker_environment
 from remix_miner.sources import SOURCES
@@ -147,21 +148,26 @@ def _songs(audio: Path, wanted: int) -> Iterator[np.ndarray]:
 def ours(work: Path, out: Path, options: Any, formats: tuple[str, ...] = FORMATS) -> dict[str, Any]:
     """The scan itself, per format: workers, shards and all."""
     detector = load_detector(options.detector)
-    thresholds, _, calibration = choose_thresholds(detector, None)
+    thresholds = choose_thresholds(detector, None)
     found = {}
     for suffix in formats:
         tasks = tasks_for(find_audio(work / suffix)[0])
-        settings = ScanSettings(thresholds, precision=options.precision)
-        setup = MinerSetup(
-            out / suffix, options.detector, detector.sha256, options.device, settings, {}, "bench", calibration
+        settings = ScanSettings(thresholds.of_sources, precision=options.precision)
+        setup = JobSetup(
+            out / suffix,
+            options.detector,
+            detector.sha256,
+            options.device,
+            settings,
+            {},
+            "bench",
+            thresholds.calibration,
         )
         clock = Clock()
         begun = time.perf_counter()
-        events = list(scan_locally(setup, tasks, Watch(clock), options.processes))
+        batches = list(run_jobs(setup, LocalProcesses(setup, options.processes), tasks, Watch(clock)))
         ended = time.perf_counter()
-        excerpts = [
-            row for event in events if isinstance(event, Batch) for shard in event.shards for row in shard.excerpts
-        ]
+        excerpts = [row for batch in batches for shard in batch.shards for row in shard.excerpts]
         found[suffix] = {
             "speed": clock.later_seconds / (ended - clock.first),
             "seconds_of_audio": clock.first_seconds + clock.later_seconds,
@@ -184,16 +190,15 @@ def fingerprinting(folder: Path, out: Path, processes: int) -> float:
 
 
 class Clock:
-    """Hears of every block. The first one is done when it is reported: time and audio count from there on."""
+    """Takes the time from the first progress that is reported: time and audio count from there on."""
 
     def __init__(self) -> None:
         self.first = self.first_seconds = self.later_seconds = 0.0
 
-    def __call__(self, seconds: float) -> None:
-        if not self.first:
-            self.first, self.first_seconds = time.perf_counter(), seconds
-        else:
-            self.later_seconds += seconds
+    def __call__(self, counts: Counts) -> None:
+        if not self.first and counts.seconds:
+            self.first, self.first_seconds = time.perf_counter(), counts.seconds
+        self.later_seconds = counts.seconds - self.first_seconds
 
 
 def in_turn(work: Path, out: Path, options: Any, chunk: int) -> dict[str, list[float]]:
@@ -218,7 +223,7 @@ def stages(folder: Path, detector: str, precision: Precision) -> dict[str, float
     torch.set_num_threads(1)
     path = sorted(folder.glob("0*"))[0]
     model = load_detector(detector, precision=precision).model
-    thresholds, _, _ = choose_thresholds(load_detector(detector), None)
+    thresholds = choose_thresholds(load_detector(detector), None).of_sources
     settings = ScanSettings(thresholds)
     with AudioReader(path) as reader:
         blocks = [block.copy() for block in reader.blocks()]
@@ -322,7 +327,7 @@ def straightforward(path: Path, detector: str, seconds: float, chunk: int) -> tu
 
     torch.set_num_threads(1)
     loaded = load_detector(detector)
-    thresholds, _, _ = choose_thresholds(loaded, None)
+    thresholds = choose_thresholds(loaded, None).of_sources
     transform = Scattering1D(J=8, shape=chunk * SAMPLE_RATE, Q=8)
     places = {(n1, n2): channel * FIRST_ORDER + n1 for channel, n1, n2 in paths()}
     keys, scales = transform.meta()["key"], transform.meta()["j"]

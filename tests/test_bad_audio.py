@@ -1,5 +1,6 @@
 """Files as libraries really hold them: damaged, mislabelled, lying, odd. Each is scanned or refused with a reason."""
 
+import itertools
 import os
 import struct
 from collections.abc import Callable
@@ -13,8 +14,8 @@ import soundfile
 from remix_miner.audio import AudioReader
 from remix_miner.datasets.library import LibraryFile, storable_text
 from remix_miner.detector.loading import load_detector
-from remix_miner.mining.messages import Failed, MinerSetup, ScanSettings, Task, TrackScan
-from remix_miner.mining.miner import Miner
+from remix_miner.mining.batch import mine_batch
+from remix_miner.mining.messages import Failed, JobSetup, ScanSettings, Task, TrackScan
 
 RATE = 16000
 SECONDS = 12.0
@@ -25,12 +26,15 @@ def scan(tiny_detector: Path, tmp_path: Path) -> Callable[[Path], TrackScan | Fa
     """Scan one file with thresholds of 0, so that everything that may be mined is stored, and check what was stored."""
     settings = ScanSettings(dict.fromkeys(("drums", "bass"), 0.0), min_seconds=1.0, sample_rate=RATE)
     sha256 = load_detector(tiny_detector).sha256
-    miner = Miner(MinerSetup(tmp_path / "mined", str(tiny_detector), sha256, "cpu", settings, {}, "run"), "0")
+    setup = JobSetup(tmp_path / "mined", str(tiny_detector), sha256, "cpu", settings, {}, "run")
+    names = itertools.count()
 
     def run(path: Path) -> TrackScan | Failed:
         status = path.stat()
-        result = miner.scan(Task(LibraryFile(path, storable_text(path.name), status.st_size, status.st_mtime_ns), 1.0))
-        stored = sum(len(shard.excerpts) for shard in miner.close().shards)
+        task = Task(LibraryFile(path, storable_text(path.name), status.st_size, status.st_mtime_ns), 1.0)
+        batch = mine_batch(setup, [task], str(next(names)))
+        (result,) = [*batch.tracks, *batch.failed]
+        stored = sum(len(shard.excerpts) for shard in batch.shards)
         assert stored == (len(result.found) if isinstance(result, TrackScan) else 0)
         return result
 

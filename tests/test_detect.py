@@ -21,9 +21,11 @@ from remix_miner.errors import DataError, UsageError
 from remix_miner.mined.catalogue import Catalogue
 from remix_miner.mined.reader import Shard
 from remix_miner.mining.audit import judge
-from remix_miner.mining.detect import Engine, choose_thresholds, mine
+from remix_miner.mining.detect import MineSettings, mine
+from remix_miner.mining.engines.choice import Engine
 from remix_miner.mining.messages import Found, Task, TrackScan
 from remix_miner.mining.plan import parse_shard, share_of, tasks_for
+from remix_miner.mining.thresholds import choose_thresholds
 from remix_miner.sources import SOURCES
 
 
@@ -221,7 +223,8 @@ def test_files_that_the_chooser_names_are_left_out(library: Path, tiny_detector:
     def choose(files: Any) -> list[Skipped]:
         return [Skipped(file.path, f"same recording as {files[0].path}") for file in files[1:]]
 
-    report = mine([library], tmp_path, detector=str(tiny_detector), engine=Engine(workers=0), choose=choose)
+    settings = MineSettings(detector=str(tiny_detector), engine=Engine(workers=0), scan_filter=choose)
+    report = mine([library], tmp_path, settings)
     assert report.tracks == {"done": 1}
     assert "2 skipped: same recording" in report.as_text(tmp_path)
 

@@ -22,12 +22,13 @@ from remix_miner.duplicates import store as fingerprint_store
 from remix_miner.duplicates.fingerprints import PEAK, fingerprint, groups
 from remix_miner.duplicates.matching import COPY_SHARE, NOTHING, match, proposed_pairs
 from remix_miner.duplicates.merge_filter import take_fingerprints
-from remix_miner.duplicates.scan_filter import LeaveOut
+from remix_miner.duplicates.scan_filter import ScanFilter
 from remix_miner.duplicates.store import NO_FINGERPRINT, FingerprintStore, Recording
 from remix_miner.errors import AudioError, DataError
 from remix_miner.mined.catalogue import Catalogue, ScannedTrack
 from remix_miner.mined.inspection import inspect_folder
-from remix_miner.mining.detect import Engine, mine
+from remix_miner.mining.detect import MineSettings, mine
+from remix_miner.mining.engines.choice import Engine
 from remix_miner.mining.merge import merge
 from remix_miner.synthesis.song import synthesize_song
 
@@ -58,11 +59,11 @@ def library(songs: list[np.ndarray], tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture
 def leave_out(library: Path, tmp_path: Path) -> Callable[..., dict[str, str]]:
-    """A function from options of `LeaveOut` to the reason of each file that is left out of ``library``."""
+    """A function from options of `ScanFilter` to the reason of each file that is left out of ``library``."""
 
     def choose(**options: Any) -> dict[str, str]:
         Catalogue.open(tmp_path, {}).close()
-        chosen = LeaveOut(tmp_path, **options)(find_audio(library)[0])
+        chosen = ScanFilter(tmp_path, **options)(find_audio(library)[0])
         return {skipped.path.name: skipped.reason for skipped in chosen}
 
     return choose
@@ -239,7 +240,7 @@ def test_an_undecodable_file_is_left_to_the_scan(tmp_path: Path) -> None:
     broken = tmp_path / "x.mp3"
     broken.write_text("no music " * 100)
     Catalogue.open(tmp_path, {}).close()
-    assert LeaveOut(tmp_path)([LibraryFile(broken, "x.mp3", 900, 1)]) == []
+    assert ScanFilter(tmp_path)([LibraryFile(broken, "x.mp3", 900, 1)]) == []
 
 
 def test_detect_tells_what_it_leaves_out(
@@ -269,8 +270,13 @@ def detect(library: Path, tiny_detector: Path) -> Callable[..., Any]:
     """A function that scans ``library``, or one share of it, into a folder."""
 
     def run(out: Path, shard: tuple[int, int] | None = None, **options: Any) -> Any:
-        choose = LeaveOut(out, **options)
-        return mine([library], out, detector=str(tiny_detector), engine=Engine(workers=0), shard=shard, choose=choose)
+        settings = MineSettings(
+            detector=str(tiny_detector),
+            engine=Engine(workers=0),
+            shard=shard,
+            scan_filter=ScanFilter(out, **options),
+        )
+        return mine([library], out, settings)
 
     return run
 

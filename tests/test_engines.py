@@ -14,14 +14,14 @@ import pytest
 import soundfile
 
 from remix_miner.errors import AudioError, DataError, UsageError
-from remix_miner.mining.detect import Engine, mine
-from remix_miner.mining.engines.local import Watch, scan_in_process, scan_locally
-from remix_miner.mining.messages import Batch, Failed, MinerSetup, ScanSettings, TrackScan
+from remix_miner.mining.detect import MineSettings, mine
+from remix_miner.mining.engines.choice import Engine
+from remix_miner.mining.jobs import Watch, run_jobs
+from remix_miner.mining.messages import BatchLimits, JobSetup, ScanSettings
 from remix_miner.mining.report import ScanReport
 from remix_miner.mining.scan import scan_audio
 from remix_miner.processes import worker_environment
 
-FORK = {"start_method": "fork"}
 Harvest = dict[tuple[str, str, int], str]
 
 
@@ -37,15 +37,23 @@ def library(tmp_path_factory: pytest.TempPathFactory, noise_song: Any) -> Path:
 
 @pytest.fixture(scope="module")
 def scan(library: Path, tiny_detector: Path) -> Callable[..., ScanReport]:
-    def run(out: Path, workers: int, **changes: Any) -> ScanReport:
-        return mine(
-            [library],
-            out,
+    def run(
+        out: Path,
+        workers: int,
+        scan: Callable[..., Any] = scan_audio,
+        start_method: str = "fork",
+        **limits: Any,
+    ) -> ScanReport:
+        settings = MineSettings(
             detector=str(tiny_detector),
             min_seconds=1.0,
             engine=Engine(workers=workers),
-            setup_changes={**FORK, **changes},
+            limits=BatchLimits(**limits),
         )
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("remix_miner.mining.engines.local.START_METHOD", start_method)
+            patch.setattr("remix_miner.mining.batch.scan_audio", scan)
+            return mine([library], out, settings)
 
     return run
 
@@ -65,7 +73,7 @@ def undisturbed(
     return found
 
 
-@pytest.mark.parametrize("changes", [{}, {"batch_excerpts": 1}, {"batch_seconds": 0.3, "held_bytes": 0}])
+@pytest.mark.parametrize("changes", [{}, {"excerpts": 1}, {"seconds": 0.3, "held_bytes": 0}])
 def test_workers_give_what_one_process_gives(
     scan: Any, harvest_of: Any, undisturbed: Harvest, tmp_path: Path, changes: dict[str, Any]
 ) -> None:
@@ -128,31 +136,44 @@ def test_a_file_that_kills_its_worker_once_is_scanned_in_the_second_try(
     scan: Any, harvest_of: Any, undisturbed: Harvest, tmp_path: Path
 ) -> None:
     (tmp_path / "once").touch()
-    report = scan(tmp_path / "mined", workers=2, scan=dies_at("0.wav", tmp_path / "once"), batch_excerpts=10_000)
+    report = scan(tmp_path / "mined", workers=2, scan=dies_at("0.wav", tmp_path / "once"), excerpts=10_000)
     assert report.complete
     assert harvest_of(tmp_path / "mined") == undisturbed
 
 
-def setup_and_tasks(library: Path, detector: Path, out: Path, **changes: Any) -> tuple[MinerSetup, list[Any]]:
+def setup_and_tasks(library: Path, detector: Path, out: Path) -> tuple[JobSetup, list[Any]]:
     from remix_miner.datasets.library import find_audio
     from remix_miner.detector.loading import load_detector
     from remix_miner.mining.plan import tasks_for
 
     settings = ScanSettings({"drums": 0.3, "vocals": 0.3}, min_seconds=1.0)
     sha256 = load_detector(detector).sha256
-    setup = MinerSetup(out, str(detector), sha256, "cpu", settings, {}, "run", start_method="fork", **changes)
-    return setup, tasks_for(find_audio(library)[0])
+    return JobSetup(out, str(detector), sha256, "cpu", settings, {}, "run"), tasks_for(find_audio(library)[0])
 
 
-def test_a_file_that_never_ends_is_given_up(library: Path, tiny_detector: Path, tmp_path: Path) -> None:
+def run(setup: JobSetup, tasks: list[Any], watch: Watch, workers: int) -> Any:
+    return run_jobs(setup, Engine(workers=workers).lanes(setup, watch, len(tasks)), tasks, watch)
+
+
+@pytest.fixture
+def fork(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("remix_miner.mining.engines.local.START_METHOD", "fork")
+
+
+@pytest.mark.usefixtures("fork")
+def test_a_file_that_never_ends_is_given_up(
+    library: Path, tiny_detector: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def hangs(path: Path, *arguments: Any, **options: Any) -> Any:
         if path.name == "1.flac":
             time.sleep(1000)
         raise AudioError("at once, so that no other file is slow where the machine is")
 
-    setup, tasks = setup_and_tasks(library, tiny_detector, tmp_path, scan=hangs)
-    events = list(scan_locally(setup, tasks, Watch(), workers=2, stall_seconds=2.0))
-    failed = {event.task.file.path.name: event.kind for event in events if isinstance(event, Failed)}
+    monkeypatch.setattr("remix_miner.mining.batch.scan_audio", hangs)
+    monkeypatch.setattr("remix_miner.mining.jobs.STALL_SECONDS", 2.0)
+    setup, tasks = setup_and_tasks(library, tiny_detector, tmp_path)
+    batches = list(run(setup, tasks, Watch(), workers=2))
+    failed = {failed.task.file.path.name: failed.kind for batch in batches for failed in batch.failed}
     assert failed.pop("1.flac") == "stalled"
     assert list(failed.values()) == ["undecodable"] * 5
 
@@ -198,25 +219,33 @@ def test_a_file_that_changes_while_its_excerpts_are_written_leaves_none(
         assert harvest_of(out) == {key: value for key, value in undisturbed.items() if key[0] != last}
 
 
+@pytest.mark.usefixtures("fork")
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_scan_that_is_asked_to_stop_closes_what_is_finished(
-    library: Path, tiny_detector: Path, tmp_path: Path, workers: int
+    library: Path, tiny_detector: Path, tmp_path: Path, workers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    setup, tasks = setup_and_tasks(library, tiny_detector, tmp_path)
+    """Stopped when two tracks are scanned, in the middle of a job; the track at hand waits until it is noticed."""
     scanned = 0
 
-    def count(event: Any) -> None:
+    def count(counts: Any) -> None:
         nonlocal scanned
-        scanned += isinstance(event, TrackScan)
+        scanned = counts.tracks
 
-    watch = Watch(stopping=lambda: scanned >= 2)
-    events = scan_in_process(setup, tasks, watch) if workers == 0 else scan_locally(setup, tasks, watch, workers)
+    def slow(path: Path, *arguments: Any, on_block: Callable[[float], None], **options: Any) -> Any:
+        result = scan_audio(path, *arguments, on_block=on_block, **options)
+        for _ in range(10 if workers else 0):
+            time.sleep(0.1)
+            on_block(0.0)
+        return result
+
+    monkeypatch.setattr("remix_miner.mining.batch.scan_audio", slow)
+    monkeypatch.setattr("remix_miner.mining.jobs.SHORTEST_JOB_SECONDS", 1e9)
+    setup, tasks = setup_and_tasks(library, tiny_detector, tmp_path)
+    watch = Watch(count, lambda: scanned >= 2)
     safe: set[str] = set()
-    for event in events:
-        count(event)
-        if isinstance(event, Batch):
-            safe |= {track.task.file.name for track in event.tracks}
-            assert all(shard.path.is_file() for shard in event.shards)
+    for batch in run(setup, tasks, watch, workers):
+        safe |= {track.task.file.name for track in batch.tracks}
+        assert all(shard.path.is_file() for shard in batch.shards)
     assert 2 <= len(safe) < 6
     assert not list(tmp_path.glob("shards/.*"))
 
@@ -238,21 +267,22 @@ def test_a_full_disk_is_a_clear_error_and_a_rerun_finishes(
         with monkeypatch.context() as patch:
             patch.setattr(ShardWriter, "append", full)
             with pytest.raises(DataError, match="No space left"):
-                scan(out, workers=workers, batch_excerpts=1)
+                scan(out, workers=workers, excerpts=1)
         before = harvest_of(out)
         assert before.items() <= undisturbed.items()
         assert scan(out, workers=workers).complete
         assert harvest_of(out) == undisturbed
 
 
+@pytest.mark.usefixtures("fork")
 def test_workers_that_cannot_load_are_an_error(library: Path, tiny_detector: Path, tmp_path: Path) -> None:
     setup, tasks = setup_and_tasks(library, tiny_detector, tmp_path)
     import dataclasses
 
     with pytest.raises(DataError, match="no detector"):
-        list(scan_locally(dataclasses.replace(setup, detector="nowhere"), tasks, Watch(), workers=2))
+        list(run(dataclasses.replace(setup, detector="nowhere"), tasks, Watch(), workers=2))
     with pytest.raises(DataError, match="replaced"):
-        list(scan_locally(dataclasses.replace(setup, detector_sha256="0" * 64), tasks, Watch(), workers=2))
+        list(run(dataclasses.replace(setup, detector_sha256="0" * 64), tasks, Watch(), workers=2))
 
 
 def test_engines_that_cannot_be_are_refused() -> None:

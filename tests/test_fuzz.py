@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from remix_miner.datasets.library import LibraryFile
 from remix_miner.detector.loading import load_detector
 from remix_miner.mined.reader import Shard
-from remix_miner.mining.messages import FAILURES, Failed, MinerSetup, ScanSettings, Task, TrackScan
-from remix_miner.mining.miner import Miner
+from remix_miner.mining.batch import mine_batch
+from remix_miner.mining.messages import FAILURES, Failed, JobSetup, ScanSettings, Task, TrackScan
 
 FORMATS = {
     "wav": {},
@@ -49,10 +49,10 @@ def original(noise_song: Any, tmp_path_factory: pytest.TempPathFactory, request:
 
 
 @pytest.fixture(scope="module")
-def setup(tiny_detector: Path) -> MinerSetup:
+def setup(tiny_detector: Path) -> JobSetup:
     thresholds = ScanSettings({"drums": 0.0}, min_seconds=1.0, sample_rate=16000)
     sha256 = load_detector(tiny_detector).sha256
-    return MinerSetup(Path(), str(tiny_detector), sha256, "cpu", thresholds, {}, "run")
+    return JobSetup(Path(), str(tiny_detector), sha256, "cpu", thresholds, {}, "run")
 
 
 place = st.floats(0, 1, exclude_max=True)
@@ -90,7 +90,7 @@ def mutated(original: bytes, changes: list[tuple[str, float, Any]]) -> bytes:
 @given(changes=st.lists(change, min_size=1, max_size=4))
 @example(changes=[("repeat", 0.0078125, 207)])  # made an m4a whose audio has no codec, and so no rate
 def test_changed_bytes_never_crash_the_scan_or_store_what_is_not_finite(
-    original: Callable[[str], bytes], setup: MinerSetup, suffix: str, changes: list[tuple[str, float, Any]]
+    original: Callable[[str], bytes], setup: JobSetup, suffix: str, changes: list[tuple[str, float, Any]]
 ) -> None:
     import dataclasses
 
@@ -98,13 +98,14 @@ def test_changed_bytes_never_crash_the_scan_or_store_what_is_not_finite(
         path = Path(folder) / f"a.{suffix}"
         path.write_bytes(mutated(original(suffix), changes))
         status = path.stat()
-        miner = Miner(dataclasses.replace(setup, out=Path(folder)), "0")
-        result = miner.scan(Task(LibraryFile(path, path.name, status.st_size, status.st_mtime_ns), 1.0))
+        task = Task(LibraryFile(path, path.name, status.st_size, status.st_mtime_ns), 1.0)
+        batch = mine_batch(dataclasses.replace(setup, out=Path(folder)), [task], "0")
+        (result,) = [*batch.tracks, *batch.failed]
         assert isinstance(result, TrackScan | Failed)
         if isinstance(result, Failed):
             assert result.kind in FAILURES
             assert result.kind != "error", result.reason
-        for closed in miner.close().shards:
+        for closed in batch.shards:
             with Shard(closed.path) as shard:
                 assert not shard.problems()
                 for row in range(len(shard.excerpts)):

@@ -13,7 +13,9 @@ import pytest
 
 ray = pytest.importorskip("ray")
 
-from remix_miner.mining.detect import Engine, mine  # noqa: E402
+from remix_miner.mining.detect import MineSettings, mine  # noqa: E402
+from remix_miner.mining.engines.choice import Engine  # noqa: E402
+from remix_miner.mining.messages import BatchLimits  # noqa: E402
 from remix_miner.mining.scan import scan_audio  # noqa: E402
 from remix_miner.processes import worker_variables  # noqa: E402
 
@@ -33,8 +35,25 @@ def library(noise_library: Callable[[int], Path]) -> Path:
     return noise_library(6)
 
 
-def scan(library: Path, out: Path, detector: Path, engine: Engine, **changes: Any) -> Any:
-    return mine([library], out, detector=str(detector), min_seconds=1.0, engine=engine, setup_changes=changes)
+def scan(
+    library: Path, out: Path, detector: Path, engine: Engine, scan: Callable[..., Any] | None = None, **limits: Any
+) -> Any:
+    """Scan with ``scan`` in place of `scan_audio`, in the processes of the cluster too."""
+
+    def mine_with(*arguments: Any) -> Any:
+        import remix_miner.mining.batch as module
+
+        original = module.scan_audio
+        module.scan_audio = scan or original
+        try:
+            return module.mine_batch(*arguments)
+        finally:
+            module.scan_audio = original
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("remix_miner.mining.engines.ray.mine_batch", mine_with)
+        settings = MineSettings(detector=str(detector), min_seconds=1.0, engine=engine, limits=BatchLimits(**limits))
+        return mine([library], out, settings)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +67,7 @@ def undisturbed(library: Path, tiny_detector: Path, harvest_of: Any, tmp_path_fa
 def test_actors_give_what_one_process_gives(
     library: Path, tiny_detector: Path, harvest_of: Any, undisturbed: Harvest, tmp_path: Path
 ) -> None:
-    report = scan(library, tmp_path, tiny_detector, Engine("ray", workers=2), batch_excerpts=2)
+    report = scan(library, tmp_path, tiny_detector, Engine("ray", workers=2), excerpts=2)
     assert report.complete
     assert harvest_of(tmp_path) == undisturbed
 
@@ -94,7 +113,7 @@ def test_what_a_dead_actor_had_not_closed_is_scanned_again(
     library: Path, tiny_detector: Path, harvest_of: Any, undisturbed: Harvest, tmp_path: Path
 ) -> None:
     (tmp_path / "once").touch()
-    changes = {"scan": dies_at("0.wav", tmp_path / "once"), "batch_excerpts": 10_000}
+    changes: dict[str, Any] = {"scan": dies_at("0.wav", tmp_path / "once"), "excerpts": 10_000}
     assert scan(library, tmp_path / "mined", tiny_detector, Engine("ray", workers=1), **changes).complete
     assert harvest_of(tmp_path / "mined") == undisturbed
 

@@ -16,13 +16,15 @@ from typing import Any
 
 import pytest
 
-from remix_miner.duplicates.scan_filter import LeaveOut
+from remix_miner.duplicates.scan_filter import ScanFilter
 from remix_miner.errors import DataError
 from remix_miner.mined.catalogue import Catalogue
 from remix_miner.mined.inspection import inspect_folder
 from remix_miner.mined.reader import Shard
 from remix_miner.mined.writer import shard_paths
-from remix_miner.mining.detect import Chooser, Engine, mine
+from remix_miner.mining.detect import FileFilter, MineSettings, mine
+from remix_miner.mining.engines.choice import Engine
+from remix_miner.mining.messages import BatchLimits
 from remix_miner.mining.report import ScanReport
 from remix_miner.mining.scan import scan_audio
 
@@ -37,18 +39,27 @@ def songs(noise_library: Callable[[int], Path]) -> Path:
 
 @pytest.fixture(scope="module")
 def scan(tiny_detector: Path) -> Callable[..., ScanReport]:
-    def run(library: Path, out: Path, workers: int = 0, choose: Chooser | None = None, **changes: Any) -> ScanReport:
-        return mine(
-            [library],
-            out,
+    def run(
+        library: Path,
+        out: Path,
+        workers: int = 0,
+        scan_filter: FileFilter | None = None,
+        scan: Callable[..., Any] = scan_audio,
+        batch_excerpts: int = 2,
+    ) -> ScanReport:
+        settings = MineSettings(
             detector=str(tiny_detector),
             min_seconds=1.0,
             sample_rate=16000,
             engine=Engine(workers=workers),
             retry_failed=True,
-            choose=choose,
-            setup_changes={"start_method": "fork", "batch_excerpts": 2, **changes},
+            scan_filter=scan_filter,
+            limits=BatchLimits(excerpts=batch_excerpts),
         )
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("remix_miner.mining.engines.local.START_METHOD", "fork")
+            patch.setattr("remix_miner.mining.batch.scan_audio", scan)
+            return mine([library], out, settings)
 
     return run
 
@@ -90,7 +101,7 @@ def test_killed_thirty_times_the_excerpts_are_those_of_an_undisturbed_scan(
         """Forked workers hold their parent's lock until the system has ended them too, a moment later."""
         while True:
             try:
-                return scan(songs, out, workers, choose=LeaveOut(out))
+                return scan(songs, out, workers, scan_filter=ScanFilter(out))
             except DataError as error:
                 if "in use" not in str(error):
                     raise

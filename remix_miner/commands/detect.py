@@ -10,8 +10,8 @@ from remix_miner.device import Precision, Sampling
 
 
 @verb(
-    "Scan files and folders for excerpts in which a source is silent, and store them as HDF5 shards with a catalogue. "
-    "Run again, it goes on where it stopped; new and changed files are scanned, others not. "
+    "Scan a library for excerpts in which a source is silent, and store them as HDF5 shards with a catalogue. "
+    "Resumes where an earlier run stopped: new and changed files are scanned, others are not. "
     "A file that cannot be used is reported and does not stop the scan (exit status 1).",
     "remix-miner detect library/ --out mined/ --workers 8",
 )
@@ -92,42 +92,38 @@ def command(
     as_json: bool,
 ) -> int:
     from remix_miner.detector.calibration import Calibration
-    from remix_miner.detector.loading import load_detector
-    from remix_miner.duplicates.scan_filter import LeaveOut
-    from remix_miner.mining.detect import Engine, choose_thresholds, mine, usable_cores
+    from remix_miner.duplicates.scan_filter import ScanFilter
+    from remix_miner.mining.detect import MineSettings, mine
+    from remix_miner.mining.engines.choice import Engine, usable_cores
     from remix_miner.mining.plan import parse_shard
-    from remix_miner.mining.report import promise
+    from remix_miner.mining.thresholds import Thresholds
     from remix_miner.sources import parse_sources
 
-    wanted = parse_sources(sources)
-    share = None if shard is None else parse_shard(shard)
+    def announce(thresholds: Thresholds) -> None:
+        for line in thresholds.promises():
+            note(f"expected {line}")
+        for source, reason in thresholds.refused.items():
+            note(f"refused without {source}: {reason}")
+
     scanner = Engine(engine, workers, device, address, gpus_per_worker)
-    calibration = None if calibration_path is None else Calibration.load(calibration_path)
-    thresholds, refused, used = choose_thresholds(load_detector(detector), calibration, wanted)
-    for line in promise(used, thresholds):
-        note(f"expected {line}")
-    for source, reason in refused.items():
-        note(f"refused without {source}: {reason}")
     here = min(scanner.processes, usable_cores())
-    left_out = LeaveOut(out, exclude=exclude, duplicates=not keep_duplicates, workers=here, restart=restart)
-    report = mine(
-        library,
-        out,
+    settings = MineSettings(
         detector=detector,
-        calibration=used,
-        sources=wanted,
+        calibration=None if calibration_path is None else Calibration.load(calibration_path),
+        sources=parse_sources(sources),
         min_seconds=min_seconds,
         sample_rate=sample_rate,
         channels=channels,
         precision=precision,
         sampling=sampling,
         engine=scanner,
-        shard=share,
+        shard=None if shard is None else parse_shard(shard),
         restart=restart,
         retry_failed=retry_failed,
         planted=planted,
-        choose=left_out,
+        scan_filter=ScanFilter(out, exclude=exclude, duplicates=not keep_duplicates, workers=here, restart=restart),
     )
+    report = mine(library, out, settings, announce)
     show(report.as_json(), as_json, report.as_text(out))
     if report.run.interrupted:
         raise KeyboardInterrupt

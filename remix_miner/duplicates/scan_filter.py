@@ -1,6 +1,6 @@
-"""Which files of a library a scan leaves out: other copies of a recording that is mined, and recordings of test sets.
+"""Files that a scan leaves out: other copies of a recording that is mined, and recordings of test sets.
 
-A `Chooser` for `remix_miner.mining.detect.mine`: it decides before the scan, by the files alone, so the choice does
+A `FileFilter` for `remix_miner.mining.detect.mine`. It decides before the scan, by the files alone, so the choice does
 not depend on engines or workers.
 """
 
@@ -18,7 +18,7 @@ from remix_miner.interrupts import Interrupts
 from remix_miner.mined.catalogue_view import CatalogueView
 
 
-class LeaveOut:
+class ScanFilter:
     """Names the files that a scan into ``out`` leaves out, each with its reason.
 
     ``exclude``: stem corpora, folders of audio, or files; a file that holds five seconds of any recording in them is

@@ -1,9 +1,9 @@
-"""What passes between a scan's coordinator and those who scan for it: plain values that pickle."""
+"""Values that pass between a scan and its workers: settings, tasks, findings and batches. All of them pickle."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from remix_miner.datasets.library import LibraryFile
 from remix_miner.detector.calibration import Calibration
@@ -15,7 +15,7 @@ from remix_miner.sources import SOURCES
 
 @dataclass(frozen=True)
 class ScanSettings:
-    """The settings that decide which excerpts a library gives. Two scans with the same ones may share a folder."""
+    """The settings that decide which excerpts a library gives. Scans with equal ones may share a folder."""
 
     thresholds: Mapping[str, float]
     """Least probability of silence of each window, for each source that is mined."""
@@ -26,7 +26,7 @@ class ScanSettings:
     sample_rate: int = 44100
     """Of the stored excerpts, in Hz."""
     channels: int = 2
-    """Of the stored excerpts; a mono file is repeated, other layouts are averaged to mono first."""
+    """Of the stored excerpts. Mono is repeated, other layouts are averaged to mono first."""
     precision: Precision = "float32"
     """Of the detector's network. In bfloat16, probabilities move in the third decimal."""
     sampling: Sampling = "sparse"
@@ -53,19 +53,30 @@ class ScanSettings:
 
 
 @dataclass(frozen=True)
+class BatchLimits:
+    """When a batch is closed: at so many excerpts or bytes of one source, or seconds since its start."""
+
+    excerpts: int = 256
+    bytes: int = 256 << 20
+    seconds: float = 120.0
+    held_bytes: int = 256 << 20
+    """Decoded audio that is kept while a track is scanned. A longer track is decoded again where spans were found."""
+
+
+@dataclass(frozen=True)
 class Task:
     """A file to scan."""
 
     file: LibraryFile
     seconds: float
-    """Estimated length, by which work is ordered and progress foretold."""
+    """Estimated length, for the order of work and the time estimate."""
     store: bool = True
-    """False for a planted song, which is scanned like any other and only judged by what was found."""
+    """False for a planted song: it is scanned like any other, and its excerpts are only judged."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """A span of a track in which a source is silent, in frames of the track's own sample rate."""
+    """A span of a track in which a source is silent, in frames at the track's own sample rate."""
 
     source: str
     start_frame: int
@@ -77,7 +88,7 @@ class Found:
 
 @dataclass(frozen=True)
 class TrackScan:
-    """What the scan of one track found. ``note`` says what was wrong with a track that could be used all the same."""
+    """The result of scanning one track. ``note`` names what was wrong with a track that was scanned all the same."""
 
     task: Task
     sha256: str
@@ -90,11 +101,10 @@ class TrackScan:
 
 @dataclass(frozen=True)
 class Failed:
-    """A track of which nothing could be used."""
+    """A track of which nothing could be used. ``kind`` is one of `FAILURES`."""
 
     task: Task
     kind: str
-    """One of `FAILURES`."""
     reason: str
 
 
@@ -112,28 +122,20 @@ PASSING_FAILURES = ("unreadable", "changed")
 """Kinds that the next scan tries again without being asked (the others with ``--retry-failed``)."""
 
 
-@dataclass(frozen=True)
-class Progressed:
-    """Another piece of a track went by."""
-
-    seconds: float
-
-
-@dataclass(frozen=True)
+@dataclass
 class Batch:
-    """Tracks that are done together with the closed shards that hold their excerpts: all of them, or none of it."""
+    """The result of a job: scanned tracks, the closed shards that hold all their excerpts, and what was not done."""
 
-    tracks: list[TrackScan]
+    tracks: list[TrackScan] = field(default_factory=list)
     shards: list[ClosedShard] = field(default_factory=list)
-
-
-Event = Progressed | TrackScan | Failed | Batch
-"""What an engine reports. A `TrackScan` alone: scanned, and not yet safe; it becomes so in a `Batch`."""
+    failed: list[Failed] = field(default_factory=list)
+    left: list[Task] = field(default_factory=list)
+    """Tasks of the job that were not done: the shards were full, or a stop was requested."""
 
 
 @dataclass(frozen=True)
-class MinerSetup:
-    """All that a worker needs to know. ``run`` is unique to this scan and part of its shards' names."""
+class JobSetup:
+    """What the jobs of one scan have in common. ``run`` is unique to the scan and part of its shards' names."""
 
     out: Path
     detector: str
@@ -144,14 +146,5 @@ class MinerSetup:
     """What the shards state as their settings."""
     run: str
     calibration: Calibration | None = None
-    """Where given, it tells each excerpt's expected relative volume."""
-    batch_excerpts: int = 256
-    batch_bytes: int = 256 << 20
-    batch_seconds: float = 120.0
-    """A batch is closed at so many excerpts, bytes, or seconds since it was begun, whichever comes first."""
-    start_method: Literal["spawn", "fork"] = "spawn"
-    """Of worker processes. 'fork' is quicker, and unsafe in a process that has threads."""
-    scan: Callable[..., Any] | None = None
-    """Takes the place of `scan_audio`: how tests bring in faults."""
-    held_bytes: int = 256 << 20
-    """Decoded audio that is kept while a track is scanned; a longer track is decoded again where spans were found."""
+    """Gives each excerpt's expected relative volume."""
+    limits: BatchLimits = BatchLimits()

@@ -8,7 +8,6 @@ from typing import Any
 
 from remix_miner.audio import display_name
 from remix_miner.datasets.library import Skipped
-from remix_miner.detector.calibration import Calibration
 from remix_miner.mined.catalogue import Catalogue
 from remix_miner.mined.catalogue_db import LIVE
 from remix_miner.mining.audit import Purity, purity_json
@@ -162,30 +161,6 @@ def split_failure(error: str) -> tuple[str, str]:
     """The inverse of `failure_text`."""
     kind, _, reason = error.partition(": ")
     return (kind, reason) if kind in FAILURES else ("error", error)
-
-
-def promise(calibration: Calibration, sources: Iterable[str]) -> list[str]:
-    """What the calibration lets one expect of each source: purity and yield, before the scan."""
-    lines = []
-    for source in sources:
-        one = calibration.sources[source]
-        if one.threshold is None or one.precision is None:
-            continue
-        sure = ""
-        if one.precision_lower_bound is not None:
-            confidence = calibration.settings.get("confidence")
-            stated = f", {confidence:.0%} sure" if isinstance(confidence, float) else ""
-            sure = f" (at least {one.precision_lower_bound:.1%}{stated})"
-        elif one.held_out_precision is not None:
-            sure = f" ({one.held_out_precision:.1%} on artists left out; no bound)"
-        text = f"without {source}: {one.precision:.1%} of windows at or below {one.volume_db:g} dB{sure}"
-        if one.recall is not None:
-            text += f", {one.recall:.0%} of the silent ones found"
-        if one.spans is not None and one.spans.labelled_seconds:
-            per_hour = 60 * one.spans.seconds / one.spans.labelled_seconds
-            text += f"; {per_hour:.1f} minutes from an hour of the {one.tracks} calibration songs"
-        lines.append(text)
-    return lines
 
 
 def _purity_lines(planted: Mapping[str, Purity]) -> list[str]:

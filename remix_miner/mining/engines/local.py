@@ -1,237 +1,179 @@
-"""Engines: who scans. In this process, or in workers of this machine that may die without loss; both give the same.
+"""Lanes on this machine: worker processes, each with a pipe of its own, or this process itself.
 
-An engine is a generator of events over tasks. It never touches the catalogue: the one who consumes the events does.
+Every worker has its own pipe and no lock is shared, so a worker that is killed in mid-sentence harms nobody. (Pools
+that share one pipe, as pebble's does, break then: 3 to 12 kills in a test.)
 """
 
 import contextlib
-import time
-from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass
-from multiprocessing.connection import wait
+import multiprocessing
+import os
+import signal
+import traceback
+from collections.abc import Sequence
+from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from remix_miner.errors import DataError
-from remix_miner.mining.engines.worker import CLOSE, STOP, Broken, Lost, Ready, Worker
-from remix_miner.mining.messages import Batch, Event, Failed, MinerSetup, Progressed, Task, TrackScan
+from remix_miner.device import share_of_device
+from remix_miner.mining.batch import mine_batch
+from remix_miner.mining.jobs import LOADING, Counts, Watch, WorkerLost
+from remix_miner.mining.messages import Batch, JobSetup, Task
+from remix_miner.processes import exit_with_parent, worker_environment
 
-STALL_SECONDS = 300.0
-SLOWEST_BYTES_PER_SECOND = 2e6
-"""A worker that says nothing for so long, and as long as its file takes at this pace, hangs: it speaks per block."""
+START_METHOD = "spawn"
+"""Of worker processes: forking is unsafe in a process that has threads."""
 
-START_SECONDS = 900.0
-"""The same for a worker that has not loaded yet: many at once, from a network disk, take their time."""
-
-MOST_FAILED_STARTS = 3
-
-
-@dataclass(frozen=True)
-class Watch:
-    """How an engine is watched from outside: told the seconds of audio that went by, and asked whether to stop."""
-
-    progressed: Callable[[float], None] = lambda seconds: None
-    stopping: Callable[[], bool] = lambda: False
+COLUMNS = 4
+"""Of a lane in shared memory: seconds, tracks, excerpts, place. The first number of all is the request to stop."""
 
 
-def scan_in_process(setup: MinerSetup, tasks: Sequence[Task], watch: Watch) -> Generator[Event, None, None]:
-    """One track after the other, here: for small machines and for debugging. Uses one thread, as workers do."""
-    import torch
+class ThisProcess:
+    """One lane in this process, with one thread: for small machines and for debugging."""
 
-    from remix_miner.mining.miner import BatchSpoiled, Miner, Stopped
+    count = 1
 
-    def on_block(seconds: float) -> None:
-        watch.progressed(seconds)
-        if watch.stopping():
-            raise Stopped
+    def __init__(self, setup: JobSetup, watch: Watch) -> None:
+        import torch
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    miner = Miner(setup, "0")
-    queue = deque(tasks)
-    try:
-        while queue and not watch.stopping():
-            try:
-                yield miner.scan(queue[0], on_block)
-            except BatchSpoiled as spoiled:
-                queue.extend(spoiled.lost)
-                yield spoiled.failed
-            except Stopped:
-                break
-            queue.popleft()
-            if miner.due:
-                yield miner.close()
-        yield miner.close()
-    finally:
-        miner.abandon()
-        torch.set_num_threads(threads)
-
-
-def scan_locally(
-    setup: MinerSetup, tasks: Sequence[Task], watch: Watch, workers: int, stall_seconds: float = STALL_SECONDS
-) -> Generator[Event, None, None]:
-    """In spawned workers. Raises `DataError` when no worker can go on, after safely closing what is finished."""
-    pool = _Pool(setup, tasks, watch, stall_seconds)
-    try:
-        pool.start(min(workers, len(tasks)))
-        while pool.hand_out():
-            if watch.stopping():
-                break
-            yield from pool.listen(timeout=1.0)
-            if pool.broken:
-                break
-        yield from pool.wind_down()
-        if pool.broken:
-            raise DataError(pool.broken)
-    finally:
-        pool.kill()
-
-
-class _Pool:
-    """The workers of one scan, the tracks that wait for them, and what to do when one of them dies."""
-
-    def __init__(self, setup: MinerSetup, tasks: Sequence[Task], watch: Watch, stall_seconds: float) -> None:
         self.setup = setup
         self.watch = watch
-        self.stall_seconds = stall_seconds
-        self.queue = deque(tasks)
-        self.suspects: deque[Task] = deque()
-        """Tracks during which a worker died: each is tried once more, last and alone, so that it costs nothing else."""
-        self.deaths: Counter[str] = Counter()
-        self.failed_starts = 0
-        self.broken: str | None = None
-        self.workers: list[Worker] = []
-        self.handed_over: list[str] = []
-        self._lanes = 0
+        self._threads = torch.get_num_threads()
+        self._counts = Counts()
+        self._job: tuple[Sequence[Task], str] | None = None
+        torch.set_num_threads(1)
 
-    def start(self, count: int) -> None:
-        for _ in range(count):
-            self._start_one()
+    def submit(self, lane: int, tasks: Sequence[Task], name: str) -> None:
+        self._job = tasks, name
 
-    def _start_one(self) -> None:
-        self.workers.append(Worker(self.setup, str(self._lanes)))
-        self._lanes += 1
-
-    def hand_out(self) -> bool:
-        """Give every idle worker something to do; False when all is done and safe."""
-        for worker in self.workers:
-            if worker.busy:
-                continue
-            if self.queue:
-                worker.ask(self.queue.popleft())
-            elif worker.unsafe:
-                worker.ask(CLOSE)
-            elif self.suspects:
-                worker.ask(self.suspects.popleft())
-        return any(worker.busy for worker in self.workers)
-
-    def listen(self, timeout: float) -> Iterator[Event]:
-        """Events of all workers that have something to say, or have died, within ``timeout`` seconds."""
-        by_connection: dict[Any, Worker] = {worker.connection: worker for worker in self.workers}
-        for connection in wait(list(by_connection), timeout):
-            yield from self._hear(by_connection[connection])
-        for worker in [worker for worker in self.workers if self._stalled(worker)]:
-            yield from self._bury(worker, f"said nothing for {time.monotonic() - worker.heard:.0f} s", "stalled")
-
-    def _hear(self, worker: Worker) -> Iterator[Event]:
+    def finished(self, timeout: float) -> list[tuple[int, Batch | Exception]]:
+        assert self._job is not None
+        (tasks, name), self._job = self._job, None
         try:
-            message = worker.connection.recv()
+            return [(0, mine_batch(self.setup, tasks, name, self._report))]
+        except Exception as error:
+            return [(0, error)]
+
+    def _report(self, *, seconds: float = 0.0, tracks: int = 0, excerpts: int = 0, place: int | None = None) -> bool:
+        before = self._counts
+        self._counts = Counts(before.seconds + seconds, before.tracks + tracks, before.excerpts + excerpts)
+        self.watch.progressed(self._counts)
+        return self.watch.stopping()
+
+    def counts(self) -> list[Counts]:
+        return [self._counts]
+
+    def stop(self) -> None:
+        """The watch is asked at every block."""
+
+    def kill(self, lane: int) -> None:
+        """Nothing runs while anybody could ask for it."""
+
+    def close(self) -> None:
+        import torch
+
+        torch.set_num_threads(self._threads)
+
+
+class LocalProcesses:
+    """Lanes that are worker processes, started when they get their first job."""
+
+    def __init__(self, setup: JobSetup, count: int) -> None:
+        self.setup = setup
+        self.count = count
+        self._context: Any = multiprocessing.get_context(START_METHOD)
+        self._board = self._context.RawArray("d", 1 + COLUMNS * count)
+        self._workers: dict[int, tuple[Any, Connection]] = {}
+
+    def submit(self, lane: int, tasks: Sequence[Task], name: str) -> None:
+        self._board[COLUMNS * (lane + 1)] = 0 if lane in self._workers else LOADING
+        if lane not in self._workers:
+            self._start(lane)
+        with contextlib.suppress(OSError):  # a worker that has ended is noticed by `finished`
+            self._workers[lane][1].send((tasks, name))
+
+    def finished(self, timeout: float) -> list[tuple[int, Batch | Exception]]:
+        lanes = {connection: lane for lane, (_, connection) in self._workers.items()}
+        ready: list[Any] = wait(list(lanes), timeout)
+        return [(lanes[connection], self._result(lanes[connection])) for connection in ready]
+
+    def _result(self, lane: int) -> Batch | Exception:
+        process, connection = self._workers[lane]
+        try:
+            result: Batch | Exception = connection.recv()
+            return result
         except (EOFError, OSError):
-            yield from self._bury(worker, worker.how_it_died, "crashed")
-            return
-        worker.heard = time.monotonic()
-        match message:
-            case Progressed(seconds):
-                self.watch.progressed(seconds)
-                return
-            case Broken(reason):
-                self.broken = reason
-                worker.busy = False
-                return
-            case Ready():
-                self.failed_starts = 0
-                worker.loaded = True
-            case TrackScan():
-                if message.task.store:
-                    worker.unsafe.append(message.task)
-                yield message
-            case Failed():
-                yield message
-            case Lost(failed, tasks):
-                worker.unsafe.clear()
-                self.queue.extend(tasks)
-                yield failed
-            case Batch(tracks, shards):
-                safe = {track.task.file.name for track in tracks}
-                worker.unsafe = [task for task in worker.unsafe if task.file.name not in safe]
-                self.handed_over += [shard.path.name for shard in shards]
-                yield message
-                if worker.task is not None:
-                    return  # it closed its batch by itself, and is at the next track
-        worker.task = None
-        worker.busy = False
+            process.join(5)
+            status = process.exitcode
+            self._end(lane)
+            if status is not None and status < 0:
+                return WorkerLost(f"was killed by {signal.Signals(-status).name}")
+            return WorkerLost(f"ended with status {status}")
 
-    def _stalled(self, worker: Worker) -> bool:
-        patience = self.stall_seconds if worker.loaded else START_SECONDS
-        if worker.task is not None:
-            patience += worker.task.file.size / SLOWEST_BYTES_PER_SECOND
-        return worker.busy and time.monotonic() - worker.heard > patience
+    def counts(self) -> list[Counts]:
+        rows = (self._board[1 + COLUMNS * lane : 1 + COLUMNS * (lane + 1)] for lane in range(self.count))
+        return [Counts(row[0], int(row[1]), int(row[2]), int(row[3])) for row in rows]
 
-    def _bury(self, worker: Worker, how: str, kind: str) -> Iterator[Event]:
-        """A worker is dead or hangs: take back its unsafe tracks, blame the one at hand, start another worker."""
-        worker.kill()
-        self.workers.remove(worker)
-        self.queue.extend(worker.unsafe)
-        if not worker.loaded:
-            self.failed_starts += 1
-            if self.failed_starts >= MOST_FAILED_STARTS:
-                self.broken = f"workers end while they load ({how}): is there memory for them? Try fewer --workers"
-                return
-        if (task := worker.task) is not None:
-            self.deaths[task.file.name] += 1
-            if self.deaths[task.file.name] < 2:
-                self.suspects.append(task)
-            else:
-                yield Failed(task, kind, f"the process that scanned it {how}, twice: the file was given up")
-        if self.queue or self.suspects:
-            self._start_one()
+    def stop(self) -> None:
+        self._board[0] = 1
 
-    def wind_down(self) -> Iterator[Event]:
-        """Have every worker close its batch and leave; yields the batches."""
-        for worker in self.workers:
-            worker.ask(STOP)
-        while self.workers:
-            for worker in [worker for worker in self.workers if self._stalled(worker)]:
-                self._leave(worker)
-            by_connection: dict[Any, Worker] = {worker.connection: worker for worker in self.workers}
-            for connection in wait(list(by_connection), 1.0):
-                worker = by_connection[connection]
-                try:
-                    message = worker.connection.recv()
-                except (EOFError, OSError):
-                    self._leave(worker)
-                    continue
-                if isinstance(message, Batch):
-                    self.handed_over += [shard.path.name for shard in message.shards]
-                    yield message
-                elif isinstance(message, Failed | TrackScan):
-                    yield message
+    def kill(self, lane: int) -> None:
+        self._workers[lane][0].kill()
 
-    def _leave(self, worker: Worker) -> None:
-        worker.kill()
-        self.workers.remove(worker)
+    def close(self) -> None:
+        for process, _ in self._workers.values():
+            process.kill()
+        for lane in list(self._workers):
+            self._end(lane)
 
-    def kill(self) -> None:
-        """End all workers now, and remove what is not safe."""
-        for worker in self.workers:
-            worker.kill()
-        remove_unsafe_shards(self.setup, self.handed_over)
+    def _start(self, lane: int) -> None:
+        ours, theirs = self._context.Pipe()
+        process = self._context.Process(
+            target=_serve, args=(self.setup, lane, self._board, theirs, os.getpid()), daemon=True
+        )
+        with worker_environment():
+            process.start()
+        theirs.close()
+        self._workers[lane] = process, ours
+
+    def _end(self, lane: int) -> None:
+        process, connection = self._workers.pop(lane)
+        process.kill()
+        process.join()
+        connection.close()
 
 
-def remove_unsafe_shards(setup: MinerSetup, handed_over: Sequence[str]) -> None:
-    """Remove what dead miners of this run left: temporary files, and shards finished without being able to say so."""
-    folder = setup.out / "shards"
-    known = set(handed_over)
-    for path in [*folder.glob(f"*-{setup.run}-*.h5"), *folder.glob(f".*-{setup.run}-*.tmp-*")]:
-        if path.name not in known:
-            with contextlib.suppress(OSError):
-                path.unlink()
+class SharedReport:
+    """Writes a lane's progress to shared memory."""
+
+    def __init__(self, board: Any, lane: int) -> None:
+        self.board = board
+        self.first = 1 + COLUMNS * lane
+
+    def __call__(self, *, seconds: float = 0.0, tracks: int = 0, excerpts: int = 0, place: int | None = None) -> bool:
+        self.board[self.first] += seconds
+        self.board[self.first + 1] += tracks
+        self.board[self.first + 2] += excerpts
+        if place is not None:
+            self.board[self.first + 3] = place
+        return bool(self.board[0])
+
+
+def _serve(setup: JobSetup, lane: int, board: Any, connection: Connection, parent: int) -> None:
+    """Worker process: run jobs until the parent ends."""
+    exit_with_parent(parent)
+    import dataclasses
+
+    import torch
+
+    torch.set_num_threads(1)
+    setup = dataclasses.replace(setup, device=share_of_device(setup.device, lane, torch.cuda.device_count()))
+    report = SharedReport(board, lane)
+    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
+        while True:
+            tasks, name = connection.recv()
+            try:
+                result: Batch | Exception = mine_batch(setup, tasks, name, report)
+            except Exception as error:
+                error.add_note(traceback.format_exc())
+                result = error
+            connection.send(result)
+    os._exit(1)

@@ -1,0 +1,208 @@
+"""A batch is a job: tracks are scanned one after the other, and their excerpts lie in shards that close together.
+
+All or nothing: the shards appear under their names together with the list of tracks that are complete in them. A
+process that ends in between costs the tracks of one batch, which are scanned again.
+"""
+
+import dataclasses
+import functools
+import os
+import time
+from collections.abc import Sequence
+from typing import Protocol
+
+from remix_miner.audio import display_name
+from remix_miner.datasets.library import LibraryFile, content_hash
+from remix_miner.detector.loading import load_detector
+from remix_miner.detector.networks import SilentSourceDetector
+from remix_miner.device import Precision, Sampling
+from remix_miner.errors import AudioError, DataError
+from remix_miner.mined.writer import ClosedShard, ShardWriter
+from remix_miner.mining.messages import Batch, BatchLimits, Failed, Found, JobSetup, Task, TrackScan
+from remix_miner.mining.scan import ScannedAudio, cut, excerpt_audio, scan_audio
+
+GPU_PUSH_SECONDS = 120.0
+"""What a GPU gets at a time. A CPU works best on single blocks, which fit its cache."""
+
+
+class Report(Protocol):
+    """Receives the progress of a job and returns whether to stop.
+
+    ``seconds``, ``tracks``, ``excerpts``: scanned since the last call. ``place``: index of the task at hand, if new.
+    """
+
+    def __call__(
+        self, *, seconds: float = 0.0, tracks: int = 0, excerpts: int = 0, place: int | None = None
+    ) -> bool: ...
+
+
+def no_report(**progress: object) -> bool:
+    """Ignore progress and never stop."""
+    return False
+
+
+class Stopped(Exception):
+    """A stop was requested: the track at hand stays unfinished."""
+
+
+class ChangedError(AudioError):
+    """A file is no longer the one that was listed."""
+
+
+def mine_batch(setup: JobSetup, tasks: Sequence[Task], name: str, report: Report = no_report) -> Batch:
+    """Scan ``tasks`` in order into shards of their own and close them. ``name`` is unique among the run's jobs.
+
+    A file that cannot be used is in `Batch.failed`. The job ends early when its shards are full or ``report`` requests
+    a stop: `Batch.left` holds the tasks not done. When a track fails after some of its excerpts were written, the
+    batch is given up: its other tracks are in `Batch.left` too.
+    Raises `DataError` when shards cannot be written (a full disk) or the detector is not the announced one.
+    """
+    model = _model(
+        setup.detector, setup.detector_sha256, setup.device, setup.settings.precision, setup.settings.sampling
+    )
+    batch = Batch()
+    shards = OpenShards(setup, name)
+    try:
+        for place, task in enumerate(tasks):
+            if report(place=place) or (place and shards.full):
+                batch.left = list(tasks[place:])
+                break
+            try:
+                scanned, track = _scan(setup, task, model, report)
+            except Stopped:
+                batch.left = list(tasks[place:])
+                break
+            except Exception as error:
+                batch.failed.append(_failure(task, error))
+                report(tracks=1)
+                continue
+            try:
+                if task.store:
+                    shards.append(scanned, track)
+                    check_unchanged(task.file)
+            except (AudioError, OSError) as error:
+                batch.failed.append(Failed(task, "changed", str(error)))
+                batch.left = [scan.task for scan in batch.tracks] + list(tasks[place + 1 :])
+                batch.tracks = []
+                return batch
+            batch.tracks.append(track)
+            report(tracks=1, excerpts=len(track.found))
+        batch.shards = shards.close()
+    finally:
+        shards.abandon()
+    return batch
+
+
+class OpenShards:
+    """The open shards of a batch, one a source. They become visible with `close`."""
+
+    def __init__(self, setup: JobSetup, name: str) -> None:
+        self.setup = setup
+        self.name = name
+        self._writers: dict[str, ShardWriter] = {}
+        self._begun = time.monotonic()
+
+    @property
+    def full(self) -> bool:
+        """Whether one of the limits of a batch is reached."""
+        limits: BatchLimits = self.setup.limits
+        writers = self._writers.values()
+        return (
+            any(writer.excerpts >= limits.excerpts for writer in writers)
+            or any(2 * writer.frames * writer.channels >= limits.bytes for writer in writers)
+            or time.monotonic() - self._begun >= limits.seconds
+        )
+
+    def append(self, scanned: ScannedAudio, track: TrackScan) -> None:
+        """Write a track's excerpts."""
+        for found, audio in cut(scanned.held.blocks(), track.found):
+            self._writer(found.source).append(
+                excerpt_audio(audio, scanned.sample_rate, self.setup.settings),
+                track=track.task.file.name,
+                track_sha256=track.sha256,
+                start_seconds=found.start_frame / scanned.sample_rate,
+                probability_mean=found.probability_mean,
+                probability_min=found.probability_min,
+                expected_volume_db=found.expected_volume_db,
+            )
+
+    def close(self) -> list[ClosedShard]:
+        """Finish the shards: they are on the disk under their names when this returns."""
+        closed = [writer.close() for writer in self._writers.values()]
+        self._writers = {}
+        return [shard for shard in closed if shard is not None]
+
+    def abandon(self) -> None:
+        """Remove what is open. Harmless after `close`."""
+        for writer in self._writers.values():
+            writer.abandon()
+        self._writers = {}
+
+    def _writer(self, source: str) -> ShardWriter:
+        if source not in self._writers:
+            settings = self.setup.settings
+            self._writers[source] = ShardWriter(
+                self.setup.out,
+                source,
+                sample_rate=settings.sample_rate,
+                channels=settings.channels,
+                detector_sha256=self.setup.detector_sha256,
+                threshold=settings.thresholds[source],
+                settings=self.setup.recorded_settings,
+                shard_id=f"{self.setup.run}-{self.name}",
+            )
+        return self._writers[source]
+
+
+def check_unchanged(file: LibraryFile) -> None:
+    """Raise `ChangedError` when a file has another size or modification time than when it was listed."""
+    status = os.stat(file.path)
+    if (status.st_size, status.st_mtime_ns) != (file.size, file.mtime_ns):
+        raise ChangedError(f"{display_name(file.path)} changed while the library was scanned")
+
+
+@functools.lru_cache(maxsize=1)
+def _model(detector: str, sha256: str, device: str, precision: Precision, sampling: Sampling) -> SilentSourceDetector:
+    """The detector, loaded once per process."""
+    loaded = load_detector(detector, device, precision, sampling)
+    if loaded.sha256 != sha256:
+        raise DataError(f"detector {detector!r} was replaced while it was in use; run the command again")
+    return loaded.model
+
+
+def _scan(setup: JobSetup, task: Task, model: SilentSourceDetector, report: Report) -> tuple[ScannedAudio, TrackScan]:
+    def on_block(seconds: float) -> None:
+        if report(seconds=seconds):
+            raise Stopped
+
+    check_unchanged(task.file)
+    scanned = scan_audio(
+        task.file.path,
+        model,
+        setup.settings,
+        held_bytes=setup.limits.held_bytes,
+        push_seconds=GPU_PUSH_SECONDS if setup.device.startswith("cuda") else 0.0,
+        on_block=on_block,
+    )
+    digest = content_hash(task.file.path)
+    check_unchanged(task.file)
+    found = [_with_expected_volume(setup, span) for span in scanned.found]
+    return scanned, TrackScan(task, digest, scanned.seconds, scanned.sample_rate, scanned.channels, scanned.note, found)
+
+
+def _with_expected_volume(setup: JobSetup, found: Found) -> Found:
+    if setup.calibration is None:
+        return found
+    expected = setup.calibration.expected_volume_db(found.source, found.probability_mean)
+    return dataclasses.replace(found, expected_volume_db=float(expected))
+
+
+def _failure(task: Task, error: Exception) -> Failed:
+    """Whether the file changed, could not be reached, cannot be decoded, or something else went wrong."""
+    if isinstance(error, ChangedError):
+        return Failed(task, "changed", str(error))
+    if isinstance(error, OSError) or isinstance(error.__cause__, OSError) or not os.access(task.file.path, os.R_OK):
+        return Failed(task, "unreadable", str(error))
+    if isinstance(error, AudioError):
+        return Failed(task, "undecodable", str(error))
+    return Failed(task, "error", f"{type(error).__name__}: {error}")

@@ -1,0 +1,57 @@
+"""Engine of a scan: this process, local processes, or a Ray cluster."""
+
+import os
+from dataclasses import dataclass
+
+from remix_miner.device import resolve_device
+from remix_miner.errors import UsageError
+from remix_miner.mining.jobs import Lanes, Watch
+from remix_miner.mining.messages import JobSetup
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What scans. ``workers``: None takes one per CPU core, 0 this process; on a GPU each holds the detector there."""
+
+    name: str = "local"
+    workers: int | None = None
+    device: str = "cpu"
+    address: str | None = None
+    gpus_per_worker: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.name not in ("local", "ray"):
+            raise UsageError(f"--engine is local or ray, got {self.name!r}")
+        if self.workers is not None and self.workers < 0:
+            raise UsageError(f"--workers is 0 (scan in this process) or more, got {self.workers}")
+        if self.name == "ray" and self.workers == 0:
+            raise UsageError("--workers 0 scans in this process; leave out --engine ray")
+        if self.name == "ray" and self.device == "auto":
+            raise UsageError("--engine ray asks for --device cpu or cuda: this machine cannot know the others' GPUs")
+        if self.name == "local" and self.address is not None:
+            raise UsageError("--address belongs to --engine ray")
+
+    @property
+    def resolved_device(self) -> str:
+        """The device's name; checked where this machine computes."""
+        return resolve_device(self.device) if self.name == "local" else self.device
+
+    @property
+    def processes(self) -> int:
+        """Number of local processes that may work at once; 0 means this process alone."""
+        return usable_cores() if self.workers is None else self.workers
+
+    def lanes(self, setup: JobSetup, watch: Watch, most: int) -> Lanes:
+        """Start the engine with at most ``most`` lanes. `Lanes.close` ends it."""
+        if self.name == "ray":
+            from remix_miner.mining.engines.ray import RayLanes
+
+            return RayLanes(setup, most, self.workers, self.address, self.gpus_per_worker)
+        from remix_miner.mining.engines.local import LocalProcesses, ThisProcess
+
+        return ThisProcess(setup, watch) if self.workers == 0 else LocalProcesses(setup, min(self.processes, most))
+
+
+def usable_cores() -> int:
+    """Number of CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
