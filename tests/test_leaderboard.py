@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from remix_miner.errors import DataError
 from remix_miner.evaluation.leaderboard.board import Leaderboard
 from remix_miner.evaluation.leaderboard.page import write_page
 from remix_miner.evaluation.leaderboard.published import published_rows
+from remix_miner.evaluation.leaderboard.text_tables import text_tables
 from remix_miner.evaluation.results import Result
 from remix_miner.sources import SOURCES
 
@@ -86,7 +88,43 @@ def test_published_rows_are_the_papers_figures() -> None:
             unit = 0.101 if row.deviations else 0.011
             assert row.values["average"] == pytest.approx(np.mean([row.values[name] for name in SOURCES]), abs=unit)
     assert len([row for row in rows if row.metric == "csdr"]) == 8 + 3 + 8 + 7
-    assert not any(row.metric == "usdr" for row in rows)
+    mvsep = [row for row in rows if row.metric == "usdr"]
+    assert {row.corpus for row in mvsep} == {"Multisong MVSep, 100 songs"}
+    assert mvsep[0].values["bass"] == 12.5034
+    assert [row.figures.get("average") for row in mvsep] == [
+        pytest.approx(each, abs=1e-4) for each in (10.0605, 9.3832, 8.6152)
+    ] + [None]
+    assert (only(system="+ Demucs-v2").average_is_computed, remix.average_is_computed) == (True, True)
+    assert remix.figures["average"] == pytest.approx(5.68)
+    assert not songs.average_is_computed
+
+
+def test_tables_hold_one_way_of_averaging_and_are_sorted_by_the_average_they_show() -> None:
+    tables = {text.splitlines()[0]: text.splitlines()[1:] for text in text_tables([], "csdr").split("\n\n")}
+    musdb = "MUSDB18 test, 50 songs, median of medians"
+    assert "MUSDB-HQ test, 50 songs, average over frames and songs not stated" in tables
+    assert not any("UNet v3" in line for line in tables[musdb])
+    header, _, *lines = tables[musdb]
+    assert header.split("  ")[0] == "cSDR, dB"
+    averages = [float(re.split(r"  +", line)[1]) for line in lines]
+    assert averages == sorted(averages, reverse=True)
+    # 7.69 7.62 6.56 8.99: the best of all, though its table has no average.
+    assert re.split(r"  +", lines[0])[:2] == ["KUIELab-MDX-Net + Demucs-v2 (published) *", "7.71"]
+    usdr = text_tables([], "usdr")
+    assert re.search(r"MVSEP MDX23.* 10\.06 .* 15\.82", usdr)
+    assert "MDX B (published)" in usdr.splitlines()[-3]  # without an average: last
+
+
+def test_the_board_takes_sources_of_any_name(tmp_path: Path) -> None:
+    result = _result("six")
+    tracks = [
+        {**track, "sources": {"speech": track["sources"]["drums"], "music": track["sources"]["bass"]}}
+        for track in result.tracks
+    ]
+    board = Leaderboard(tmp_path / "board")
+    board.add(replace(result, sources=["speech", "music"], tracks=tracks))
+    (text,) = [block for block in text_tables(board.rows(), "csdr").split("\n\n") if block.startswith("corpus")]
+    assert re.split(r"  +", text.splitlines()[1]) == ["cSDR, dB", "average", "music", "speech", "all pooled"]
 
 
 def test_commands_add_show_compare(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -145,16 +183,27 @@ def test_the_page_works_in_a_browser(page: Path, tmp_path: Path) -> None:
     actions = """
       const log = [];
       const names = () => [...document.querySelectorAll('.name')].map((each) => each.textContent);
+      const headings = () => [...document.querySelectorAll('.board thead button')];
+      const heading = (text) => headings().find((each) => each.textContent === text);
+      document.querySelector('[data-metric=usdr]').click();
       log.push(names().slice(0, 2), document.title);
-      document.querySelector('.board thead th:last-child button');
-      [...document.querySelectorAll('.board thead button')].find((each) => each.textContent === 'drums').click();
+      heading('drums').click();
       log.push(document.querySelector('[aria-sort]').getAttribute('aria-sort'));
-      [...document.querySelectorAll('.board thead button')].find((each) => each.textContent === 'drums').click();
+      heading('drums').click();
       log.push(names().slice(0, 2));
       document.querySelector('[data-metric=csdr]').click();
+      heading('average').click();
+      const boards = [...document.querySelectorAll('.board')];
+      log.push(boards.every((board) => board.querySelectorAll('thead th')[1].textContent === 'average'));
+      log.push(boards.every((board) => {
+        const shown = [...board.querySelectorAll('tr.row .sorted .value')].map((each) => each.textContent);
+        const figures = shown.filter((text) => text !== '–').map((text) => Number(text.replace('−', '-')));
+        return figures.every((figure, index) => index === 0 || figure <= figures[index - 1]);
+      }));
       log.push(document.querySelectorAll('.tag').length);
       document.getElementById('published').click();
       log.push(document.querySelectorAll('.tag').length);
+      heading('average').click();  // ascending: the row with audio first
       document.querySelector('.name').click();
       log.push(document.querySelectorAll('.tracks tbody tr').length, document.querySelectorAll('audio').length);
       log.push(document.querySelector('.silent').textContent, document.querySelectorAll('.multiples svg').length);
@@ -172,11 +221,25 @@ def test_the_page_works_in_a_browser(page: Path, tmp_path: Path) -> None:
     dumped = _chromium("--virtual-time-budget=8000", "--dump-dom", copy.as_uri(), profile=tmp_path / "profile")
     found = re.search(r'<pre id="log">(.*?)</pre>', dumped, re.DOTALL)
     assert found, dumped[-2000:]
-    order, title, sort, reverse, published, hidden, tracks, players, silent, plots, seconds = json.loads(
-        html.unescape(found[1])
-    )
+    (
+        order,
+        title,
+        sort,
+        reverse,
+        average_first,
+        by_what_is_shown,
+        published,
+        hidden,
+        tracks,
+        players,
+        silent,
+        plots,
+        seconds,
+    ) = json.loads(html.unescape(found[1]))
     assert order == ["second", HOSTILE]
     assert title == "Leaderboard"
+    assert average_first
+    assert by_what_is_shown
     assert (sort, reverse) == ("descending", [HOSTILE, "second"])
     assert (published, hidden) == (8 + 3 + 8, 0)
     assert (tracks, players, plots) == (6, 4, 4)

@@ -77,8 +77,8 @@ def _note_training_songs(result: "Result") -> None:
 @board_option
 def show_board(metric: str, board: Path, as_json: bool) -> int:
     from remix_miner.evaluation.leaderboard.board import Leaderboard
-    from remix_miner.evaluation.leaderboard.page import text_tables
     from remix_miner.evaluation.leaderboard.published import published_rows
+    from remix_miner.evaluation.leaderboard.text_tables import text_tables
 
     rows = Leaderboard(board).rows()
     document = {

@@ -1,8 +1,12 @@
 "use strict";
 // Draws the board from the JSON in the page. Text enters the document as text only, never as markup.
 const data = JSON.parse(document.getElementById("data").textContent);
-const SOURCES = ["drums", "bass", "other", "vocals"];
-const COLUMNS = [...SOURCES, "average", "all_pooled"];
+const FOUR = ["drums", "bass", "other", "vocals"];
+const POOLED = ["average", "all_pooled"];
+const named = data.rows.flatMap((row) => Object.values(row.scores ?? {}).flatMap((ways) => Object.values(ways).flatMap(Object.keys)));
+const SOURCES = [...FOUR, ...[...new Set(named)].filter((name) => !FOUR.includes(name) && !POOLED.includes(name)).sort()];
+// The average comes first: it is what rows are ranked by, and the column that a phone shows.
+const COLUMNS = ["average", ...SOURCES, "all_pooled"];
 const COLUMN_NAMES = { average: "average", all_pooled: "all pooled", cost: "compute" };
 const state = { metric: null, aggregate: null, corpus: "", published: true, sort: "average", descending: true, open: new Set() };
 
@@ -46,7 +50,9 @@ function setUp() {
   const footer = document.getElementById("footer");
   footer.append(element("p", {}, "Intervals are 95% percentile intervals of a bootstrap over tracks. Rows on different corpora are never ranked against each other, and no column holds two metrics. A source that is silent in a song has no score there: it is excluded, counted and shown."));
   for (const [citation, why] of data.unscored_papers) footer.append(element("p", {}, `${citation}. ${why}`));
-  const first = metrics.find((metric) => data.rows.some((row) => row.kind === "measured" && row.scores[metric.key])) ?? metrics[0];
+  const has = (metric, kind) => data.rows.some((row) => row.kind === kind && row.scores[metric.key]?.[metric.headline]);
+  const first = metrics.find((metric) => has(metric, "measured") && has(metric, "published"))
+    ?? metrics.find((metric) => has(metric, "measured")) ?? metrics.find((metric) => has(metric, "published")) ?? metrics[0];
   if (first) choose(first.key);
   else document.getElementById("main").replaceChildren(element("p", {}, "No rows yet: remix-miner leaderboard add RESULT.json"));
 }
@@ -85,7 +91,7 @@ function corpusCard(name, rows) {
   card.append(element("div", { class: "scroll" }, boardTable(rows)));
   const plotted = measured.filter((row) => (row.tracks ?? []).length > 1);
   if (plotted.length) {
-    const order = ranked(plotted);
+    const order = ranked(plotted, sortOf(COLUMNS.filter((column) => plotted.some((row) => entry(row, column)?.value !== undefined))));
     card.append(element("details", { class: "plots", open: "" }, element("summary", {}, "Over tracks: median, quartiles, every track a dot"), multiples(order)));
   }
   return card;
@@ -93,10 +99,13 @@ function corpusCard(name, rows) {
 
 const value = (row, column) => (column === "cost" ? row.cost?.compute_seconds_per_audio_second ?? null : entry(row, column)?.value ?? null);
 
-function ranked(rows) {
+// The column that a table is sorted by: the one chosen, where this table has it.
+const sortOf = (columns) => (columns.includes(state.sort) || state.sort === "system" ? state.sort : columns.includes("average") ? "average" : columns[0]);
+
+function ranked(rows, sort) {
   return [...rows].sort((a, b) => {
-    if (state.sort === "system") return (state.descending ? -1 : 1) * a.system.localeCompare(b.system);
-    const [x, y] = [value(a, state.sort), value(b, state.sort)];
+    if (sort === "system") return (state.descending ? -1 : 1) * a.system.localeCompare(b.system);
+    const [x, y] = [value(a, sort), value(b, sort)];
     if (x === null || y === null) return (x === null) - (y === null);
     return state.descending ? y - x : x - y;
   });
@@ -106,24 +115,25 @@ function boardTable(rows) {
   const columns = COLUMNS.filter((column) => rows.some((row) => entry(row, column)?.value !== undefined));
   const withCost = rows.some((row) => row.cost);
   if (withCost) columns.push("cost");
-  if (!columns.includes(state.sort) && state.sort !== "system") state.sort = columns.includes("average") ? "average" : columns[0];
-  const sorted = ranked(rows);
+  const sort = sortOf(columns);
+  const sorted = ranked(rows, sort);
   const best = Object.fromEntries(columns.map((column) => {
     const values = rows.map((row) => value(row, column)).filter((each) => each !== null);
     return [column, values.length > 1 && column !== "cost" ? Math.max(...values) : null];
   }));
-  const heading = (column, text) => element("th", { scope: "col", "aria-sort": state.sort === column ? (state.descending ? "descending" : "ascending") : null },
-    element("button", { type: "button", onclick: () => sortBy(column) }, text));
+  const heading = (column, text) => element("th", { scope: "col", "aria-sort": sort === column ? (state.descending ? "descending" : "ascending") : null },
+    element("button", { type: "button", onclick: () => sortBy(column, sort) }, text));
   const body = element("tbody");
   for (const row of sorted) {
     const cells = columns.map((column) => {
-      const cell = element("td", { class: [column === state.sort ? "sorted" : "", value(row, column) !== null && value(row, column) === best[column] ? "best" : ""].join(" ").trim() || null });
+      const cell = element("td", { class: [column === sort ? "sorted" : "", value(row, column) !== null && value(row, column) === best[column] ? "best" : ""].join(" ").trim() || null });
       if (column === "cost") {
         cell.append(element("span", { class: "value" }, row.cost ? `${row.cost.compute_seconds_per_audio_second.toFixed(2)} s/s` : "–"));
       } else {
         const found = entry(row, column);
         cell.append(element("span", { class: "value" }, decibels(found?.value)));
         if (found?.low !== undefined && found?.low !== null) cell.append(element("span", { class: "range" }, `${decibels(found.low, 1)} to ${decibels(found.high, 1)}`));
+        else if (found?.computed) cell.append(element("span", { class: "range", title: "The paper gives the four sources and no average; this is their mean." }, "computed"));
         else if (found?.deviation) cell.append(element("span", { class: "range" }, `± ${found.deviation}`));
       }
       return cell;
@@ -140,8 +150,9 @@ function boardTable(rows) {
   return element("table", { class: "board" }, element("thead", {}, element("tr", {}, heading("system", "system"), ...names)), body);
 }
 
-function sortBy(column) {
-  if (state.sort === column) state.descending = !state.descending;
+function sortBy(column, shown) {
+  if (shown === column) [state.sort, state.descending] = [column, !state.descending];
+  else if (state.sort === column) state.descending = !state.descending;
   else [state.sort, state.descending] = [column, column !== "system" && column !== "cost"];
   draw();
 }
@@ -181,6 +192,8 @@ function trackTable(row) {
     if (scores.silent) {
       const leak = scores.leakage_db === null ? "nothing leaked" : `leaks ${decibels(scores.leakage_db, 1)} dB`;
       cell.append(element("span", { class: "silent" }, `silent, ${leak}`));
+    } else if (scores.silent_estimate && (scores[trackColumn()] ?? null) === null) {
+      cell.append(element("span", { class: "silent" }, "silent estimate, no score"));
     } else cell.append(scores.infinite?.includes(trackColumn()) ? "∞" : decibels(scores[trackColumn()]));
     const url = row.audio?.[track.name]?.[source];
     if (url) cell.append(element("audio", { controls: "", preload: "none", src: url, "aria-label": `${source} of ${track.name}` }));

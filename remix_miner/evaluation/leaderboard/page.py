@@ -1,18 +1,13 @@
-"""The leaderboard as one HTML file that opens from disk: everything inline, nothing from the network."""
+"""Leaderboard page: one HTML file that opens from disk, with everything inline and nothing from the network."""
 
 import datetime
-import hashlib
 import json
-import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from remix_miner.atomic import write_text
-from remix_miner.audio import AudioReader, write_audio
-from remix_miner.evaluation.estimates import find_estimates
 from remix_miner.evaluation.leaderboard.board import Leaderboard, Row
+from remix_miner.evaluation.leaderboard.players import players
 from remix_miner.evaluation.leaderboard.published import PublishedRow, papers_without_rows, published_rows
 from remix_miner.evaluation.metrics.aggregates import AGGREGATES, headline
 from remix_miner.evaluation.tables import NAMES, exclusions
@@ -45,7 +40,7 @@ AGGREGATE_TEXTS = {
 
 
 def write_page(board: Leaderboard, out: str | Path, *, copy_audio_seconds: float | None = None) -> Path:
-    """Write the page of a board with the published rows. Returns its path.
+    """Write the page of a board with the published rows. Return its path.
 
     Where a row's estimates are kept, each track has players: linked where the files lie, or, with
     ``copy_audio_seconds``, copied as Ogg Vorbis of at most that length into ``<page>_audio`` beside the page, so that
@@ -109,7 +104,7 @@ def _measured(row: Row, out: Path, copy_seconds: float | None) -> dict[str, Any]
         "inference": [[name.replace("_", " "), _setting(value)] for name, value in inference.items()],
         "excluded": [line for line in exclusions(result).splitlines() if line],
         "tracks": result.tracks,
-        "audio": _players(row, out, copy_seconds),
+        "audio": players(row, out, copy_seconds),
     }
 
 
@@ -126,8 +121,12 @@ def _published(row: PublishedRow, index: int) -> dict[str, Any]:
         "scores": {
             row.metric: {
                 row.aggregate: {
-                    column: {"value": value, "deviation": row.deviations.get(column)}
-                    for column, value in row.values.items()
+                    column: {
+                        "value": value,
+                        "deviation": row.deviations.get(column),
+                        "computed": column == "average" and row.average_is_computed,
+                    }
+                    for column, value in row.figures.items()
                 }
             }
         },
@@ -138,37 +137,6 @@ def _published(row: PublishedRow, index: int) -> dict[str, Any]:
         "training": row.training,
         "other": dict(row.other),
     }
-
-
-def _players(row: Row, out: Path, copy_seconds: float | None) -> dict[str, dict[str, str]]:
-    """Addresses of the kept estimates by track and source, relative to the page."""
-    folder = Path(row.document.get("estimates") or "")
-    if not row.document.get("estimates") or not folder.is_dir():
-        return {}
-    names = {track["name"] for track in row.document["tracks"]}
-    players: dict[str, dict[str, str]] = {}
-    for track, files in find_estimates(folder).tracks.items():
-        if track not in names:
-            continue
-        for source, path in files.items():
-            if copy_seconds is not None:
-                digest = hashlib.sha256(track.encode()).hexdigest()[:10]
-                path = _excerpt(
-                    path, out.with_name(f"{out.stem}_audio") / row.id / f"{digest}_{source}.ogg", copy_seconds
-                )
-            relative = os.path.relpath(path.resolve(), out.resolve().parent)
-            players.setdefault(track, {})[source] = quote(Path(relative).as_posix())
-    return players
-
-
-def _excerpt(path: Path, target: Path, seconds: float) -> Path:
-    """The first seconds of a file as Ogg Vorbis; made once."""
-    if not target.exists():
-        with AudioReader(path) as reader:
-            block = next(iter(reader.blocks(max(1, round(seconds * reader.sample_rate)))), None)
-            if block is not None:
-                write_audio(target, block.T, reader.sample_rate)
-    return target
 
 
 def _one_line(inference: dict[str, Any] | None, model: dict[str, Any]) -> str:
@@ -196,35 +164,3 @@ def _year(text: str) -> str:
 
 def _escaped(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;")
-
-
-def text_tables(rows: Sequence[Row], metric: str) -> str:
-    """The board in a terminal: one table per corpus, measured rows first, sorted by average."""
-    from remix_miner.evaluation.tables import format_table
-    from remix_miner.sources import SOURCES
-
-    aggregate = headline(metric).name
-    columns = (*SOURCES, "average", "all_pooled")
-    tables: dict[str, list[tuple[float, list[str]]]] = {}
-    for row in rows:
-        scores = row.document["aggregates"].get(metric, {}).get(aggregate)
-        if scores:
-            values = [scores.get(column, {}).get("value") for column in columns]
-            tables.setdefault(row.document["corpus"]["name"], []).append(_line(row.document["name"], values))
-    for published in published_rows():
-        if published.metric == metric and published.aggregate in (aggregate, "not_stated"):
-            values = [published.values.get(column) for column in columns]
-            tables.setdefault(published.corpus, []).append(_line(f"{published.system} (published)", values))
-    header = [f"{METRIC_NAMES[metric]} {aggregate.replace('_', ' ')}, dB", *SOURCES, "average", "all pooled"]
-    blocks = []
-    for corpus, lines in tables.items():
-        blocks.append(
-            f"{corpus}\n" + format_table(header, [cells for _, cells in sorted(lines, key=lambda each: -each[0])])
-        )
-    return "\n\n".join(blocks)
-
-
-def _line(name: str, values: Sequence[float | None]) -> tuple[float, list[str]]:
-    """The line, and its place: by average, else by 'all pooled', else last."""
-    key = next((value for value in values[-2:] if value is not None), float("-inf"))
-    return key, [name, *("-" if value is None else f"{value:.2f}" for value in values)]

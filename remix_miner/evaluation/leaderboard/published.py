@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from remix_miner.sources import SOURCES
+
 PUBLISHED = Path(__file__).parent / "published.json"
 
 
@@ -28,6 +30,18 @@ class PublishedRow:
     values: Mapping[str, float]
     deviations: Mapping[str, float] = field(default_factory=dict)
     other: Mapping[str, float | None] = field(default_factory=dict)
+
+    @property
+    def average_is_computed(self) -> bool:
+        """Whether the table gives the four sources and no average of them."""
+        return "average" not in self.values and set(SOURCES) <= set(self.values)
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """The values, with the mean of the four sources as 'average' where the table gives no average."""
+        if not self.average_is_computed:
+            return dict(self.values)
+        return {**self.values, "average": sum(self.values[source] for source in SOURCES) / len(SOURCES)}
 
 
 def published_rows() -> list[PublishedRow]:
