@@ -15,7 +15,7 @@ from remix_miner.datasets.layouts.musdb import MUSDB18_HQ
 from remix_miner.datasets.layouts.musdb_mp4 import MUSDB18_MP4
 from remix_miner.datasets.layouts.slakh import SLAKH
 from remix_miner.datasets.songs import Song, open_song
-from remix_miner.datasets.tracks import PAIR_SOURCES, PairTrack, StemTrack
+from remix_miner.datasets.tracks import PAIR_SOURCES, PairTrack, StemTrack, accompaniment_as_other
 from remix_miner.errors import DataError, UsageError
 from remix_miner.sources import SOURCES
 
@@ -75,6 +75,20 @@ def load_pair_tracks(
             open_song(PairTrack, song, PAIR_SOURCES, declaration, allow_unequal=allow_unequal)
             for song in _of_split(songs, split, path)
         ]
+    return tracks
+
+
+def load_target_tracks(paths: AnyPath | Iterable[AnyPath], target: str, split: str | None = None) -> list[StemTrack]:
+    """Tracks for a model of ``target`` against the rest: corpora of stems, and for vocals also pairs.
+
+    The accompaniment of a pair is read as 'other', see `remix_miner.datasets.tracks.accompaniment_as_other`.
+    """
+    tracks: list[StemTrack] = []
+    for path in _as_paths(paths):
+        if target == "vocals" and find_layout(path) is None and next(iter(find_pairs(path)), None):
+            tracks += [accompaniment_as_other(pair) for pair in load_pair_tracks(path, split)]
+        else:
+            tracks += load_stem_tracks(path, split)
     return tracks
 
 

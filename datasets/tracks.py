@@ -5,7 +5,7 @@
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -105,6 +105,16 @@ class PairTrack(Track):
     def read(self, start_frame: int = 0, frames: int | None = None) -> Stems:
         """(2, C, frames) float32: vocals, accompaniment."""
         return self._read(PAIR_SOURCES, start_frame, frames)
+
+
+def accompaniment_as_other(pair: PairTrack) -> StemTrack:
+    """A song of stems whose whole accompaniment stands in the place of 'other', and which has no drums and no bass.
+
+    Only for models of vocals against the rest, which use nothing but the sum of the three.
+    """
+    values = {item.name: getattr(pair, item.name) for item in fields(pair)}
+    values["files"] = {"drums": (), "bass": (), "other": pair.files["accompaniment"], "vocals": pair.files["vocals"]}
+    return StemTrack(**{**values, "absent": ("drums", "bass")})
 
 
 def artist_of(name: str) -> str:

@@ -133,3 +133,60 @@ def test_another_rate_is_resampled_when_asked_for(capsys, tmp_path, stems):
     settings = [*TINY, "separator.settings.sample_rate=4000", "separator.settings.audio_channels=1", "resample=true"]
     status, _, error = train(capsys, "--stems", stems, "--out", tmp_path / "run", settings=settings)
     assert status == 0, error
+
+
+def test_a_target_against_the_rest_from_training_to_scores(capsys, tmp_path, stems, mine):
+    mine(tmp_path / "mined", {"x.mp3": {"vocals": [5.0]}})
+    run = tmp_path / "run"
+    status, _, error = train(
+        capsys, "--stems", stems, "--mined", tmp_path / "mined", "--target", "vocals", "--out", run
+    )
+    assert status == 0, error
+    assert "50% of the examples made of excerpts" in error
+    assert load_separator(run).sources == ("vocals", "no_vocals")
+    described = json.loads((run / "settings.json").read_text())
+    assert described["data"]["mined"]["share_of_examples"] == 0.5
+    assert described["settings"]["target"] == "vocals"
+    validations = [line for line in map(json.loads, (run / "log.jsonl").open()) if line["kind"] == "validation"]
+    assert set(validations[-1]["usdr"]) == {"vocals", "no_vocals"}
+    song = stems / "A - 1"
+    for verb in (
+        ["separate", run, song / "drums.wav", "--out", tmp_path / "out"],
+        ["evaluate", run, "--stems", stems, "--workers", "1"],
+    ):
+        with pytest.raises(SystemExit) as stopped:
+            main(
+                [*map(str, verb), "--device", "cpu", *(["--out", str(tmp_path / "out")] if "separate" in verb else [])]
+            )
+        assert stopped.value.code == 0, capsys.readouterr().err
+    assert {path.name for path in (tmp_path / "out" / "drums").glob("*.wav")} == {"vocals.wav", "no_vocals.wav"}
+    status, _, error = train(capsys, "--out", run, "--resume", settings=())
+    assert status == 0, error
+
+
+def test_pairs_train_vocals_against_the_rest(capsys, tmp_path, stems):
+    pairs = tmp_path / "pairs"
+    for song in stems.iterdir():
+        (pairs / song.name).mkdir(parents=True)
+        for source, name in (("vocals", "vocals"), ("other", "accompaniment")):
+            (pairs / song.name / f"{name}.wav").write_bytes((song / f"{source}.wav").read_bytes())
+    options = ("--stems", pairs, "--target", "vocals", "--out")
+    status, _, error = train(capsys, *options, tmp_path / "run")
+    assert status == 0, error
+    status, _, error = train(capsys, "--stems", pairs, "--target", "drums", "--out", tmp_path / "drums")
+    assert status == 2
+    assert "holds pairs of vocals and accompaniment" in error
+
+
+def test_a_target_refuses_what_it_cannot_use(capsys, tmp_path, stems, mine):
+    mine(tmp_path / "mined", {"x.mp3": {"bass": [5.0]}})
+    shared = ("--stems", stems, "--mined", tmp_path / "mined", "--out", tmp_path / "run", "--target")
+    status, _, error = train(capsys, *shared, "vocals")
+    assert status == 2
+    assert "holds no excerpts without vocals" in error
+    status, _, error = train(capsys, *shared, "bass", settings=[*TINY, "excerpts.share=0"])
+    assert status == 2
+    assert "would not be used" in error
+    status, _, error = train(capsys, *shared, "piano")
+    assert status == 2
+    assert "target is one of" in error

@@ -12,6 +12,7 @@ from remix_miner.errors import UsageError
 )
 @click.option("--stems", multiple=True, metavar="STEMS", help="Labelled songs to train on; repeatable.")
 @click.option("--mined", default=None, metavar="MINED", help="Excerpts from `remix-miner detect`.")
+@click.option("--target", default=None, metavar="SOURCE", help="Train this source against the rest, not four sources.")
 @click.option(
     "--valid", multiple=True, metavar="STEMS", help="Songs to validate on  [default: split 'valid', or held out]"
 )
@@ -29,6 +30,7 @@ from remix_miner.errors import UsageError
 def command(
     stems: tuple[str, ...],
     mined: str | None,
+    target: str | None,
     valid: tuple[str, ...],
     out: str,
     config: str | None,
@@ -49,6 +51,8 @@ def command(
     from remix_miner.training.run.prepare import Inputs, inputs_of_run, prepare
     from remix_miner.training.settings import TrainingSettings
 
+    if target is not None:
+        overrides = (*overrides, f"target={target}")
     with open_ranks(device) as ranks:
         folder = RunFolder(out, tensorboard and ranks.first)
         if resume:

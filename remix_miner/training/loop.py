@@ -21,6 +21,7 @@ from remix_miner.separators.base import count_parameters
 from remix_miner.separators.loading import save_separator
 from remix_miner.training.batches.feeding import Feed
 from remix_miner.training.batches.samplers import RemixBatch, StemBatch
+from remix_miner.training.batches.target_batches import TargetBatch, TargetSampler
 from remix_miner.training.learner import Learner
 from remix_miner.training.steps import NonFiniteLoss, main_step, remix_step
 from remix_miner.training.validation import Validator
@@ -35,7 +36,7 @@ class Training:
     def __init__(
         self,
         learner: Learner,
-        stems: Feed[StemBatch],
+        stems: Feed[StemBatch] | Feed[TargetBatch],
         remixes: Feed[RemixBatch] | None,
         validator: Validator | None,
         folder: RunFolder,
@@ -75,6 +76,8 @@ class Training:
         """One line for people: what will be trained, on what."""
         model, songs = self.learner.model, self.validator.tracks if self.validator else []
         remix = f", remixed with probability {self.settings.remix.probability}" if self.remixes is not None else ""
+        if isinstance(self.stems.sampler, TargetSampler):
+            remix = f", {self.stems.sampler.share:.0%} of the examples made of excerpts"
         return (
             f"{model.name}, {count_parameters(model) / 1e6:.2f} M parameters, {self.steps_done} of "
             f"{self.settings.epochs * self.steps_per_epoch} steps done{remix}, {len(songs)} songs to validate on"

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from remix_miner.config import Bounds, Settings
 from remix_miner.errors import UsageError
 from remix_miner.runs.precision import Precision
+from remix_miner.sources import SOURCES
 from remix_miner.training.batches.augment import AugmentSettings
 from remix_miner.training.batches.mixing import MixingSettings
 from remix_miner.training.batches.samplers import RemixSettings
@@ -49,6 +50,7 @@ class TrainingSettings(Settings):
     mixing: MixingSettings = field(default_factory=MixingSettings)
     augment: AugmentSettings = field(default_factory=AugmentSettings)
     excerpts: RemixSettings = field(default_factory=RemixSettings)
+    target: str | None = None  # train this source against the rest; see `remix_miner.training.targets`
     remix: RemixStepSettings = field(default_factory=RemixStepSettings)
     optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
     ema: EmaSettings = field(default_factory=EmaSettings)
@@ -70,6 +72,10 @@ class TrainingSettings(Settings):
     def __post_init__(self) -> None:
         super().__post_init__()
         loss_function(self.loss)
+        if self.target is not None and self.target not in SOURCES:
+            raise UsageError(f"target is one of {', '.join(SOURCES)}, got {self.target!r}")
+        if self.target and self.excerpts.weigh_by_volume:
+            raise UsageError("excerpts.weigh_by_volume weighs remix steps; a run with a target has none")
         if self.remix.teacher_weight and not self.ema.decay:
             raise UsageError("remix.teacher_weight needs the averaged model as a teacher: set ema.decay, such as 0.999")
 

@@ -8,11 +8,13 @@ from torch import Tensor
 from remix_miner.separators.base import centre_fit
 from remix_miner.sources import SOURCES
 from remix_miner.training.batches.samplers import RemixBatch, StemBatch
+from remix_miner.training.batches.target_batches import TargetBatch
 from remix_miner.training.learner import Learner
 from remix_miner.training.losses import loss_function, truncated_mean
 from remix_miner.training.remix import pseudo_labels, remix_loss
 
-Batch = StemBatch | RemixBatch
+SupervisedBatch = StemBatch | TargetBatch
+Batch = SupervisedBatch | RemixBatch
 
 
 class NonFiniteLoss(Exception):
@@ -24,17 +26,16 @@ class NonFiniteLoss(Exception):
         self.batch = batch.to("cpu")
 
 
-def main_step(learner: Learner, batches: Iterator[StemBatch]) -> float:
-    """One optimiser step on mixes of stems; returns the loss, its mean over the parts of the step."""
+def main_step(learner: Learner, batches: Iterator[SupervisedBatch]) -> float:
+    """One optimiser step on mixes with all sources known; returns the loss, its mean over the parts of the step."""
     settings = learner.settings
-    wanted = [SOURCES.index(source) for source in learner.model.sources]
     loss_of = loss_function(settings.loss)
     total = 0.0
     for part in range(settings.accumulate):
         batch = next(batches)
         with learner.part(last=part == settings.accumulate - 1):
             estimates = learner.estimate(batch.mixture)
-            target = centre_fit(batch.stems[:, wanted], learner.frames)
+            target = centre_fit(batch.references(learner.model.sources), learner.frames)
             loss = truncated_mean(loss_of(estimates, target), settings.loss_quantile) / settings.accumulate
             total += _finite(loss, batch, learner)
             learner.backward(loss)

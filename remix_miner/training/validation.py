@@ -12,6 +12,7 @@ from jaxtyping import Float32, Float64
 from remix_miner.audio import Audio, resample, to_channels
 from remix_miner.datasets.tracks import StemTrack
 from remix_miner.evaluation.metrics.whole_track import usdr
+from remix_miner.evaluation.references import reference_parts
 from remix_miner.separators.base import Separator
 from remix_miner.separators.overlap_add import separate
 from remix_miner.training.run.distributed import Ranks
@@ -80,7 +81,9 @@ class Validator:
         if self.settings.seconds_per_track is not None:
             frames = min(frames, round(self.settings.seconds_per_track * track.sample_rate))
             start = (track.frames - frames) // 2
-        references = np.stack([_as_heard(stem, track, model) for stem in track.read(start, frames, model.sources)])
+        parts = [reference_parts(track, source, model.sources) for source in model.sources]
+        stems = [track.read(start, frames, names).sum(axis=0) for names in parts]
+        references = np.stack([_as_heard(stem, track, model) for stem in stems])
         mixture = _as_heard(track.read_mixture(start, frames), track, model)
         with torch.random.fork_rng(devices=[]):  # scoring must not move the training's random stream
             estimates = separate(model, mixture, overlap=self.settings.overlap, shifts=self.settings.shifts)

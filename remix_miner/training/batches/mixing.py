@@ -19,7 +19,7 @@ from remix_miner.training.batches.loudness import loudness_gain, loudness_lufs
 from remix_miner.training.batches.pitch_tempo import PitchTempoSettings, change_pitch_tempo, source_frames
 
 # The first number of a generator's seed says what it is for, so that no two purposes share random numbers.
-MIX_STREAM, ORDER_STREAM, REPLAY_STREAM, REMIX_STREAM, AUGMENT_STREAM = range(1, 6)
+MIX_STREAM, ORDER_STREAM, REPLAY_STREAM, REMIX_STREAM, AUGMENT_STREAM, TARGET_STREAM = range(1, 7)
 
 
 @dataclass(frozen=True)

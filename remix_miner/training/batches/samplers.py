@@ -1,6 +1,7 @@
 """The two kinds of training batch: stems to be mixed, and an isolated source to be remixed with a mined excerpt."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated
 
@@ -32,6 +33,10 @@ class StemBatch(Batch):
     @property
     def mixture(self) -> Float[Tensor, "B C T"]:
         return self.stems.sum(dim=1)
+
+    def references(self, sources: Sequence[str]) -> Float[Tensor, "B S C T"]:
+        """The stems of ``sources``, in that order."""
+        return self.stems[:, [SOURCES.index(source) for source in sources]]
 
 
 @dataclass(frozen=True)
@@ -99,6 +104,8 @@ class RemixSettings(Settings):
     match_level: bool = True  # bring an excerpt to the level that the labelled song's own rest has at that place
     max_gain_db: Annotated[float, Bounds(0, 120)] = 12.0  # but change it by no more than this
     weigh_by_volume: bool = False  # weight by the catalogue's expected V, see `volume_weight`
+    share: Annotated[float, Bounds(0, 1)] | None = None  # with a target: of the examples; None: `share_of_excerpts`
+    negatives: Annotated[float, Bounds(0, 1)] = 0.0  # with a target: of the excerpts' examples, with a silent target
 
 
 class RemixSampler(Sampler[RemixBatch]):
@@ -146,7 +153,7 @@ class RemixSampler(Sampler[RemixBatch]):
 
     def draw(self, step: int) -> RemixBatch:
         source = self.source_of(step)
-        isolated, rest, valid, weight = zip(*(self._example(source, index) for index in self._indices(step)))
+        isolated, rest, valid, weight = zip(*(self.example(source, index) for index in self._indices(step)))
         return RemixBatch(
             isolated=torch.from_numpy(np.stack(isolated)),
             rest=torch.from_numpy(np.stack(rest)),
@@ -161,7 +168,8 @@ class RemixSampler(Sampler[RemixBatch]):
         isolated, rest = self.augmentation(pair, self._generator(step, kind=1)).unbind(dim=1)
         return replace(batch, isolated=isolated, rest=rest)
 
-    def _example(self, source: str, index: int) -> tuple[Audio, Audio, np.ndarray, float]:
+    def example(self, source: str, index: int) -> tuple[Audio, Audio, np.ndarray, float]:
+        """Example ``index``: the isolated source, the excerpt, which frames the excerpt fills, and its weight."""
         generator = np.random.default_rng([REMIX_STREAM, 1, self.seed, index])
         (semitones, *_), tempo = self.mixing.pitch_tempo.draw(generator, 1)
         frames = source_frames(self.frames, tempo)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from remix_miner.datasets.corpora import load_stem_tracks
+from remix_miner.datasets.corpora import load_stem_tracks, load_target_tracks
 from remix_miner.datasets.segments import Corpus, SegmentReader
 from remix_miner.datasets.tracks import StemTrack
 from remix_miner.errors import DataError, UsageError
@@ -19,15 +19,20 @@ from remix_miner.mined.writer import shard_paths
 from remix_miner.separators.base import Separator
 from remix_miner.sources import SOURCES
 from remix_miner.training.settings import TrainingSettings
+from remix_miner.training.targets import share_of_excerpts
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Songs to train on, songs to validate on, excerpts to remix with (or None)."""
+    """Songs to train on, songs to validate on, excerpts to remix with (or None).
+
+    ``share``: of a target's examples that excerpts make; 0 in a run without a target, which has remix steps instead.
+    """
 
     reader: SegmentReader
     valid: list[StemTrack]
     excerpts: MinedExcerpts | None
+    share: float = 0.0
 
     def describe(self) -> dict[str, Any]:
         """For settings.json: what there is, and a fingerprint by which a resumed run knows its data."""
@@ -38,6 +43,7 @@ class TrainingData:
                 "excerpts": len(self.excerpts),
                 "hours": {source: self.excerpts.seconds_of(source) / 3600 for source in self.excerpts.sources},
                 "shards": [[path.name, path.stat().st_size] for path in shard_paths(self.excerpts.folder)],
+                "share_of_examples": self.share,
             }
         valid = [[track.name, track.frames] for track in self.valid]
         text = json.dumps([self.reader.fingerprint, valid, mined and [mined["excerpts"], mined["shards"]]])
@@ -64,14 +70,14 @@ def load_training_data(
     ``settings.resample``), or shards hold no excerpts of the model's sources.
     """
     unknown = [source for source in model.sources if source not in SOURCES]
-    if unknown:
+    if unknown and settings.target is None:
         raise UsageError(f"{model.name} separates {', '.join(unknown)}, but stems are {', '.join(SOURCES)}")
-    corpora = [load_stem_tracks(path) for path in stems]
+    corpora = [_load(path, settings) for path in stems]
     weights: Sequence[float | None] = settings.corpus_weights or [None] * len(corpora)
     if len(weights) != len(corpora):
         raise UsageError(f"corpus_weights has {len(weights)} numbers for {len(corpora)} --stems folders")
     train = [[track for track in tracks if track.split in ("train", None)] for tracks in corpora]
-    to_validate = [track for path in valid for track in load_stem_tracks(path) if track.split != "test"]
+    to_validate = [track for path in valid for track in _load(path, settings) if track.split != "test"]
     if not valid and settings.validation.every_epochs:
         to_validate = [track for tracks in corpora for track in tracks if track.split == "valid"]
         if not to_validate:
@@ -82,7 +88,8 @@ def load_training_data(
     _check_format([track for tracks in train for track in tracks] + to_validate, model, settings.resample)
     chosen = [Corpus(tracks, weight) for tracks, weight in zip(train, weights, strict=True)]
     reader = SegmentReader(chosen, model.sample_rate, model.audio_channels)
-    return TrainingData(reader, to_validate, _open_mined(mined, model, settings))
+    excerpts = _open_mined(mined, model, settings)
+    return TrainingData(reader, to_validate, excerpts, _share(excerpts, reader, settings))
 
 
 def hold_out(
@@ -104,6 +111,19 @@ def hold_out(
     return kept, [track for tracks in corpora for track in tracks if track.artist in held]
 
 
+def _load(path: str | Path, settings: TrainingSettings) -> list[StemTrack]:
+    return load_target_tracks(path, settings.target) if settings.target is not None else load_stem_tracks(path)
+
+
+def _share(excerpts: MinedExcerpts | None, reader: SegmentReader, settings: TrainingSettings) -> float:
+    if excerpts is None or settings.target is None:
+        return 0.0
+    if settings.excerpts.share is not None:
+        return settings.excerpts.share
+    labelled = sum(track.seconds for track in reader.tracks)
+    return share_of_excerpts(excerpts.seconds_of(settings.target), labelled)
+
+
 def _check_format(tracks: Iterable[StemTrack], model: Separator, resample: bool) -> None:
     for track in tracks:
         if not resample and (track.sample_rate, track.channels) != (model.sample_rate, model.audio_channels):
@@ -117,9 +137,11 @@ def _check_format(tracks: Iterable[StemTrack], model: Separator, resample: bool)
 def _open_mined(mined: str | Path | None, model: Separator, settings: TrainingSettings) -> MinedExcerpts | None:
     if mined is None:
         return None
-    if not settings.remix.probability:
+    if settings.target is not None and settings.excerpts.share == 0:
+        raise UsageError(f"--mined {mined} would not be used: excerpts.share is 0; set it, such as to 0.5")
+    if settings.target is None and not settings.remix.probability:
         raise UsageError(f"--mined {mined} would not be used: remix.probability is 0; set it, such as to 0.25")
-    excerpts = MinedExcerpts(mined, sources=model.sources)
+    excerpts = MinedExcerpts(mined, sources=[settings.target] if settings.target is not None else model.sources)
     if not settings.resample and excerpts.sample_rate != model.sample_rate:
         raise DataError(
             f"the shards of {mined} have {excerpts.sample_rate} Hz, the model {model.sample_rate}; mine at that rate, "

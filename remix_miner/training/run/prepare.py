@@ -14,16 +14,17 @@ from remix_miner.datasets.stem_cache import use_stem_cache
 from remix_miner.errors import DataError, UsageError
 from remix_miner.runs.folder import RunFolder
 from remix_miner.runs.resuming import require_changeable
-from remix_miner.separators import build
 from remix_miner.separators.base import Separator, count_parameters
 from remix_miner.separators.kuielab_mdx_net import KuielabMdxNet
 from remix_miner.training.batches.feeding import Feed
 from remix_miner.training.batches.samplers import RemixSampler, StemSampler
+from remix_miner.training.batches.target_batches import TargetSampler
 from remix_miner.training.learner import Learner
 from remix_miner.training.loop import Training
 from remix_miner.training.run.data import TrainingData, load_training_data
 from remix_miner.training.run.distributed import Ranks
 from remix_miner.training.settings import TrainingSettings
+from remix_miner.training.targets import build_model
 from remix_miner.training.validation import Validator
 
 CHANGEABLE = ("epochs", "validation", "log_every_steps", "checkpoint_every_steps")
@@ -57,7 +58,7 @@ def prepare(
     """
     folder.require_run() if resume else folder.require_new()
     torch.manual_seed(settings.seed)
-    model = build(settings.separator.name, **settings.separator.settings)
+    model = build_model(settings)
     if not resume:  # a checkpoint has their weights
         _load_parts(model, inputs.parts)
     torch.manual_seed(settings.seed + ranks.rank)
@@ -73,7 +74,7 @@ def prepare(
     steps_per_epoch = settings.steps_per_epoch or -(-stems.steps_per_epoch // settings.accumulate)
     training = Training(
         learner,
-        Feed(stems, workers=workers, device=ranks.device),
+        Feed[Any](stems, workers=workers, device=ranks.device),
         # One step in four: a single worker keeps ahead of it.
         Feed(remixes, workers=min(workers, 1), device=ranks.device) if remixes is not None else None,
         validator,
@@ -120,7 +121,7 @@ def _use_cache(reader: SegmentReader, folder: str | Path, ranks: Ranks) -> None:
     use_stem_cache(reader, folder)
 
 
-def _samplers(learner: Learner, data: TrainingData) -> tuple[StemSampler, RemixSampler | None]:
+def _samplers(learner: Learner, data: TrainingData) -> tuple[StemSampler | TargetSampler, RemixSampler | None]:
     settings, ranks = learner.settings, learner.ranks
     shared: dict[str, Any] = {
         "frames": learner.context_frames,
@@ -131,6 +132,9 @@ def _samplers(learner: Learner, data: TrainingData) -> tuple[StemSampler, RemixS
         "rank": ranks.rank,
         "world_size": ranks.world_size,
     }
+    if settings.target is not None:
+        remix = settings.excerpts
+        return TargetSampler(data.reader, data.excerpts, settings.target, data.share, remix=remix, **shared), None
     stems = StemSampler(data.reader, **shared)
     if data.excerpts is None:
         return stems, None

@@ -1,0 +1,170 @@
+"""Batches of a target against the rest: what excerpts make of them, with numbers worked out by hand."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from remix_miner.datasets.corpora import load_stem_tracks, load_target_tracks
+from remix_miner.datasets.segments import Corpus, SegmentReader
+from remix_miner.errors import DataError, UsageError
+from remix_miner.mined.excerpts import MinedExcerpts
+from remix_miner.mined.writer import ShardWriter
+from remix_miner.sources import SOURCES
+from remix_miner.training.batches.augment import AugmentSettings
+from remix_miner.training.batches.samplers import RemixSettings, StemSampler
+from remix_miner.training.batches.target_batches import TargetBatch, TargetSampler
+from remix_miner.training.learner import Learner
+from remix_miner.training.optimizers import OptimizerSettings
+from remix_miner.training.run.distributed import Ranks
+from remix_miner.training.settings import SeparatorSettings, TrainingSettings
+from remix_miner.training.steps import main_step
+from remix_miner.training.targets import build_model, share_of_excerpts
+
+RATE = 8000
+SEGMENT = 4000
+PLAIN = AugmentSettings(swap_probability=0.0, flip_probability=0.0)
+LEVELS = {"drums": 0.4, "bass": 0.2, "other": 0.1, "vocals": 0.3}
+# The rest of drums has the power 0.2^2 + 0.1^2 + 0.3^2 = 0.14; excerpts at 0.05 would need 17.5 dB to reach it, and
+# the gain is limited to 12 dB.
+EXCERPT_LEVEL = 0.05 * 10 ** (12 / 20)
+Make = Callable[..., TargetSampler]
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory: pytest.TempPathFactory) -> SegmentReader:
+    """A song of random signs, each source at a level of its own."""
+    folder = tmp_path_factory.mktemp("songs")
+    generator = np.random.default_rng(0)
+    (folder / "song").mkdir()
+    for source in SOURCES:
+        noise = LEVELS[source] * generator.choice([-1.0, 1.0], (2 * RATE, 2))
+        soundfile.write(folder / "song" / f"{source}.wav", noise, RATE, subtype="FLOAT")
+    return SegmentReader([Corpus(load_stem_tracks(folder))], RATE, 2)
+
+
+@pytest.fixture(scope="module")
+def make(reader: SegmentReader, tmp_path_factory: pytest.TempPathFactory) -> Make:
+    """A sampler of drums against the rest; its excerpts are random signs at 0.05, of 1 s, or of ``seconds``."""
+
+    def write(seconds: float) -> MinedExcerpts:
+        folder = tmp_path_factory.mktemp("mined")
+        noise = 0.05 * np.random.default_rng(1).choice([-1.0, 1.0], (round(seconds * RATE), 2))
+        with ShardWriter(
+            folder, "drums", sample_rate=RATE, detector_sha256="0" * 64, threshold=0.9, settings={}, shard_id="0"
+        ) as shard:
+            shard.append(
+                noise.astype(np.float32),
+                track="track",
+                track_sha256="0" * 64,
+                start_seconds=0.0,
+                probability_mean=1.0,
+                probability_min=1.0,
+            )
+        return MinedExcerpts(folder)
+
+    def sampler(share: float, seconds: float = 1.0, negatives: float = 0.0, **options: object) -> TargetSampler:
+        remix = RemixSettings(negatives=negatives)
+        settings = {"frames": SEGMENT, "batch_size": 4, "augment": PLAIN, "remix": remix, **options}
+        return TargetSampler(reader, write(seconds), "drums", share, **settings)
+
+    return sampler
+
+
+def test_an_excerpt_makes_a_complete_example(make: Make) -> None:
+    batch = make(share=1.0).batch(0)
+    assert torch.allclose(batch.target.abs(), torch.tensor(0.4))
+    assert torch.allclose(batch.rest.abs(), torch.tensor(EXCERPT_LEVEL), rtol=1e-3)
+    assert torch.equal(batch.mixture, batch.target + batch.rest)
+
+
+def test_a_negative_has_silence_as_its_target(make: Make) -> None:
+    plain, negative = make(share=1.0).batch(0), make(share=1.0, negatives=1.0).batch(0)
+    assert not negative.target.any()
+    assert torch.equal(negative.rest, plain.rest)
+
+
+def test_outside_a_short_excerpt_the_rest_is_silent(make: Make) -> None:
+    batch = make(share=1.0, seconds=0.3).batch(0)  # 2400 of the segment's 4000 frames
+    assert ((batch.rest != 0).sum(dim=-1) == 2400).all()
+    assert torch.allclose(batch.target.abs(), torch.tensor(0.4))
+
+
+def test_without_excerpts_examples_are_the_mixes_of_four_sources(make: Make, reader: SegmentReader) -> None:
+    batch = make(share=0.0).batch(3)
+    stems = StemSampler(reader, frames=SEGMENT, batch_size=4, augment=PLAIN).batch(3).stems
+    assert torch.equal(batch.target, stems[:, 0])
+    assert torch.allclose(batch.rest, stems[:, 1:].sum(dim=1), atol=1e-6)
+
+
+def test_the_share_decides_how_many_and_leaves_the_others_as_they_are(make: Make) -> None:
+    mixes, some = make(share=0.0, batch_size=400).batch(0), make(share=0.25, batch_size=400).batch(0)
+    from_mixes = torch.isclose(some.rest, mixes.rest).flatten(1).all(dim=1)
+    # Of 400 draws of probability 0.25, 100 +- 4 standard deviations of 8.7.
+    assert abs(int((~from_mixes).sum()) - 100) < 35
+    assert torch.equal(some.target[from_mixes], mixes.target[from_mixes])
+
+
+def test_references_follow_the_order_that_the_model_states() -> None:
+    target, rest = torch.full((1, 1, 2), 3.0), torch.full((1, 1, 2), 5.0)
+    batch = TargetBatch(target, rest, "bass")
+    assert batch.references(("no_bass", "bass"))[0, :, 0, 0].tolist() == [5.0, 3.0]
+    assert batch.references(("bass",))[0, :, 0, 0].tolist() == [3.0]
+
+
+def learner_of(sources: list[str] | None = None) -> Learner:
+    """A model whose estimates are zero."""
+    settings = {"channels": 4, "depth": 2, "sample_rate": RATE} | ({"sources": sources} if sources else {})
+    training = TrainingSettings(
+        separator=SeparatorSettings("demucs", settings),
+        optimizer=OptimizerSettings(learning_rate=1e-6),
+        batch_size=4,
+        segment_seconds=0.05,
+        target="drums",
+    )
+    model = build_model(training)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.zero_()
+    return Learner(model, training, Ranks())
+
+
+@pytest.mark.parametrize(
+    ("sources", "negatives", "loss"),
+    [
+        (["drums"], 0.0, 0.4),
+        (["drums"], 1.0, 0.0),
+        (None, 0.0, (0.4 + EXCERPT_LEVEL) / 2),
+        (None, 1.0, EXCERPT_LEVEL / 2),
+    ],
+)
+def test_the_loss_of_silent_estimates_is_the_mean_level_of_what_is_known(
+    make: Make, sources: list[str] | None, negatives: float, loss: float
+) -> None:
+    learner = learner_of(sources)
+    sampler = make(share=1.0, negatives=negatives, frames=learner.context_frames)
+    assert main_step(learner, sampler) == pytest.approx(loss, rel=1e-3, abs=1e-9)
+
+
+def test_a_model_of_other_sources_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"trains a model of \['drums', 'no_drums'\] or \['drums'\]"):
+        learner_of(["vocals"])
+
+
+def test_the_default_share_follows_the_seconds_and_stops_at_half() -> None:
+    assert share_of_excerpts(60.0, 540.0) == pytest.approx(0.1)
+    assert share_of_excerpts(540.0, 540.0) == 0.5
+    assert share_of_excerpts(36000.0, 540.0) == 0.5
+
+
+def test_the_accompaniment_of_a_pair_is_the_rest_of_vocals_alone(tmp_path: Path) -> None:
+    (tmp_path / "song").mkdir()
+    for name, level in (("vocals", 0.25), ("accompaniment", 0.5)):
+        soundfile.write(tmp_path / "song" / f"{name}.wav", np.full((RATE, 1), level), RATE, subtype="FLOAT")
+    (track,) = load_target_tracks(tmp_path, "vocals")
+    assert track.read(frames=1)[:, 0, 0].tolist() == [0.0, 0.0, 0.5, 0.25]
+    with pytest.raises(DataError, match="pairs of vocals and accompaniment"):
+        load_target_tracks(tmp_path, "drums")
