@@ -1,83 +1,125 @@
 """The experiment of examples/remix_gain at toy size: it runs to its tables, and a second start has nothing to do."""
 
-import importlib.util
+import importlib
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "remix_gain"
 
 
-def run(script: str, *arguments: str) -> str:
+def run(script: str, *arguments: object) -> str:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, str(EXAMPLE / script), *arguments]
+    command = [sys.executable, str(EXAMPLE / script), *map(str, arguments)]
     finished = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert finished.returncode == 0, finished.stderr
     return finished.stdout
 
 
 @pytest.fixture
-def report(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    specification = importlib.util.spec_from_file_location("remix_gain_report", EXAMPLE / "report.py")
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
+def differences(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(EXAMPLE))
+    return importlib.import_module("differences")
 
 
-def test_the_toy_experiment_runs_and_reports(tmp_path: Path) -> None:
-    arguments = ("--scale", "tiny", "--out", str(tmp_path / "out"), "--workers", "0", "--detector", "none")
-    arguments += ("--only", "supervised,oracle,oracle-50")
+@pytest.fixture
+def audio(tmp_path: Path) -> Path:
+    """Two singers in each half, a song each."""
+    for number, singer in enumerate(("amy", "bug", "jmzen", "khair")):
+        folder = tmp_path / "audio" / "pairs16k" / f"MIR1K_{singer}_1"
+        folder.mkdir(parents=True)
+        noise = 0.1 * np.random.default_rng(number).standard_normal((2, 16000))
+        for name, signal in zip(("vocals", "accompaniment"), noise, strict=True):
+            soundfile.write(folder / f"{name}.flac", signal, 16000)
+    return tmp_path / "audio"
+
+
+def test_the_toy_experiment_runs_and_reports(tmp_path: Path, audio: Path, mine: Callable[..., Any]) -> None:
+    mine(tmp_path / "mined", {"x.mp3": {"vocals": [5.0, 6.0]}, "y.mp3": {"vocals": [7.0]}})
+    out = tmp_path / "out"
+    arguments = (EXAMPLE / "tiny.toml", "--audio", audio, "--mined", tmp_path / "mined", "--out", out)
     run("run.py", *arguments)
-    results = sorted((tmp_path / "out/arms").glob("*.json"))
-    names = {json.loads(path.read_text())["arm"] for path in results}
-    assert names == {"supervised", "oracle", "oracle-50"}
+    results = sorted((out / "results").glob("*.json"))
     stamps = [path.stat().st_mtime_ns for path in results]
     run("run.py", *arguments)
     assert [path.stat().st_mtime_ns for path in results] == stamps
-    excerpts = json.loads((tmp_path / "out/excerpts.json").read_text())
-    assert excerpts["oracle"]["vocals"]["share_above_-20_db"] == 0
-    assert 0.2 < excerpts["oracle-50"]["vocals"]["share_above_-20_db"] < 0.8
-    doc = tmp_path / "doc.md"
-    doc.write_text("before\n<!-- results of tiny: begin -->\nold\n<!-- results of tiny: end -->\nafter\n")
-    run("report.py", str(tmp_path / "out"), "--doc", str(doc))
-    text = doc.read_text()
+    runs = {path.stem: json.loads(path.read_text()) for path in results}
+    arms = ("supervised", "mined", "control", "mined-0.1min", "mined-50percent-singing", "true")
+    assert set(runs) == {
+        f"{arm}-MIR1K_{singer}_1-seed0" for arm in arms for singer in ("amy", "bug", "jmzen", "khair")
+    } | {f"ceiling-half{half}-seed0-{epochs}" for half in (0, 1) for epochs in (1, 2)}
+    assert runs["mined-MIR1K_amy_1-seed0"]["mined_minutes"] == pytest.approx(18 / 60, rel=1e-3)
+    assert runs["mined-0.1min-MIR1K_amy_1-seed0"]["mined_minutes"] == pytest.approx(0.1, rel=1e-3)
+    for found in runs.values():
+        heard = {name.split("_")[1] for name in found["labelled"]}
+        assert not heard & {values["artist"] for values in found["scores"]["raw"].values()}
+    page = tmp_path / "docs" / "guide" / "page.md"
+    page.parent.mkdir(parents=True)
+    page.write_text("before\n<!-- results of tiny: begin -->\nearlier text\n<!-- results of tiny: end -->\nafter\n")
+    run("report.py", out, "--doc", page)
+    text = page.read_text()
     assert text.startswith("before\n")
     assert text.endswith("after\n")
-    assert "| oracle-50: 50% of excerpts falsely silent |" in text
-    assert "old" not in text
-    assert (tmp_path / "pictures/remix_gain_tiny.svg").stat().st_size > 1000
+    assert "| mined - control |" in text
+    assert "earlier text" not in text
+    assert (tmp_path / "docs" / "pictures" / "gain_tiny.svg").stat().st_size > 1000
 
 
-def test_the_interval_of_a_known_difference_covers_it_alone(report: ModuleType) -> None:
-    generator = np.random.default_rng(0)
-    baseline = generator.normal(size=(3, 30, 4))
-    low, high = report.interval(baseline + 0.5, baseline)
-    assert np.isclose(low, 0.5)
-    assert np.isclose(high, 0.5)
-    low, high = report.interval(baseline + generator.normal(0.0, 0.1, size=(3, 30, 4)), baseline)
-    assert low < 0.02
-    assert high > -0.02
-    assert high - low < 0.1
+def result(arm: str, fold: str, half: int, scores: dict[str, float], seed: int = 0, epochs: int = 1) -> dict[str, Any]:
+    rows = {
+        song: {"genre": "karaoke", "artist": song[0], "usdr": value, "mixture_usdr": 0.0}
+        for song, value in scores.items()
+    }
+    return {
+        "arm": arm,
+        "fold": fold,
+        "half": half,
+        "seed": seed,
+        "epochs": epochs,
+        "scores": {"raw": rows, "ema": rows},
+    }
 
 
-def test_the_interval_agrees_with_drawing_songs_one_by_one(report: ModuleType) -> None:
+def test_differences_are_paired_and_weigh_artists_alike(differences: ModuleType) -> None:
+    documents = [
+        result("supervised", "f", 0, {"a1": 1.0, "a2": 3.0, "b1": 5.0}),
+        result("mined", "f", 0, {"a1": 2.0, "a2": 4.0, "b1": 8.0}),
+        result("mined", "unpaired", 0, {"a1": 9.0, "a2": 9.0, "b1": 9.0}),
+    ]
+    found = differences.difference(documents, "mined", "supervised")
+    assert found.folds == {"f": pytest.approx(2.0)}  # artist a gained 1 dB, artist b 3 dB
+    assert (found.low, found.high) == pytest.approx((1.0, 3.0))
+
+
+def test_the_longest_ceiling_serves_every_fold_of_its_half(differences: ModuleType) -> None:
+    documents = [
+        result("supervised", "f", 0, {"b1": 1.0}),
+        result("supervised", "g", 0, {"b1": 2.0}),
+        result("supervised", "h", 1, {"a1": 2.0}),
+        result("ceiling", "half0", 0, {"b1": 9.0}, epochs=1),
+        result("ceiling", "half0", 0, {"b1": 5.0}, epochs=2),
+    ]
+    assert differences.difference(documents, "ceiling", "supervised").folds == {"f": 4.0, "g": 3.0}
+
+
+def test_the_interval_agrees_with_drawing_rows_and_columns_one_by_one(differences: ModuleType) -> None:
     generator = np.random.default_rng(1)
-    scores = generator.normal(size=(1, 20, 1))
-    means = [scores[0, generator.integers(0, 20, 20), 0].mean() for _ in range(10_000)]
+    table = generator.normal(size=(12, 8))
+    table[:6, :3] = np.nan
+    means = []
+    for _ in range(10_000):
+        rows, columns = generator.integers(0, 12, 12), generator.integers(0, 8, 8)
+        drawn = table[np.ix_(rows, columns)]
+        kept = ~np.isnan(drawn).all(axis=1)
+        means.append(np.nanmean(drawn[kept], axis=1).mean())
     # Two bootstraps of 10,000 draws agree to about a fiftieth of the spread.
-    assert np.allclose(report.interval(scores), np.percentile(means, [2.5, 97.5]), atol=0.02)
-
-
-def test_sources_that_are_silent_in_a_song_do_not_count(report: ModuleType) -> None:
-    scores = np.full((2, 3, 4), 1.0)
-    scores[:, 0, 1] = np.nan
-    assert report.per_source(scores).tolist() == [1.0] * 4
-    assert report.interval(scores) == (1.0, 1.0)
+    assert np.allclose(differences.interval(table), np.percentile(means, [2.5, 97.5]), atol=0.03)

@@ -1,185 +1,133 @@
-"""Tables and the picture of what `run.py` found: python examples/remix_gain/report.py runs/remix_gain [--doc FILE.md]
+"""Table and figure of what run.py measured: python examples/remix_gain/report.py RUNS [--doc docs/guide/PAGE.md]
 
-Confidence intervals are percentiles of a paired bootstrap: songs and seeds are drawn anew, each with replacement, and
-the same draw is used for both arms of a difference. Missing arms are left out.
+writes RUNS/report.md, RUNS/report.json and RUNS/gain.svg. With --doc the table replaces what stands between the marks
+of this scale in the page, and the figure goes to docs/pictures.
 """
 
 import argparse
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import matplotlib
-import numpy as np
-from jaxtyping import Float64
-from matplotlib import pyplot
+from differences import GENRES, Difference, difference, read_results
+from figure import draw
 
-from remix_miner.atomic import atomic_path, write_text
-from remix_miner.sources import SOURCES
+from remix_miner.atomic import write_json, write_text
 
-Scores = Float64[np.ndarray, "seeds songs sources"]
+PRIMARY = (("mined", "control"), ("mined", "supervised"), ("control", "supervised"), ("ceiling", "supervised"))
 BEGIN, END = "<!-- results of {scale}: begin -->", "<!-- results of {scale}: end -->"
-DRAWS = 10_000
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("results", type=Path)
-    parser.add_argument("--doc", type=Path, help="put the tables between the marks of this scale, the picture beside")
+    parser.add_argument("runs", type=Path)
+    parser.add_argument("--doc", type=Path)
     options = parser.parse_args()
-    documents = [json.loads(path.read_text()) for path in sorted((options.results / "arms").glob("*.json"))]
-    tables = f"{results_table(documents)}\n\n{excerpts_table(options.results)}"
-    print(tables)
-    scale = json.loads((options.results / "scale.json").read_text())["scale"]
-    folder = options.doc.parent / "pictures" if options.doc else options.results
-    folder.mkdir(exist_ok=True)
-    picture = folder / f"remix_gain_{scale}.svg"
-    draw(picture, documents, options.results)
+    documents = read_results(options.runs)
+    scale = json.loads((options.runs / "scale.json").read_text())
+    text = "\n\n".join([arms_table(documents), differences_table(documents), ceilings_table(documents)])
+    print(text)
+    write_text(options.runs / "report.md", text + "\n")
+    write_json(options.runs / "report.json", {"scale": scale, "differences": as_json(documents)})
+    draw(documents, options.runs / "gain.svg")
     if options.doc:
-        begin, end = (mark.format(scale=scale) for mark in (BEGIN, END))
-        before, found, rest = options.doc.read_text(encoding="utf-8").partition(begin)
-        if not found:
-            raise SystemExit(f"{options.doc} has no line {begin}")
-        after = rest.partition(end)[2]
-        write_text(options.doc, f"{before}{begin}\n{tables}\n\n![gain per arm](pictures/{picture.name})\n{end}{after}")
+        picture = options.doc.parents[1] / "pictures" / f"gain_{scale['scale']}.svg"
+        draw(documents, picture)
+        place(
+            options.doc,
+            scale["scale"],
+            f"{text}\n\n![Gain of each arm, and gain against minutes](../pictures/{picture.name})",
+        )
 
 
-def scores_of(documents: list[dict[str, Any]], arm: str, seeds: list[int]) -> Scores:
-    """uSDR of an arm's runs with these seeds; nan where the source is silent."""
-    runs = {document["seed"]: document["test_usdr"] for document in documents if document["arm"] == arm}
-    songs = sorted(next(iter(runs.values())))
-    table = [[[runs[seed][song][source] for source in SOURCES] for song in songs] for seed in seeds]
-    return np.array(table, dtype=np.float64)
+def arms_of(documents: list[dict[str, Any]]) -> list[str]:
+    """Arms that have runs: the main ones first, then smaller libraries and impure ones."""
+    names = {document["arm"] for document in documents}
+    main_arms = [name for name in ("supervised", "control", "mined", "true", "ceiling") if name in names]
+    return main_arms[:-1] + sorted(names - set(main_arms)) + main_arms[-1:] if "ceiling" in names else main_arms
 
 
-def per_source(scores: Scores) -> Float64[np.ndarray, " sources"]:
-    """Mean over seeds and songs of each source."""
-    return np.nanmean(scores, axis=(0, 1))
-
-
-def interval(scores: Scores, baseline: Scores | None = None, seed: int = 0) -> tuple[float, float]:
-    """95% interval of the mean over sources, or of its difference to ``baseline``, paired by seed and song."""
-    generator = np.random.default_rng(seed)
-    seeds, songs, _ = scores.shape
-    values = scores if baseline is None else scores - baseline
-    known = ~np.isnan(values)
-    filled = np.where(known, values, 0.0)
-    seed_counts = generator.multinomial(seeds, np.full(seeds, 1 / seeds), DRAWS)
-    song_counts = generator.multinomial(songs, np.full(songs, 1 / songs), DRAWS)
-    sums = np.einsum("ds,dn,snk->dk", seed_counts, song_counts, filled, optimize=True)
-    counts = np.einsum("ds,dn,snk->dk", seed_counts, song_counts, known, optimize=True)
-    means = np.nanmean(np.where(counts > 0, sums / np.maximum(counts, 1), np.nan), axis=1)
-    low, high = np.percentile(means, [2.5, 97.5])
-    return float(low), float(high)
-
-
-def gains(documents: list[dict[str, Any]]) -> dict[str, tuple[float, float, float]]:
-    """Arm -> (gain over 'supervised', lower, upper), over the seeds that both have."""
-    found = {}
-    for arm in _arms(documents):
-        seeds = sorted(_seeds(documents, arm) & _seeds(documents, "supervised"))
-        if arm != "supervised" and seeds:
-            ours, base = scores_of(documents, arm, seeds), scores_of(documents, "supervised", seeds)
-            found[arm] = (float(np.mean(per_source(ours - base))), *interval(ours, base))
-    return found
-
-
-def results_table(documents: list[dict[str, Any]]) -> str:
-    """Markdown: an arm a row."""
-    lines = ["| arm | " + " | ".join(SOURCES) + " | mean [95%] | gain over supervised [95%] | seeds |"]
-    lines.append("|---|" + "---|" * (len(SOURCES) + 3))
-    gained = gains(documents)
-    for arm in _arms(documents):
-        seeds = sorted(_seeds(documents, arm))
-        scores = scores_of(documents, arm, seeds)
-        means = per_source(scores)
-        cells = [*(f"{mean:.2f}" for mean in means), f"{means.mean():.2f} {_range(interval(scores))}"]
-        cells.append(f"{gained[arm][0]:+.2f} {_range(gained[arm][1:])}" if arm in gained else "")
-        lines.append(f"| {arm}: {_meaning(documents, arm)} | {' | '.join(cells)} | {len(seeds)} |")
-    rates = []
-    for arm in _arms(documents):
-        one = next(document for document in documents if document["arm"] == arm)
-        dose = f", remix ratio {one['rate_ratio']:g}, probability {one['probability']:g}"
-        rates.append(f"{arm} {one['learning_rate']:g}{'' if arm in ('supervised', 'all-labelled') else dose}")
-    return "\n".join(lines) + "\n\nuSDR in dB on unseen songs. Learning rates: " + "; ".join(rates) + "."
-
-
-def excerpts_table(results: Path) -> str:
-    """Markdown: what the sets of excerpts hold, by the songs' true stems."""
+def arms_table(documents: list[dict[str, Any]]) -> str:
+    """uSDR of every arm by genre, averaged and raw weights."""
     lines = [
-        "| excerpts | source | excerpts | minutes | share of time with V > -20 dB | median V (dB) |",
-        "|---|---|---|---|---|---|",
+        "| arm | " + " | ".join(GENRES) + " | all | all, raw weights | folds |",
+        "|---|" + "---|" * (len(GENRES) + 3),
     ]
-    for name, sources in json.loads((results / "excerpts.json").read_text()).items():
-        for source, row in sources.items():
-            cells = [str(row["excerpts"]), f"{row['seconds'] / 60:.1f}", f"{row['share_above_-20_db']:.1%}"]
-            lines.append(f"| {name} | {source} | {' | '.join(cells)} | {row['median_volume_db']:.0f} |")
+    for arm in ["mixture", *arms_of(documents)]:
+        cells = [_mean(difference(documents, arm, genre=genre)) for genre in (*GENRES, None)]
+        raw = difference(documents, arm, which="raw")
+        folds = difference(documents, arm)
+        lines.append(f"| {arm} | {' | '.join(cells)} | {_mean(raw)} | {len(folds.folds) if folds else 0} |")
+    return "uSDR in dB, averaged weights; mean over folds and test songs.\n\n" + "\n".join(lines)
+
+
+def differences_table(documents: list[dict[str, Any]]) -> str:
+    """Differences with intervals."""
+    others = [
+        (arm, "supervised") for arm in arms_of(documents) if arm not in ("supervised", "control", "mined", "ceiling")
+    ]
+    lines = ["| difference | " + " | ".join(GENRES) + " | all | all, raw weights | folds above 0 |"]
+    lines.append("|---|" + "---|" * (len(GENRES) + 3))
+    for arm, baseline in (*PRIMARY, *others):
+        whole = difference(documents, arm, baseline)
+        if whole is None:
+            continue
+        cells = [_text(difference(documents, arm, baseline, genre)) for genre in GENRES]
+        raw = difference(documents, arm, baseline, which="raw")
+        above = sum(value > 0 for value in whole.folds.values())
+        lines.append(
+            f"| {arm} - {baseline} | {' | '.join(cells)} | **{whole.text()}** | {_text(raw)} "
+            f"| {above} of {len(whole.folds)} |"
+        )
+    return (
+        "Differences in dB, paired by fold, with 95% bootstrap intervals over folds and test artists.\n\n"
+        + "\n".join(lines)
+    )
+
+
+def ceilings_table(documents: list[dict[str, Any]]) -> str:
+    """The ceilings after each multiple of the updates: whether they are at their plateau."""
+    lines = [
+        "| all songs of the half labelled | updates | " + " | ".join(GENRES) + " |",
+        "|---|---|" + "---|" * len(GENRES),
+    ]
+    runs = [document for document in documents if document["arm"] == "ceiling"]
+    for run in sorted(runs, key=lambda each: (each["half"], each["updates"])):
+        means = []
+        for genre in GENRES:
+            values = [each["usdr"] for each in run["scores"]["ema"].values() if each["genre"] == genre]
+            means.append(f"{sum(values) / len(values):.2f}" if values else "")
+        lines.append(f"| half {run['half']}: {len(run['labelled'])} songs | {run['updates']} | {' | '.join(means)} |")
     return "\n".join(lines)
 
 
-def draw(path: Path, documents: list[dict[str, Any]], results: Path) -> None:
-    """The gain of every arm, and the gain against the share of falsely silent excerpts."""
-    matplotlib.use("Agg")
-    gained = gains(documents)
-    if not gained:
-        return
-    figure, (left, right) = pyplot.subplots(1, 2, figsize=(11, 4), layout="constrained")
-    names = list(gained)[::-1]
-    _points(left, list(range(len(names))), [gained[name] for name in names], horizontal=True)
-    left.set_yticks(range(len(names)), names)
-    left.axvline(0, color="black", linewidth=0.8)
-    left.set_xlabel("gain over supervised training (dB uSDR, 95% interval)")
-    shares = {_share(name): name for name in gained if name == "oracle" or _share(name)}
-    _points(right, sorted(shares), [gained[shares[share]] for share in sorted(shares)])
-    if "mined" in gained:
-        mined = json.loads((results / "excerpts.json").read_text())["mined"].values()
-        seconds = sum(row["seconds"] for row in mined)
-        share = sum(row["seconds"] * row["share_above_-20_db"] for row in mined) / seconds
-        _points(right, [100 * share], [gained["mined"]], color="tab:orange", label="mined by the detector")
-        right.legend(frameon=False)
-    right.axhline(0, color="black", linewidth=0.8)
-    right.set_xlabel("falsely silent excerpts (%)")
-    right.set_ylabel("gain (dB uSDR)")
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary)
-    pyplot.close(figure)
+def as_json(documents: list[dict[str, Any]]) -> dict[str, Any]:
+    pairs = [*PRIMARY, *((arm, "supervised") for arm in arms_of(documents) if arm not in ("supervised", "control"))]
+    found = {}
+    for arm, baseline in pairs:
+        for which in ("ema", "raw"):
+            for genre in (*GENRES, None):
+                value = difference(documents, arm, baseline, genre, which)
+                if value is not None:
+                    found[f"{arm} - {baseline}, {genre or 'all'}, {which}"] = asdict(value)
+    return found
 
 
-def _points(
-    axes: Any, places: list[float], values: list[tuple[float, float, float]], horizontal: bool = False, **style: Any
-) -> None:
-    middle = [value[0] for value in values]
-    spread = [[value[0] - value[1] for value in values], [value[2] - value[0] for value in values]]
-    style = {"fmt": "o", "capsize": 3, "color": "tab:blue", **style}
-    if horizontal:
-        axes.errorbar(middle, places, xerr=spread, **style)
-    else:
-        axes.errorbar(places, middle, yerr=spread, **style)
+def place(page: Path, scale: str, text: str) -> None:
+    begin, end = (mark.format(scale=scale) for mark in (BEGIN, END))
+    before, found, after = page.read_text(encoding="utf-8").partition(begin)
+    if not found:
+        raise SystemExit(f"{page} has no line {begin}")
+    write_text(page, f"{before}{begin}\n{text}\n{end}{after.partition(end)[2]}")
 
 
-def _arms(documents: list[dict[str, Any]]) -> list[str]:
-    order = ["supervised", "labelled-rest", "oracle-paper", "oracle"]
-    names = {document["arm"] for document in documents}
-    shares = sorted((name for name in names if _share(name)), key=_share)
-    return [name for name in [*order, *shares, "oracle-few", "mined", "all-labelled"] if name in names]
+def _mean(value: Difference | None) -> str:
+    return "" if value is None else f"{value.mean:.2f}"
 
 
-def _share(arm: str) -> float:
-    """Per cent of falsely silent excerpts that an arm's name states, else 0."""
-    last = arm.rpartition("-")[2]
-    return float(last) if arm.startswith("oracle-") and last.isdigit() else 0.0
-
-
-def _seeds(documents: list[dict[str, Any]], arm: str) -> set[int]:
-    return {document["seed"] for document in documents if document["arm"] == arm}
-
-
-def _meaning(documents: list[dict[str, Any]], arm: str) -> str:
-    return str(next(document["meaning"] for document in documents if document["arm"] == arm))
-
-
-def _range(bounds: tuple[float, ...]) -> str:
-    return f"[{bounds[0]:.2f}, {bounds[1]:.2f}]"
+def _text(value: Difference | None) -> str:
+    return "" if value is None else value.text()
 
 
 if __name__ == "__main__":

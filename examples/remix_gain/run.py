@@ -1,162 +1,127 @@
-"""Does remixing mined excerpts help? A controlled experiment on synthetic songs; see docs/background/remix_gain.md.
+"""Gain of training on mined excerpts, measured on recorded songs; docs/guide/does_it_help.md has the results.
 
-    python examples/remix_gain/run.py --scale cpu --out runs/remix_gain --workers 2
+    python examples/remix_gain/run.py small.toml --audio AUDIO --mined MINED --out RUNS
 
-makes the songs and excerpts, tunes the two learning rates, trains and scores every arm with every seed, one JSON
-document each below OUT/arms, and can be stopped and started again at any time. `report.py` makes tables of them.
+trains and scores every arm of every fold, one JSON document each below RUNS/results, the main comparison first. It can
+be stopped and started again at any time. `report.py RUNS` makes the table and the figure, also of unfinished RUNS.
+
+AUDIO holds pairs16k/, stems/ and calibration_only/ (see songs.py); MINED is a folder of `remix-miner detect`.
 """
 
 import argparse
-import json
-import os
-import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from scales import SCALES, Scale
+import torch
+from arms import Job, run_job
+from excerpts import Excerpt, contaminated, dose, read_mined, rests, write_excerpts
+from scale import Scale, load_scale
+from songs import Song, folds, prepare_songs
 
 from remix_miner.atomic import write_json
 
-TUNING_ARMS = ("supervised", "oracle")
-PAPER_DOSE = {"rate_ratio": 0.1, "probability": 0.25}
+LATER = ("ceiling", "control")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--scale", choices=SCALES, default="cpu")
-    parser.add_argument("--out", type=Path, default=Path("runs/remix_gain"))
-    parser.add_argument("--detector", default="default", help="for the arm 'mined'; 'none' leaves that arm out")
-    parser.add_argument(
-        "--workers", type=int, default=1, help="arms at a time, each a process of one CPU thread; 0: here"
-    )
-    parser.add_argument("--only", default="", metavar="ARM,...", help="these arms alone")
-    parser.add_argument("--job", default=None, help=argparse.SUPPRESS)  # one job of a worker, as JSON
+    parser.add_argument("scale", type=Path, help="small.toml, gpu.toml or a file of your own")
+    parser.add_argument("--audio", type=Path, required=True)
+    parser.add_argument("--mined", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="start no run after so many minutes")
+    parser.add_argument("--only", help="arms to run, separated by commas")
+    parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
-    scale = SCALES[options.scale]
-    options.out.mkdir(parents=True, exist_ok=True)
-    if options.job:
-        _run_job(options.out, scale, json.loads(options.job))
-        return
-    _claim(options.out, options.scale)
-    from songs import prepare
-
+    torch.set_num_threads(options.threads)
     started = time.monotonic()
-    prepare(options.out, scale, options.detector)
-    print(f"songs and excerpts after {time.monotonic() - started:.0f} s", file=sys.stderr)
-    _run(options, tuning_jobs(scale))
-    choice = choose(options.out, scale)
-    write_json(options.out / "tuned.json", choice)
-    print(f"tuned: {choice}, after {time.monotonic() - started:.0f} s", file=sys.stderr)
-    only = [name for name in options.only.split(",") if name]
-    _run(options, [job for job in final_jobs(options.out, scale, choice) if not only or job["arm"] in only])
-    print(f"all done after {time.monotonic() - started:.0f} s", file=sys.stderr)
-
-
-def tuning_jobs(scale: Scale) -> list[dict[str, Any]]:
-    """Short runs on a labelled set of their own: every learning rate, and with remix steps every ratio too."""
-    jobs = []
-    for rate in scale.learning_rates:
-        for arm in TUNING_ARMS:
-            for ratio in scale.rate_ratios if arm != "supervised" else scale.rate_ratios[:1]:
-                rates = {"learning_rate": rate, "rate_ratio": ratio, "probability": scale.remix_probability}
-                name = f"tuning/{arm}-{rate:g}-{ratio:g}"
-                jobs.append(
-                    {"name": name, "arm": arm, "seed": max(scale.seeds) + 1, "epochs": scale.tuning_epochs, **rates}
-                )
-    return jobs
-
-
-def choose(out: Path, scale: Scale) -> dict[str, dict[str, float]]:
-    """Rates by validation uSDR; arms other than 'supervised' and 'all-labelled' take those of 'oracle'."""
-    choice = {}
-    for arm in TUNING_ARMS:
-        results = [_read(out, job) for job in tuning_jobs(scale) if job["arm"] == arm]
-        best = max(results, key=lambda result: result["valid_usdr"])
-        choice[arm] = {name: best[name] for name in ("learning_rate", "rate_ratio", "valid_usdr")}
-    return choice
-
-
-def final_jobs(out: Path, scale: Scale, choice: dict[str, dict[str, float]]) -> list[dict[str, Any]]:
-    """Every arm with every seed, seed by seed within an arm, the most telling arms first."""
-    from arms import arms
-
-    jobs = []
-    for arm in arms(scale):
-        if arm.excerpts == "mined" and not list((out / "mined/mined/shards").glob("*.h5")):
-            print("nothing was mined: the arm 'mined' is left out", file=sys.stderr)
+    scale = load_scale(options.scale)
+    songs = prepare_songs(options.audio, options.out / "songs", scale.sample_rate, scale.channels)
+    sets = ExcerptSets(scale, options.mined, options.out / "excerpts", songs)
+    write_json(
+        options.out / "scale.json",
+        {"scale": scale.name, "updates": scale.updates, "share": scale.share, "sample_rate": scale.sample_rate},
+    )
+    for job in jobs(scale, songs):
+        if options.only and job.arm not in options.only.split(","):
             continue
-        rates = choice["supervised" if arm.excerpts is None else "oracle"]
-        for seed in scale.seeds:
-            job = {"name": f"arms/{arm.name}-seed{seed}", "arm": arm.name, "seed": seed, "epochs": scale.epochs}
-            dose = PAPER_DOSE if arm.name == "oracle-paper" else {"rate_ratio": rates["rate_ratio"]}
-            jobs.append(
-                {**job, "learning_rate": rates["learning_rate"], "probability": scale.remix_probability, **dose}
-            )
-    return jobs
+        if (options.out / "results" / f"{job.name}.json").is_file():
+            continue
+        if time.monotonic() - started > 60 * options.minutes:
+            print(f"stopped after {options.minutes:g} minutes, before {job.name}", file=sys.stderr)
+            return
+        tests = [song for song in songs if song.half != job.half]
+        labelled = [song for song in songs if job.fold in (song.name, f"half{song.half}")]
+        run_job(job, scale, labelled, tests, sets.folder(job), options.out)
+        print(f"{time.strftime('%H:%M:%S')} {job.name}", file=sys.stderr, flush=True)
 
 
-def _run(options: argparse.Namespace, jobs: list[dict[str, Any]]) -> None:
-    """Run what is not done yet, ``--workers`` processes at a time; stops when one fails."""
-    waiting = [job for job in jobs if not _path(options.out, job).exists()]
-    if options.workers == 0:
-        for job in waiting:
-            _run_job(options.out, SCALES[options.scale], job)
-        return
-    running: list[tuple[dict[str, Any], subprocess.Popen[bytes]]] = []
-    try:
-        while waiting or running:
-            while waiting and len(running) < options.workers:
-                job = waiting.pop(0)
-                arguments = ["--scale", options.scale, "--out", str(options.out), "--job", json.dumps(job)]
-                environment = {**os.environ, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
-                log = options.out / "logs" / f"{job['name'].replace('/', '-')}.txt"
-                log.parent.mkdir(exist_ok=True)
-                with open(log, "ab") as file:
-                    process = subprocess.Popen([sys.executable, __file__, *arguments], stderr=file, env=environment)
-                running.append((job, process))
-            for job, process in list(running):
-                if process.poll() is not None:
-                    running.remove((job, process))
-                    if process.returncode:
-                        sys.exit(f"{job['name']} failed, see {options.out / 'logs'}; run again to go on")
-                    result = _read(options.out, job)
-                    print(
-                        f"{job['name']}: valid {result['valid_usdr']:.2f} dB, {result['seconds']:.0f} s",
-                        file=sys.stderr,
-                    )
-            time.sleep(0.2)
-    finally:
-        for _, process in running:
-            process.terminate()
+def jobs(scale: Scale, songs: list[Song]) -> Iterator[Job]:
+    """All runs, the most telling first: two folds, the ceilings, the other folds, the control, then the rest."""
+    chosen = folds(songs, scale.folds)
+    ceilings = [
+        Job("ceiling", f"half{half}", half, scale.seeds[0], epochs)
+        for half in (0, 1)
+        for epochs in range(1, scale.ceiling_updates // scale.updates + 1)
+    ]
+    for seed in scale.seeds:
+        for number, song in enumerate(chosen):
+            if seed == scale.seeds[0] and number == 2:
+                yield from ceilings
+            for arm in ("supervised", "mined"):
+                yield Job(arm, song.name, song.half or 0, seed)
+        if seed == scale.seeds[0]:
+            for song in chosen:
+                yield Job("control", song.name, song.half or 0, seed)
+    names = [f"mined-{minutes:g}min" for minutes in scale.dose_minutes]
+    names += [f"mined-{round(100 * share)}percent-singing" for share in scale.contaminations]
+    for arm in (*names, "true"):
+        for song in chosen:
+            yield Job(arm, song.name, song.half or 0, scale.seeds[0])
 
 
-def _run_job(out: Path, scale: Scale, job: dict[str, Any]) -> None:
-    import torch
-    from arms import arms, run_arm, settings_of
+class ExcerptSets:
+    """Folders of shards by arm, each written when first needed."""
 
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
-    arm = next(arm for arm in arms(scale) if arm.name == job["arm"])
-    settings = settings_of(scale, job)
-    workers = 4 if torch.cuda.is_available() else 0
-    write_json(_path(out, job), run_arm(out, arm, settings, out / "runs" / job["name"], workers))
+    def __init__(self, scale: Scale, mined: Path, out: Path, songs: list[Song]) -> None:
+        self.scale = scale
+        self.mined = mined
+        self.out = out
+        self.songs = songs
 
+    def folder(self, job: Job) -> Path | None:
+        """The excerpts that a job trains on, None for none."""
+        own_half = [song for song in self.songs if song.half == job.half]
+        if job.arm in ("supervised", "ceiling"):
+            return None
+        if job.arm == "control":
+            own = [song for song in own_half if song.name == job.fold]
+            return self._write(f"own-{job.fold}", rests(own))
+        if job.arm == "true":
+            (labelled,) = (song for song in own_half if song.name == job.fold)
+            others = [song for song in own_half if song.artist != labelled.artist]
+            return self._write(f"true-{job.fold}", rests(others))
+        library = self._write("mined", self._read(self.mined))
+        if job.arm == "mined":
+            return library
+        kind = job.arm.removeprefix("mined-")
+        if kind.endswith("min"):
+            seconds = 60 * float(kind.removesuffix("min"))
+            return self._write(job.arm, dose(list(self._read(library)), seconds, self.scale.sample_rate, seed=0))
+        share = float(kind.removesuffix("percent-singing")) / 100
+        singers = [song for song in own_half if song.genre == "karaoke"]
+        return self._write(f"{job.arm}-half{job.half}", contaminated(list(self._read(library)), share, singers, seed=0))
 
-def _claim(out: Path, scale: str) -> None:
-    path = out / "scale.json"
-    if path.exists() and json.loads(path.read_text())["scale"] != scale:
-        sys.exit(f"{out} holds an experiment of another scale; give another --out")
-    write_json(path, {"scale": scale})
+    def _read(self, folder: Path) -> "Iterator[Excerpt]":
+        yield from read_mined(folder, self.scale.target, self.scale.sample_rate, self.scale.channels)
 
-
-def _path(out: Path, job: dict[str, Any]) -> Path:
-    return out / f"{job['name']}.json"
-
-
-def _read(out: Path, job: dict[str, Any]) -> dict[str, Any]:
-    result: dict[str, Any] = json.loads(_path(out, job).read_text())
-    return result
+    def _write(self, name: str, excerpts: "Iterator[Excerpt]") -> Path:
+        made_of = name.partition("-")[0]
+        return write_excerpts(
+            self.out / name, self.scale.target, excerpts, self.scale.sample_rate, self.scale.channels, made_of
+        )
 
 
 if __name__ == "__main__":

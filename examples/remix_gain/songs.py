@@ -1,191 +1,91 @@
-"""The songs of the experiment and the shards of excerpts: true silence, false silence, and what a detector mined."""
+"""Songs of the experiment: pairs of target and rest at the scale's rate, their artists, and the two halves.
 
-import json
-import os
-import subprocess
-import sys
+Every artist belongs to one half. A fold trains on one song and is tested on all songs of the other half, so that its
+ceiling, trained on all songs of its own half, has heard none of the test songs either: two ceilings serve all folds.
+The seven rock songs of MusicDelta count as one artist, since their singers are not named. The demo songs, licensed for
+measuring only, are tested on by every fold.
+"""
+
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
-from scales import Scale
 
-from remix_miner.atomic import write_json
-from remix_miner.audio import downmix, resample, write_audio
-from remix_miner.datasets.corpora import load_stem_tracks
+from remix_miner.atomic import atomic_path
+from remix_miner.audio import Audio, resample, to_channels, write_audio
+from remix_miner.datasets.corpora import load_pair_tracks, load_target_tracks
 from remix_miner.datasets.tracks import StemTrack
-from remix_miner.detector.spans import silent_spans
-from remix_miner.detector.windows import SAMPLE_RATE, window_volumes_db
-from remix_miner.mined.excerpts import MinedExcerpts
-from remix_miner.mined.reader import Shard
-from remix_miner.mined.writer import ShardWriter, shard_paths
-from remix_miner.progress import track as progress
-from remix_miner.sources import MINED_SOURCES, SOURCES
-from remix_miner.synthesis.corpus import write_stems
-from remix_miner.synthesis.song import synthesize_song
 
-SILENT_DB = -30.0  # 'perceptually zero' in the 2019 paper, and what its excerpts reach at the 95th percentile
-PRESENT_DB = -10.0  # 'perceived clearly'
-FIRST_SEED = {"labelled": 50_000_000, "unlabelled": 60_000_000, "valid": 70_000_000, "test": 80_000_000}
+SINGERS = ("amy", "bobon", "bug", "davidson", "fdps", "geniusturtle", "jmzen", "khair", "stool", "tammy", "titon")
+FIRST_HALF = SINGERS[:6]
+"""Six singers against five and the rock songs."""
 
 
-def prepare(out: Path, scale: Scale, detector: str) -> None:
-    """Write songs and shards; what is there already is kept."""
-    _write_songs(out, "unlabelled", scale.unlabelled_songs, scale.unlabelled_seconds, scale)
-    _write_songs(out, "valid", scale.valid_songs, scale.scored_seconds, scale)
-    _write_songs(out, "test", scale.test_songs, scale.scored_seconds, scale)
-    for seed in labelled_seeds(scale):
-        _write_songs(out, f"labelled-{seed}", scale.labelled_songs, scale.labelled_seconds, scale, first=1000 * seed)
-    unlabelled = load_stem_tracks(out / "songs/unlabelled")
-    for song in unlabelled:
-        path = out / "library" / f"{song.name}.wav"
-        if not path.exists():
-            write_audio(path, song.read_mixture(), song.sample_rate, "int16")
-    if not (out / "mined/oracle").exists():
-        _write_oracle(out / "mined", unlabelled, scale)
-    for seed in labelled_seeds(scale):
-        if not (out / f"mined/labelled-{seed}").exists():
-            _write_labelled(out / f"mined/labelled-{seed}", load_stem_tracks(out / f"songs/labelled-{seed}"))
-    _detect(out, scale, detector)
-    describe(out, scale)
+@dataclass(frozen=True)
+class Song:
+    """``folder`` holds vocals.wav and accompaniment.wav. ``half``: 0 or 1, None for songs that are only tested on."""
+
+    name: str
+    artist: str
+    genre: str
+    half: int | None
+    folder: Path
+
+    def read(self) -> Audio:
+        """(2, channels, frames): target and rest."""
+        (track,) = load_pair_tracks(self.folder)
+        return track.read()
 
 
-def labelled_seeds(scale: Scale) -> list[int]:
-    """Seeds of the labelled sets: one per run seed, and one on which settings are tuned."""
-    return [*scale.seeds, max(scale.seeds) + 1]
+def prepare_songs(audio: Path, out: Path, sample_rate: int, channels: int) -> list[Song]:
+    """Write all songs that have vocals to ``out/<name>`` as pairs; songs that are there are kept."""
+    found: list[tuple[StemTrack, str, str, int | None]] = []
+    for track in _tracks(audio / "pairs16k"):
+        singer = track.name.split("_")[1]
+        found.append((track, singer, "karaoke", int(singer not in FIRST_HALF)))
+    for track in _tracks(audio / "stems"):
+        if track.name.startswith("MusicDelta"):
+            found.append((track, "MusicDelta", "rock", 1))
+    for kind in ("stems", "pairs"):
+        for track in _tracks(audio / "calibration_only" / kind):
+            found.append((track, track.name, "demo", None))
+    songs = []
+    for track, artist, genre, half in found:
+        song = Song(track.name, artist, genre, half, out / track.name)
+        if "vocals" in track.absent or not (song.folder / "accompaniment.wav").is_file():
+            stems = track.read()
+            if not stems[3].any():
+                continue
+            song.folder.mkdir(parents=True, exist_ok=True)
+            for name, stem in (("vocals", stems[3]), ("accompaniment", stems[:3].sum(axis=0))):
+                heard = resample(to_channels(stem, channels), track.sample_rate, sample_rate)
+                with atomic_path(song.folder / f"{name}.wav") as temporary:
+                    write_audio(temporary, heard, sample_rate)
+        songs.append(song)
+    return songs
 
 
-def describe(out: Path, scale: Scale) -> None:
-    """Write excerpts.json: seconds of every set of excerpts, and how silent its source truly is."""
-    truth = {song.name: song for song in load_stem_tracks(out / "songs/unlabelled")}
-    sets = {}
-    for folder in sorted((out / "mined").iterdir()):
-        if not folder.name.startswith("labelled") and shard_paths(folder):
-            sets[folder.name] = {source: _purity(folder, source, truth) for source in MinedExcerpts(folder).sources}
-    write_json(out / "excerpts.json", sets)
+def _tracks(folder: Path) -> list[StemTrack]:
+    return load_target_tracks(folder, "vocals") if folder.is_dir() else []
 
 
-def _write_songs(out: Path, name: str, count: int, seconds: float, scale: Scale, first: int = 0) -> None:
-    for index in progress(range(count), f"songs/{name}"):
-        seed = FIRST_SEED[name.split("-")[0]] + first + index
-        folder = out / "songs" / name / f"Synthetic {seed:05d}"
-        if not (folder / "mixture.wav").exists():
-            write_stems(folder, synthesize_song(seed, seconds, scale.song_rate))
+def folds(songs: list[Song], count: int) -> list[Song]:
+    """The labelled song of each fold: each singer's first, then rock songs, the halves taking turns."""
+    first: dict[str, Song] = {}
+    rock = []
+    for song in songs:
+        if song.genre == "rock":
+            rock.append(song)
+        elif song.half is not None:
+            first.setdefault(song.artist, song)
+    halves = [[song for song in [*first.values(), *rock] if song.half == half] for half in (0, 1)]
+    halves[1] = halves[1][: len(halves[0])] if len(halves[0]) * 2 >= count else halves[1]
+    turns = [song for pair in zip(*halves, strict=False) for song in pair]
+    rest = [song for half in halves for song in half if song not in turns]
+    return [*turns, *rest][:count]
 
 
-def _write_oracle(mined: Path, songs: list[StemTrack], scale: Scale) -> None:
-    """Shards of truly silent excerpts, and the same with a share of them replaced by excerpts where the source sounds.
-
-    The replaced ones are the first of one shuffled order, so a larger contamination contains the smaller ones.
-    """
-    clean: dict[str, list[tuple[StemTrack, float, float]]] = {source: [] for source in MINED_SOURCES}
-    false: dict[str, list[tuple[StemTrack, float, float]]] = {source: [] for source in MINED_SOURCES}
-    for song in progress(songs, "silence by truth"):
-        volumes = true_volumes(song)
-        for source in MINED_SOURCES:
-            volume = volumes[SOURCES.index(source)]
-            for kind, passed in ((clean, volume <= SILENT_DB), (false, volume >= PRESENT_DB)):
-                spans = silent_spans(passed.astype(np.float32), 0.5, song.seconds, scale.min_seconds)
-                kind[source] += [(song, span.start_seconds, span.seconds) for span in spans]
-    generator = np.random.default_rng(0)
-    for source in MINED_SOURCES:
-        order = generator.permutation(len(clean[source]))
-        substitutes = generator.permutation(len(false[source]))
-        _write_shard(mined / "oracle", source, clean[source])
-        if source in scale.few_sources:
-            _write_shard(mined / "oracle-few", source, [clean[source][place] for place in order[: scale.few_excerpts]])
-        for share in scale.contaminations:
-            excerpts = list(clean[source])
-            for place, other in zip(order[: round(share * len(excerpts))], np.resize(substitutes, len(order))):
-                song, start, seconds = false[source][other]
-                excerpts[place] = (song, start, min(seconds, excerpts[place][2]))
-            _write_shard(mined / f"oracle-{round(100 * share)}", source, excerpts)
-
-
-def _write_labelled(folder: Path, songs: list[StemTrack]) -> None:
-    """Excerpts without a source cut from the labelled songs themselves, by leaving its stem out: no new music."""
-    for source in MINED_SOURCES:
-        _write_shard(folder, source, [(song, 0.0, song.seconds) for song in songs], without=source)
-
-
-def _write_shard(
-    folder: Path, source: str, excerpts: list[tuple[StemTrack, float, float]], without: str | None = None
-) -> None:
-    if not excerpts:
-        return
-    first = excerpts[0][0]
-    with ShardWriter(
-        folder,
-        source,
-        sample_rate=first.sample_rate,
-        channels=first.channels,
-        detector_sha256="0" * 64,
-        threshold=1.0,
-        settings={"labels": "by truth"},
-        shard_id="0",
-    ) as shard:
-        for song, start, seconds in excerpts:
-            wanted = [name for name in SOURCES if name != without]
-            audio = song.read(round(start * song.sample_rate), round(seconds * song.sample_rate) - 1, wanted).sum(
-                axis=0
-            )
-            shard.append(
-                np.ascontiguousarray(audio.T),
-                track=f"{song.name}.wav",
-                track_sha256="0" * 64,
-                start_seconds=start,
-                probability_mean=1.0,
-                probability_min=1.0,
-            )
-
-
-def _detect(out: Path, scale: Scale, detector: str) -> None:
-    """`remix-miner detect` on the library."""
-    if detector == "none":
-        return
-    command = [
-        sys.executable,
-        "-m",
-        "remix_miner.cli",
-        "detect",
-        str(out / "library"),
-        "--out",
-        str(out / "mined/mined"),
-    ]
-    command += ["--detector", detector, "--min-seconds", str(scale.min_seconds), "--sample-rate", str(scale.song_rate)]
-    finished = subprocess.run([*command, "--json"], stdout=subprocess.DEVNULL, check=False)
-    if finished.returncode not in (0, 1):  # 1: some file or source could not be had, which excerpts.json shows
-        sys.exit(f"detect failed with {detector!r}; name another detector, or 'none' to leave the arm 'mined' out")
-
-
-def true_volumes(song: StemTrack) -> np.ndarray:
-    """V_i (S, W) of a song's windows; a silent mixture counts as a source that sounds, so that it is never mined."""
-    stems = np.stack([resample(downmix(stem)[None], song.sample_rate, SAMPLE_RATE)[0] for stem in song.read()])
-    return np.nan_to_num(window_volumes_db(torch.from_numpy(stems)).numpy(), nan=0.0, neginf=-200.0)
-
-
-def _purity(folder: Path, source: str, truth: dict[str, StemTrack]) -> dict[str, float]:
-    seconds, volumes = [], []
-    for path in shard_paths(folder):
-        with Shard(path) as shard:
-            for row in shard.excerpts if shard.source == source else []:
-                song = truth[Path(os.fsdecode(row["track"])).stem]
-                start = round(float(row["start_seconds"]) * song.sample_rate)
-                length = min(round(int(row["frames"]) * song.sample_rate / shard.sample_rate), song.frames - start)
-                stems = song.read(start, length).mean(axis=1, dtype=np.float64)
-                energy, total = (stems[SOURCES.index(source)] ** 2).sum(), (stems.sum(axis=0) ** 2).sum()
-                volumes.append(10 * np.log10(max(energy, 1e-20) / max(total, 1e-20)))
-                seconds.append(int(row["frames"]) / shard.sample_rate)
-    weights = np.array(seconds)
-    return {
-        "excerpts": len(seconds),
-        "seconds": round(float(weights.sum()), 1),
-        "share_above_-20_db": round(float(weights[np.array(volumes) > -20].sum() / weights.sum()), 4),
-        "median_volume_db": round(float(np.median(volumes)), 1),
-    }
-
-
-def read_excerpts(out: Path) -> dict[str, dict[str, dict[str, float]]]:
-    """What `describe` wrote."""
-    found: dict[str, dict[str, dict[str, float]]] = json.loads((out / "excerpts.json").read_text())
-    return found
+def middle(song: Audio, frames: int) -> Audio:
+    """At most ``frames`` frames from the middle of (..., frames)."""
+    start = max(song.shape[-1] - frames, 0) // 2
+    return np.ascontiguousarray(song[..., start : start + frames])

@@ -1,0 +1,122 @@
+"""Differences between arms, paired by fold and seed, with bootstrap intervals over folds and test artists."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64
+
+DRAWS = 10_000
+GENRES = ("karaoke", "rock", "demo")
+
+Table = Float64[np.ndarray, "folds units"]
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Mean over folds of the mean over test songs, in dB, its 95% interval, and the folds' own means."""
+
+    mean: float
+    low: float
+    high: float
+    folds: dict[str, float]
+
+    def text(self) -> str:
+        return f"{self.mean:+.2f} [{self.low:+.2f}, {self.high:+.2f}]"
+
+
+def read_results(out: Path) -> list[Document]:
+    return [json.loads(path.read_text()) for path in sorted((out / "results").glob("*.json"))]
+
+
+def scores_of(documents: list[Document], arm: str, fold: str, seed: int, half: int, which: str) -> dict[str, float]:
+    """uSDR by test song of one run; empty where it was not made. A ceiling is its half's longest run."""
+    if arm == "mixture":
+        arm, which = "supervised", "mixture"
+    if arm == "ceiling":
+        found = [each for each in documents if each["arm"] == "ceiling" and each["half"] == half]
+        found = sorted(found, key=lambda each: each["epochs"])[-1:]
+    else:
+        found = [each for each in documents if (each["arm"], each["fold"], each["seed"]) == (arm, fold, seed)]
+    if not found:
+        return {}
+    if which == "mixture":
+        return {song: values["mixture_usdr"] for song, values in found[0]["scores"]["raw"].items()}
+    return {song: values["usdr"] for song, values in found[0]["scores"][which].items()}
+
+
+def units_of(documents: list[Document]) -> dict[str, tuple[str, str]]:
+    """Test song -> genre and the unit that the bootstrap draws: the singer, or the song outside karaoke."""
+    units = {}
+    for document in documents:
+        for song, values in document["scores"]["raw"].items():
+            units[song] = (values["genre"], values["artist"] if values["genre"] == "karaoke" else song)
+    return units
+
+
+def folds_of(documents: list[Document], arm: str) -> list[tuple[str, int, int]]:
+    """Fold, seed and half of each run of an arm; a ceiling serves every fold of its half."""
+    if arm == "ceiling":
+        halves = {each["half"] for each in documents if each["arm"] == "ceiling"}
+        return [each for each in folds_of(documents, "supervised") if each[2] in halves]
+    return sorted({(each["fold"], each["seed"], each["half"]) for each in documents if each["arm"] == arm})
+
+
+def table_of(
+    documents: list[Document], arm: str, baseline: str | None, genre: str | None, which: str
+) -> tuple[list[str], Table]:
+    """Folds, and per fold and unit the mean score, or difference to ``baseline``; nan where a fold did not test it.
+
+    Only runs that both arms made count; seeds of a fold are averaged.
+    """
+    units = units_of(documents)
+    wanted = sorted({unit for its_genre, unit in units.values() if genre in (None, its_genre)})
+    runs = folds_of(documents, arm)
+    if baseline is not None:
+        runs = [each for each in runs if each in folds_of(documents, baseline)]
+    folds = sorted({fold for fold, _, _ in runs})
+    values: list[list[list[float]]] = [[[] for _ in wanted] for _ in folds]
+    for fold, seed, half in runs:
+        scores = scores_of(documents, arm, fold, seed, half, which)
+        base = scores_of(documents, baseline, fold, seed, half, which) if baseline is not None else {}
+        for song, score in scores.items():
+            if units[song][1] in wanted:
+                values[folds.index(fold)][wanted.index(units[song][1])].append(score - base.get(song, 0.0))
+    table = [[float(np.mean(cell)) if cell else float("nan") for cell in row] for row in values]
+    return folds, np.array(table, dtype=np.float64).reshape(len(folds), len(wanted))
+
+
+def difference(
+    documents: list[Document], arm: str, baseline: str | None = None, genre: str | None = None, which: str = "ema"
+) -> Difference | None:
+    """``arm`` minus ``baseline`` on the songs of a genre, or on all; None where no fold has both."""
+    folds, table = table_of(documents, arm, baseline, genre, which)
+    known = ~np.isnan(table)
+    kept = known.any(axis=1) if table.size else np.zeros(0, dtype=bool)
+    if not kept.any():
+        return None
+    table, known = table[kept], known[kept]
+    names = [fold for fold, keep in zip(folds, kept, strict=True) if keep]
+    means = np.nanmean(table, axis=1)
+    low, high = interval(table)
+    by_fold = dict(zip(names, map(float, means), strict=True))
+    return Difference(float(means.mean()), low, high, by_fold)
+
+
+def interval(table: Table, seed: int = 0) -> tuple[float, float]:
+    """95% percentile interval of the mean over rows of the mean over known columns; both are drawn anew."""
+    generator = np.random.default_rng(seed)
+    rows, columns = table.shape
+    known = ~np.isnan(table)
+    filled = np.where(known, table, 0.0)
+    row_counts = generator.multinomial(rows, np.full(rows, 1 / rows), DRAWS)
+    column_counts = generator.multinomial(columns, np.full(columns, 1 / columns), DRAWS)
+    sums, counts = column_counts @ filled.T, column_counts @ known.T
+    weights = row_counts * (counts > 0)
+    means = np.where(counts > 0, sums / np.maximum(counts, 1), 0.0)
+    totals = np.maximum(weights.sum(axis=1), 1)
+    low, high = np.percentile((weights * means).sum(axis=1) / totals, [2.5, 97.5])
+    return float(low), float(high)
