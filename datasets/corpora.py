@@ -14,13 +14,18 @@ from remix_miner.datasets.layouts.multitrack import MULTITRACK
 from remix_miner.datasets.layouts.musdb import MUSDB18_HQ
 from remix_miner.datasets.layouts.musdb_mp4 import MUSDB18_MP4
 from remix_miner.datasets.layouts.slakh import SLAKH
+from remix_miner.datasets.layouts.stem_csv import STEM_CSV
+from remix_miner.datasets.layouts.stem_folders import STEM_FOLDERS
 from remix_miner.datasets.songs import Song, open_song
 from remix_miner.datasets.tracks import PAIR_SOURCES, PairTrack, StemTrack, accompaniment_as_other
 from remix_miner.errors import DataError, UsageError
 from remix_miner.sources import SOURCES
 
 # The first layout that recognises a folder reads it.
-LAYOUTS: tuple[Layout, ...] = (SINGLE_TRACK, MUSDB18_HQ, MUSDB18_MP4, MOISESDB, SLAKH, TRACK_FOLDERS, MULTITRACK)
+LAYOUTS: tuple[Layout, ...] = (
+    *(SINGLE_TRACK, MUSDB18_HQ, MUSDB18_MP4, MOISESDB, SLAKH, TRACK_FOLDERS),
+    *(MULTITRACK, STEM_FOLDERS, STEM_CSV),
+)
 
 AnyPath = str | PathLike[str]
 

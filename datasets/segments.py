@@ -58,7 +58,7 @@ class SegmentReader:
         if min(weights) < 0 or not sum(weights) > 0:
             raise UsageError(f"weights of corpora are 0 or more and not all 0, got {weights}")
         shares = [weight / len(corpus.tracks) for weight, corpus in zip(weights, corpora) for _ in corpus.tracks]
-        self._cumulative = np.cumsum(shares) / sum(shares)
+        self._cumulative = {source: self._shares_of(source, shares) for source in (None, *SOURCES)}
         self.reads: Reads = self._read_file
         self._songs = {source: list(range(len(self.tracks))) for source in SOURCES}
         self.frames = [track.frames for track in self.tracks]
@@ -87,10 +87,21 @@ class SegmentReader:
         reader.frames = [min(self.frames[song] for song in chosen) for chosen in zip(*reader._songs.values())]
         return reader
 
-    def draw_song(self, generator: np.random.Generator) -> int:
-        """A song: its corpus by weight, then uniform."""
-        place = int(np.searchsorted(self._cumulative, generator.random(), side="right"))
+    def draw_song(self, generator: np.random.Generator, source: str | None = None) -> int:
+        """Draw a song: its corpus by weight, then uniform.
+
+        Isolated files (`Track.isolated`) are drawn for their own ``source`` only; with None, songs are drawn whole,
+        and isolated files are not among them while there are others.
+        """
+        place = int(np.searchsorted(self._cumulative[source], generator.random(), side="right"))
         return min(place, len(self) - 1)
+
+    def _shares_of(self, source: str | None, shares: list[float]) -> np.ndarray:
+        """Cumulative shares of the songs that may be drawn for a source; all songs where none may."""
+        usable = np.array([track.isolated in (None, source) for track in self.tracks]) * np.array(shares)
+        kept = usable if usable.sum() > 0 else np.array(shares)
+        cumulative: np.ndarray = np.cumsum(kept) / kept.sum()
+        return cumulative
 
     def draw_start(self, song: int, frames: int, generator: np.random.Generator) -> int:
         """A start for ``frames`` frames that lies wholly in the song; 0 where the song is shorter."""

@@ -1,7 +1,7 @@
-"""Tracks: one song each, of which the sources are known apart. Headers are read once; audio is read in parts.
+"""Tracks: one song each, with its sources apart. Headers are read once; audio is read in parts.
 
-`Track.read_source` and `Track.read_mixture` are all that a corpus needs; `StemTrack` knows the four sources,
-`PairTrack` only vocals and accompaniment. Objects hold paths, never open files, so they can be sent to workers.
+`Track.read_source` and `Track.read_mixture` are all that a corpus needs; `StemTrack` has the four sources,
+`PairTrack` vocals and accompaniment. Objects hold paths, never open files, so they can be sent to workers.
 """
 
 from collections.abc import Iterable, Mapping
@@ -42,15 +42,21 @@ class Track:
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """The sources that this kind of track knows apart, in reading order."""
+        """The sources that this kind of track has apart, in reading order."""
         return tuple(self.files)
+
+    @property
+    def isolated(self) -> str | None:
+        """The only source that has audio; None where there are several, or where the sources are not four."""
+        held = [source for source, files in self.files.items() if files]
+        return held[0] if len(held) == 1 and len(self.files) == len(SOURCES) else None
 
     @property
     def seconds(self) -> float:
         return self.frames / self.sample_rate
 
     def read_source(self, source: str, start_frame: int = 0, frames: int | None = None) -> Audio:
-        """(C, frames) float32 of one source; ``frames`` None means to the end of the track."""
+        """Return (C, frames) float32 of one source; ``frames`` None means to the end of the track."""
         if source not in self.files:
             raise UsageError(f"{self.name!r} has no source {source!r}; it has {', '.join(self.files)}")
         frames = self._checked(start_frame, frames)
@@ -63,7 +69,7 @@ class Track:
         return total
 
     def read_mixture(self, start_frame: int = 0, frames: int | None = None) -> Audio:
-        """(C, frames) float32 of the mixture file, or the sum of the sources where there is none."""
+        """Return (C, frames) float32 of the mixture file, or the sum of the sources where there is none."""
         frames = self._checked(start_frame, frames)
         if self.mixture is not None:
             return read_padded(self.mixture, start_frame, frames)
@@ -94,7 +100,7 @@ class StemTrack(Track):
     """A song whose drums, bass, other and vocals are known apart."""
 
     def read(self, start_frame: int = 0, frames: int | None = None, sources: Iterable[str] = SOURCES) -> Stems:
-        """(S, C, frames) float32, the sources in the order asked for."""
+        """Return (S, C, frames) float32, the sources in the order asked for."""
         return self._read(sources, start_frame, frames)
 
 
@@ -103,7 +109,7 @@ class PairTrack(Track):
     """A song of which only vocals and accompaniment are known apart."""
 
     def read(self, start_frame: int = 0, frames: int | None = None) -> Stems:
-        """(2, C, frames) float32: vocals, accompaniment."""
+        """Return (2, C, frames) float32: vocals, accompaniment."""
         return self._read(PAIR_SOURCES, start_frame, frames)
 
 
@@ -118,7 +124,7 @@ def accompaniment_as_other(pair: PairTrack) -> StemTrack:
 
 
 def artist_of(name: str) -> str:
-    """The best guess at an artist: the text before ' - ', else the whole name (each song its own artist).
+    """Return the best guess at an artist: the text before ' - ', else the whole name (each song its own artist).
 
     >>> artist_of("Al James - Schoolboy Facination"), artist_of("track_7")
     ('Al James', 'track_7')

@@ -211,7 +211,13 @@ def test_every_layout_recognises_its_own_corpus_only(tmp_path: Path, mp4_corpus:
         "slakh": tmp_path / "slakh",
         "folders": songs_dir / "library_truth",
         "multitrack": tmp_path / "multitrack",
+        "stem-folders": tmp_path / "stem folders",
+        "stem-csv": tmp_path / "stem list",
     }
+    for source in SOURCES:
+        write(tmp_path / "stem folders" / source / "a.wav", noise(1))
+    (tmp_path / "stem list").mkdir()
+    (tmp_path / "stem list" / "all.csv").write_text("instrum,path\ndrums,../stem folders/drums/a.wav\n")
     write(tmp_path / "multitrack" / "song" / "drums" / "Kick.wav", noise(1))
     assert {layout.name for layout in LAYOUTS} == set(places)
     for name, place in places.items():
@@ -220,3 +226,57 @@ def test_every_layout_recognises_its_own_corpus_only(tmp_path: Path, mp4_corpus:
         assert found is not None
         assert found.name == name
     assert find_layout(songs_dir / "library") is None
+
+
+# --- isolated files (MSST types 2 and 3) ---------------------------------------------------------------------------
+
+
+def test_stem_folders_pair_files_of_one_name(tmp_path: Path) -> None:
+    """MSST type 2: names that meet are a song, the others isolated files."""
+    for number, source in enumerate(SOURCES):
+        write(tmp_path / "train" / source / "Ann - Go.wav", noise(number))
+    write(tmp_path / "train" / "vocals" / "alone.flac", noise(9, 500))
+    alone, song = load_stem_tracks(tmp_path, "train")
+    np.testing.assert_allclose(song.read(), np.stack([noise(number) for number in range(4)]), atol=1e-7)
+    assert (song.isolated, alone.isolated, alone.absent) == (None, "vocals", ("drums", "bass", "other"))
+    np.testing.assert_allclose(alone.read_source("vocals"), noise(9, 500), atol=1e-7)
+    write(tmp_path / "train" / "drums" / "half.wav", noise(5))
+    write(tmp_path / "train" / "bass" / "half.wav", noise(6))
+    with pytest.raises(DataError, match=r"'half'.*has no file for other, vocals"):
+        load_stem_tracks(tmp_path)
+
+
+def test_a_stem_list_holds_isolated_files(tmp_path: Path) -> None:
+    """MSST type 3: relative and absolute paths, and files of one name."""
+    write(tmp_path / "wav" / "a" / "take.wav", noise(1))
+    write(tmp_path / "wav" / "b" / "take.wav", noise(2))
+    elsewhere = tmp_path / "elsewhere.wav"
+    write(elsewhere, noise(3))
+    (tmp_path / "list").mkdir()
+    text = f"instrum,path\ndrums,../wav/a/take.wav\nbass,../wav/b/take.wav\nvocals,{elsewhere}\n"
+    (tmp_path / "list" / "train.csv").write_text(text)
+    tracks = load_stem_tracks(tmp_path / "list")
+    assert [track.isolated for track in tracks] == ["drums", "bass", "vocals"]
+    assert len({track.name for track in tracks}) == 3
+    np.testing.assert_allclose(tracks[1].read_source("bass"), noise(2), atol=1e-7)
+    for line, message in (("guitar,../wav/a/take.wav", "'guitar' is not one of"), ("bass,gone.wav", "does not exist")):
+        (tmp_path / "list" / "train.csv").write_text(f"{text}{line}\n")
+        with pytest.raises(DataError, match=rf"train\.csv, line 5: .*{message}"):
+            load_stem_tracks(tmp_path / "list")
+
+
+def test_isolated_files_are_drawn_for_their_own_source_only(tmp_path: Path) -> None:
+    from remix_miner.datasets.segments import Corpus, SegmentReader
+
+    for number, source in enumerate(SOURCES):
+        write(tmp_path / "songs" / "song" / f"{source}.wav", noise(number))
+        write(tmp_path / "alone" / source / f"{source} alone.wav", noise(10 + number))
+    reader = SegmentReader(
+        [Corpus(load_stem_tracks(tmp_path / "songs")), Corpus(load_stem_tracks(tmp_path / "alone"))], 8000, 2
+    )
+    generator = np.random.default_rng(0)
+    for source in SOURCES:
+        drawn = {reader.draw_song(generator, source) for _ in range(200)}
+        assert {reader.tracks[song].isolated for song in drawn} == {None, source}
+        assert all(reader.read(song, source, 0, 100).any() for song in drawn)
+    assert {reader.draw_song(generator) for _ in range(200)} == {0}

@@ -32,9 +32,10 @@ def _readable_subfolders(folder: Path) -> list[Path]:
 
 
 def _tracks(corpus: Path) -> Iterator[tuple[Path, str | None]]:
-    for root, split in {corpus: None, **split_folders(corpus)}.items():
+    splits = split_folders(corpus)
+    for root, split in {corpus: None, **splits}.items():
         for folder in subfolders(root):
-            if folder.name not in SOURCES and _is_track(folder):
+            if folder.name.casefold() not in SOURCES and folder not in splits and _is_track(folder):
                 yield folder, split
 
 

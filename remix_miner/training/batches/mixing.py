@@ -105,7 +105,7 @@ class Mixer:
             semitones, tempo = settings.pitch_tempo.draw(generator, len(SOURCES))
         frames = source_frames(self.frames, tempo)
         if original:
-            song, start = self._anchor(generator, index, 0, frames)
+            song, start = self._anchor(generator, index, 0, frames, whole=True)
             starts = [self._shifted(generator, song, start, frames) for _ in SOURCES]
             places = [(song, start) for start in starts]
         else:
@@ -131,12 +131,14 @@ class Mixer:
         audio = self.reader.read(pick.song, source, pick.start_frame, source_frames(self.frames, tempo))
         return change_pitch_tempo(audio, self.reader.sample_rate, pick.semitones, tempo, self.frames)
 
-    def _anchor(self, generator: np.random.Generator, index: int, column: int, frames: int) -> tuple[int, int]:
+    def _anchor(
+        self, generator: np.random.Generator, index: int, column: int, frames: int, whole: bool = False
+    ) -> tuple[int, int]:
         if self.settings.order == "extracts":
             turn, place = divmod(index, len(self.extracts))
             song, start = self.extracts[self._order(ORDER_STREAM + 16 * column, turn, len(self.extracts))[place]]
             return int(song), int(start)
-        song = self.reader.draw_song(generator)
+        song = self.reader.draw_song(generator, None if whole else SOURCES[column])
         return song, self.reader.draw_start(song, frames, generator)
 
     def _shifted(self, generator: np.random.Generator, song: int, start: int, frames: int) -> int:

@@ -173,7 +173,7 @@ class RemixSampler(Sampler[RemixBatch]):
         generator = np.random.default_rng([REMIX_STREAM, 1, self.seed, index])
         (semitones, *_), tempo = self.mixing.pitch_tempo.draw(generator, 1)
         frames = source_frames(self.frames, tempo)
-        song = self.reader.draw_song(generator)
+        song = self.reader.draw_song(generator, source)
         start = self.reader.draw_start(song, frames, generator)
         isolated = self.reader.read(song, source, start, frames)
         rest, first, last, weight = self._excerpt(source, generator)
