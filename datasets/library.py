@@ -48,14 +48,25 @@ def find_audio(paths: AnyPath | Iterable[AnyPath]) -> tuple[list[LibraryFile], l
     """
     listed = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     walk = _Walk()
-    labels: set[str] = set()
     for path in map(Path, listed):
         if not os.path.lexists(path):
             raise DataError(f"{display_name(path)} does not exist; give folders or audio files")
-        walk.visit(path, _unique(path.absolute().name or "root", labels))
+    for label, path in folder_labels(listed).items():
+        walk.visit(path, label)
     walk.files.sort(key=lambda file: file.name)
     walk.skipped.sort(key=lambda skipped: os.fsencode(skipped.path))
     return walk.files, walk.skipped
+
+
+def folder_labels(paths: Iterable[AnyPath]) -> dict[str, Path]:
+    """The label of each path that is scanned: its last name, numbered where two paths share it. It begins the names
+    of the files below the path.
+
+    >>> folder_labels(["a/rock", "b/rock"])
+    {'rock': PosixPath('a/rock'), 'rock (2)': PosixPath('b/rock')}
+    """
+    labels: set[str] = set()
+    return {_unique(path.absolute().name or "root", labels): path for path in map(Path, paths)}
 
 
 def content_hash(path: AnyPath) -> str:

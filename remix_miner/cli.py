@@ -26,6 +26,7 @@ VERBS = {
     "detect": "scan a library for silent-source excerpts; resumes",
     "merge": "join the results of detect --shard i/n",
     "inspect": "what was mined, and whether every shard is intact",
+    "review": "hear what was mined, decide, and measure how pure it is",
     "train": "train a separator, with or without mined excerpts",
     "separate": "estimates of every source of a song",
     "evaluate": "scores per track and source",

@@ -18,7 +18,9 @@ from remix_miner.detector.loading import load_detector
 from remix_miner.device import Precision, Sampling
 from remix_miner.errors import DataError
 from remix_miner.interrupts import Interrupts
+from remix_miner.mined.audits import audit_results
 from remix_miner.mined.catalogue import Catalogue, ScannedTrack
+from remix_miner.mined.library_folders import remember_folders
 from remix_miner.mining.audit import Purity, judge, plant, planted_files
 from remix_miner.mining.engines.choice import Engine
 from remix_miner.mining.jobs import Counts, Watch, run_jobs
@@ -97,7 +99,9 @@ def mine(
         files = share_of(files, settings.shard)
     with contextlib.ExitStack() as stack:
         interrupts = stack.enter_context(Interrupts())
-        catalogue = stack.enter_context(Catalogue.open(out, recorded, restart=settings.restart))
+catalogue = stack.enter_context(Catalogue.open(out, recorded, restart=settings.restart))
+        with catalogue.transaction() as database:
+            remember_folders(database, library)
         if settings.scan_filter is not None:
             left_out = list(settings.scan_filter(files))
             out_of_scan = {skip.path for skip in left_out}
@@ -131,7 +135,7 @@ def mine(
                 catalogue.finish_run(run)
             audits = judge(recorder.planted, songs, list(thresholds.of_sources)) if songs else {}
         report = report_of(catalogue, refused=thresholds.refused, skipped=skipped, run=tally, planted=audits)
-        write_json(out / REPORT_NAME, report.as_json())
+        write_json(out / REPORT_NAME, {**report.as_json(), "audits": audit_results(catalogue.database)})
         return report
 
 

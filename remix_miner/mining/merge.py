@@ -22,6 +22,7 @@ from remix_miner.errors import DataError, UsageError
 from remix_miner.mined.catalogue import Catalogue, differing_settings
 from remix_miner.mined.catalogue_db import CATALOGUE_NAME, clear_errors
 from remix_miner.mined.catalogue_view import CatalogueView
+from remix_miner.mined.library_folders import take_folders
 from remix_miner.mined.lock import FolderLock
 from remix_miner.mined.reviews import take_reviews
 from remix_miner.mining.report import REPORT_NAME, RunTally, report_of
@@ -152,6 +153,7 @@ def _merge_one(catalogue: Catalogue, part: Path, copy: bool, merged: Merged) -> 
         with catalogue.transaction():
             before = _count(database, "main.excerpts")
             _run(database, RECORD)
+            take_folders(database)
             take_reviews(database)
             merged.excerpts += _count(database, "main.excerpts") - before
         merged.parts += 1

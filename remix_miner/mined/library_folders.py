@@ -1,0 +1,57 @@
+"""Where the library is: the files behind the track names of a catalogue, found again by the scanned folders."""
+
+import json
+import sqlite3
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from remix_miner.datasets.library import file_name_of, folder_labels
+from remix_miner.errors import DataError
+
+KEY = "library_json"
+"""In the catalogue's table `meta`: the folders of the last scan, label -> absolute path."""
+
+
+class LibraryFolders:
+    """Scanned folders by their label, the first part of a track's name."""
+
+    def __init__(self, folders: Mapping[str, Path]) -> None:
+        self.folders = dict(folders)
+
+    @classmethod
+    def of(cls, database: sqlite3.Connection, paths: Sequence[Path] = ()) -> "LibraryFolders":
+        """The folders that the catalogue remembers; ``paths``, named as for `detect`, take precedence."""
+        row = database.execute("SELECT value FROM meta WHERE key = ?", (KEY,)).fetchone()
+        remembered = {label: Path(path) for label, path in json.loads(row[0]).items()} if row else {}
+        for path in paths:
+            if not path.exists():
+                raise DataError(f"{path} does not exist; name the library as for `remix-miner detect`")
+        return cls(remembered | folder_labels(paths))
+
+    def path_of(self, track: str) -> Path | None:
+        """The file of a track, or None where its folder is not known or the file is gone."""
+        label, _, rest = track.partition("/")
+        folder = self.folders.get(label)
+        if folder is None:
+            return None
+        path = folder / file_name_of(rest) if rest else folder
+        return path if path.is_file() else None
+
+
+def remember_folders(database: sqlite3.Connection, paths: Sequence[Path]) -> None:
+    """Store the scanned folders in the catalogue, within a transaction, beside those of earlier scans."""
+    row = database.execute("SELECT value FROM meta WHERE key = ?", (KEY,)).fetchone()
+    folders = json.loads(row[0]) if row else {}
+    folders |= {label: str(path.absolute()) for label, path in folder_labels(paths).items()}
+    database.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (KEY, json.dumps(folders)))
+
+
+def take_folders(database: sqlite3.Connection) -> None:
+    """Add the folders that the attached catalogue ``part`` remembers, within a transaction; known labels stay."""
+    found = {
+        schema: database.execute(f"SELECT value FROM {schema}.meta WHERE key = ?", (KEY,)).fetchone()
+        for schema in ("part", "main")
+    }
+    if found["part"] is not None:
+        folders = json.loads(found["part"][0]) | json.loads(found["main"][0] if found["main"] else "{}")
+        database.execute("INSERT OR REPLACE INTO main.meta VALUES (?, ?)", (KEY, json.dumps(folders)))

@@ -1,0 +1,45 @@
+"""What a listener judges: an excerpt of the catalogue, or a control: a stretch in which the source sounds."""
+
+import sqlite3
+from dataclasses import dataclass
+
+from remix_miner.errors import DataError
+
+COLUMNS = (
+    "excerpts.id, track_id, tracks.path, tracks.seconds, source, start_seconds, excerpts.seconds, probability_mean, "
+    "probability_min, expected_volume_db, review, shard, shard_start, frames"
+)
+
+
+@dataclass(frozen=True)
+class Item:
+    """``track``: name in the catalogue. Without ``shard`` the audio comes from the library's file alone."""
+
+    excerpt_id: int | None
+    track_id: int
+    track: str
+    track_seconds: float
+    source: str
+    start_seconds: float
+    seconds: float
+    probability_mean: float | None
+    probability_min: float | None
+    expected_volume_db: float | None
+    review: str | None
+    shard: str | None
+    shard_start: int = 0
+    frames: int = 0
+
+    @property
+    def end_seconds(self) -> float:
+        return self.start_seconds + self.seconds
+
+
+def item_of_excerpt(database: sqlite3.Connection, excerpt_id: int) -> Item:
+    """Raises `DataError` for an excerpt that is not in the catalogue."""
+    row = database.execute(
+        f"SELECT {COLUMNS} FROM excerpts JOIN tracks ON tracks.id = track_id WHERE excerpts.id = ?", (excerpt_id,)
+    ).fetchone()
+    if row is None:
+        raise DataError(f"the catalogue has no excerpt {excerpt_id}")
+    return Item(*row)

@@ -1,0 +1,186 @@
+"""One review of one mined folder: what the server's answers are made of."""
+
+import getpass
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from remix_miner.errors import DataError, UsageError
+from remix_miner.mined.catalogue_view import CatalogueView
+from remix_miner.mined.library_folders import LibraryFolders
+from remix_miner.mined.reviews import Review, has_reviews, record, review_transaction, undo
+from remix_miner.review.audio_parts import PARTS, AudioParts, Part
+from remix_miner.review.audit import Audit, AuditSettings
+from remix_miner.review.items import Item, item_of_excerpt
+from remix_miner.review.track_probabilities import TrackProbabilities, curves
+
+
+@dataclass(frozen=True)
+class ReviewSettings:
+    """``library``: folders named as for `detect`, beside those that the catalogue remembers; ``reviewer``: None takes
+    the user's name; ``audit``: None lets the listener choose what to hear.
+    """
+
+    folder: Path
+    library: tuple[Path, ...] = ()
+    reviewer: str | None = None
+    detector: str = "default"
+    audit: AuditSettings | None = None
+
+    @property
+    def name(self) -> str:
+        return self.reviewer or getpass.getuser()
+
+
+class Session:
+    """Everything behind the page. Keys name items: ``e<excerpt>`` or, in an audit, ``a<position>``."""
+
+    def __init__(self, settings: ReviewSettings) -> None:
+        self.settings = settings
+        self.reviewer = settings.name
+        self.decisions = 0
+        with CatalogueView.read(settings.folder) as catalogue:
+            self.mined = catalogue.settings
+            self.library = LibraryFolders.of(catalogue.database, settings.library)
+            (tracks,) = catalogue.database.execute("SELECT count(*) FROM tracks WHERE status = 'done'").fetchone()
+            example = catalogue.database.execute("SELECT path FROM tracks WHERE status = 'done' LIMIT 1").fetchone()
+        self.has_library = bool(tracks) and self.library.path_of(example[0]) is not None
+        self.probabilities = TrackProbabilities(self.library, settings.detector, self.mined.get("detector_sha256"))
+        self.parts = AudioParts(settings.folder, self.library)
+        self.audit = None
+        if settings.audit is not None:
+            self.audit = Audit(settings.folder, settings.audit, self.reviewer, self.probabilities)
+
+    def overview(self) -> dict[str, Any]:
+        """What the page shows first."""
+        with CatalogueView.read(self.settings.folder) as catalogue:
+            harvest = catalogue.harvest()
+            counts = {}
+            if has_reviews(catalogue.database):
+                counts = dict(
+                    catalogue.database.execute(
+                        "SELECT review, count(*) FROM excerpts WHERE review IN ('accepted', 'rejected', 'unsure') "
+                        "GROUP BY review"
+                    ).fetchall()
+                )
+        return {
+            "folder": self.settings.folder.resolve().name,
+            "reviewer": self.reviewer,
+            "sources": harvest,
+            "thresholds": self.mined.get("thresholds", {}),
+            "min_seconds": self.mined.get("min_seconds", 5.0),
+            "reviews": counts,
+            "has_library": self.has_library,
+            "audit": self.audit is not None,
+        }
+
+    def item(self, key: str) -> Item:
+        """Raises `DataError` for a key that names nothing."""
+        kind, number = key[:1], key[1:]
+        if not number.isdecimal() or len(number) > 18:
+            raise DataError(f"{key!r} names no excerpt")
+        if kind == "a" and self.audit is not None:
+            return self.audit.item(int(number))
+        if kind == "e" and self.audit is None:
+            with CatalogueView.read(self.settings.folder) as catalogue:
+                return item_of_excerpt(catalogue.database, int(number))
+        raise DataError(f"{key!r} names no excerpt")
+
+    def describe(self, key: str) -> dict[str, Any]:
+        """An item for the page; in an audit without what would give away a control or sway the listener."""
+        item = self.item(key)
+        excerpt = self.parts.part(item, "excerpt")
+        context = {part: self.parts.stretch(item, part) for part in PARTS} if self.has_library else {}
+        described: dict[str, Any] = {
+            "key": key,
+            "source": item.source,
+            "seconds": excerpt.seconds,
+            "scale": excerpt.scale * 32768,
+            "before_seconds": context["before"][1] - context["before"][0] if context else 0.0,
+            "after_seconds": context["after"][1] - context["after"][0] if context else 0.0,
+        }
+        if self.audit is None:
+            described |= {
+                "track": item.track,
+                "track_seconds": item.track_seconds,
+                "start_seconds": item.start_seconds,
+                "probability_mean": item.probability_mean,
+                "probability_min": item.probability_min,
+                "expected_volume_db": item.expected_volume_db,
+                "review": item.review,
+                "history": self._history(item),
+            }
+        return described
+
+    def part(self, key: str, name: str) -> Part:
+        """The audio of a part; raises `DataError` for an unknown one."""
+        if name not in PARTS:
+            raise DataError(f"a part is one of {', '.join(PARTS)}, got {name!r}")
+        return self.parts.part(self.item(key), name)
+
+    def curves(self, key: str) -> dict[str, Any]:
+        """Probabilities around an item, relative to its start; ``reason`` where there are none."""
+        if self.audit is not None:
+            return {"reason": "hidden during an audit"}
+        item = self.item(key)
+        found = self.probabilities.of(item.track)
+        if found is None:
+            reason = self.probabilities.reason or "the library's file is not here: name its folder with --library"
+            return {"reason": reason}
+        start, end = self.parts.stretch(item, "before")[0], self.parts.stretch(item, "after")[1]
+        around = curves(found, start, end)
+        return {**around, "item_start_seconds": item.start_seconds, "thresholds": self.mined.get("thresholds", {})}
+
+    def decide(self, key: str, decision: str, stretch: tuple[float, float] | None) -> dict[str, Any]:
+        """Record a decision; ``stretch``: what is wrong, in seconds from the item's start."""
+        item = self.item(key)
+        wrong = None
+        if stretch is not None:
+            wrong = (item.start_seconds + stretch[0], min(item.start_seconds + stretch[1], item.end_seconds))
+        if self.audit is not None:
+            self.audit.answer(int(key[1:]), decision, wrong)
+        else:
+            review = Review(
+                item.track_id,
+                item.source,
+                item.start_seconds,
+                item.seconds,
+                decision,
+                self.reviewer,
+                excerpt_id=item.excerpt_id,
+                stretch=wrong,
+            )
+            with review_transaction(self.settings.folder) as database:
+                record(database, review)
+        self.decisions += 1
+        return {"key": key, "review": decision}
+
+    def undo(self) -> dict[str, Any]:
+        """Take back the reviewer's latest decision of this folder; raises `UsageError` in an audit."""
+        if self.audit is not None:
+            raise UsageError("an answer to an audit stays: a draw that can be taken back is no draw")
+        with review_transaction(self.settings.folder) as database:
+            excerpt_id = undo(database, self.reviewer)
+        return {"key": None if excerpt_id is None else f"e{excerpt_id}"}
+
+    def _history(self, item: Item) -> list[dict[str, Any]]:
+        with CatalogueView.read(self.settings.folder) as catalogue:
+            if not has_reviews(catalogue.database):
+                return []
+            rows = catalogue.database.execute(
+                "SELECT reviewer, reviewed_at, decision, wrong_start_seconds, wrong_end_seconds FROM reviews "
+                "WHERE excerpt_id = ? AND NOT undone ORDER BY reviewed_at DESC, id DESC LIMIT 20",
+                (item.excerpt_id,),
+            ).fetchall()
+        return [
+            {
+                "reviewer": reviewer,
+                "reviewed_at": reviewed_at,
+                "decision": decision,
+                "stretch": None if start is None else [start - item.start_seconds, end - item.start_seconds],
+            }
+            for reviewer, reviewed_at, decision, start, end in rows
+        ]
+
+    def close(self) -> None:
+        self.parts.close()
