@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from remix_miner.detector.spans import spans_of_windows
+from remix_miner.detector.windows import HOP_SECONDS
 from remix_miner.errors import DataError, UsageError
 from remix_miner.mined.audits import (
     Draw,
@@ -41,9 +42,9 @@ SPARE = 10
 
 CONTROL_PROBABILITY = 0.05
 CONTROL_SECONDS = 5.0
-CONTROL_ATTEMPTS = 60
-CONTROL_TRACK_SECONDS = 900.0
-"""Controls come from tracks no longer than this, since a whole track is computed to find one."""
+CONTROL_ATTEMPTS = 200
+SEARCHED_SECONDS = 40.0
+"""Of a track, at a random place: what is computed to find a control."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,7 @@ class Audit:
 
         self.population: dict[str, Any] = json.loads(population)
         self._draws = self._read()
+        self._stopping = threading.Event()
         self._finder = threading.Thread(target=self._find_controls, args=(probabilities,), daemon=True)
         self._finder.start()
 
@@ -212,15 +214,30 @@ class Audit:
             "population": self.population,
         }
 
+    def close(self) -> None:
+        """Stop looking for controls."""
+        self._stopping.set()
+        self._finder.join()
+
     def _heard(self) -> list[Draw]:
-        """What counts: answered draws up to the first open one (answers to later draws of an excerpt wait there)."""
-        heard = []
+        """What counts: answered draws up to the first open one (answers to later draws of an excerpt wait there).
+
+        Draws after the planned ones count as soon as one of them was played for them.
+        """
+        heard, planned_end, known = [], 0, set()
         for draw in self._draws:
             if draw.decision is not None:
                 heard.append(draw)
             elif not (draw.is_control and draw.track_id is None):
                 break
-        return heard
+        for place, draw in enumerate(heard):
+            if planned_end == 0:
+                known.add(draw.excerpt_id)
+                if sum(not one.is_control for one in heard[: place + 1]) == self.settings.answers:
+                    planned_end = place + 1
+            elif draw.excerpt_id not in known:
+                return heard
+        return heard[: planned_end or len(heard)]
 
     def _next(self) -> Draw | None:
         """The first draw to be answered; the places of controls that were not found are passed over."""
@@ -255,8 +272,8 @@ class Audit:
                 )
             ]
             tracks = catalogue.database.execute(
-                "SELECT id, path, seconds FROM tracks WHERE status = 'done' AND seconds BETWEEN ? AND ? ORDER BY id",
-                (2 * CONTROL_SECONDS, CONTROL_TRACK_SECONDS),
+                "SELECT id, path, seconds FROM tracks WHERE status = 'done' AND seconds >= ? ORDER BY id",
+                (2 * CONTROL_SECONDS,),
             ).fetchall()
         order = iter(generator.permutation(len(tracks))[:CONTROL_ATTEMPTS])
         soon = [
@@ -266,15 +283,18 @@ class Audit:
         ]
         for position in soon:
             for at in order:
+                if self._stopping.is_set():
+                    return
                 track_id, track, seconds = tracks[at]
-                found = probabilities.of(track)
+                begin = float(generator.uniform(0, max(seconds - SEARCHED_SECONDS, 0)))
+                found = probabilities.around(track, begin, min(begin + SEARCHED_SECONDS, seconds))
                 if found is None:
                     continue
-                stretch = sounding_stretch(
-                    found[SOURCES.index(self.settings.source)], seconds, float(generator.choice(lengths)), generator
-                )
+                row = found[1][SOURCES.index(self.settings.source)]
+                stretch = sounding_stretch(row, float(generator.choice(lengths)), generator)
                 if stretch is not None:
-                    self._place(position, track_id, stretch)
+                    offset = found[0] * HOP_SECONDS
+                    self._place(position, track_id, (offset + stretch[0], offset + stretch[1]))
                     break
 
     def _place(self, position: int, track_id: int, stretch: tuple[float, float]) -> None:
@@ -288,12 +308,14 @@ class Audit:
 
 
 def sounding_stretch(
-    probabilities: np.ndarray, track_seconds: float, seconds: float, generator: np.random.Generator
+    probabilities: np.ndarray, seconds: float, generator: np.random.Generator
 ) -> tuple[float, float] | None:
-    """A stretch of up to ``seconds`` in which every window has a low probability of silence, or None."""
-    spans = spans_of_windows(
-        np.asarray(probabilities) <= CONTROL_PROBABILITY, np.asarray(probabilities), track_seconds, CONTROL_SECONDS
-    )
+    """A stretch of up to ``seconds`` in which every window has a low probability of silence, or None.
+
+    Start and end in seconds from the first window's centre.
+    """
+    whole = len(probabilities) * HOP_SECONDS
+    spans = spans_of_windows(probabilities <= CONTROL_PROBABILITY, probabilities, whole, CONTROL_SECONDS)
     if not spans:
         return None
     span = spans[int(generator.integers(len(spans)))]

@@ -77,7 +77,7 @@ class Session:
     def item(self, key: str) -> Item:
         """Raises `DataError` for a key that names nothing."""
         kind, number = key[:1], key[1:]
-        if not number.isdecimal() or len(number) > 18:
+        if not (number.isascii() and number.isdecimal() and len(number) <= 18):
             raise DataError(f"{key!r} names no excerpt")
         if kind == "a" and self.audit is not None:
             return self.audit.item(int(number))
@@ -123,20 +123,25 @@ class Session:
         if self.audit is not None:
             return {"reason": "hidden during an audit"}
         item = self.item(key)
-        found = self.probabilities.of(item.track)
-        if found is None:
-            reason = self.probabilities.reason or "the library's file is not here: name its folder with --library"
-            return {"reason": reason}
         start, end = self.parts.stretch(item, "before")[0], self.parts.stretch(item, "after")[1]
-        around = curves(found, start, end)
-        return {**around, "item_start_seconds": item.start_seconds, "thresholds": self.mined.get("thresholds", {})}
+        found = self.probabilities.around(item.track, start, end)
+        if found is None:
+            reason = self.probabilities.reason
+            if reason is None:
+                reason = "the file is not here, or cannot be decoded: name the library's folder with --library"
+            return {"reason": reason}
+        return {
+            **curves(*found),
+            "item_start_seconds": item.start_seconds,
+            "thresholds": self.mined.get("thresholds", {}),
+        }
 
     def decide(self, key: str, decision: str, stretch: tuple[float, float] | None) -> dict[str, Any]:
         """Record a decision; ``stretch``: what is wrong, in seconds from the item's start."""
         item = self.item(key)
         wrong = None
         if stretch is not None:
-            wrong = (item.start_seconds + stretch[0], min(item.start_seconds + stretch[1], item.end_seconds))
+            wrong = (item.start_seconds + stretch[0], item.start_seconds + stretch[1])
         if self.audit is not None:
             self.audit.answer(int(key[1:]), decision, wrong)
         else:
@@ -183,4 +188,6 @@ class Session:
         ]
 
     def close(self) -> None:
+        if self.audit is not None:
+            self.audit.close()
         self.parts.close()

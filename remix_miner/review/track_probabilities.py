@@ -1,5 +1,6 @@
-"""Probabilities of silence of whole tracks, all sources: computed from the library's file as a scan computes them."""
+"""Probabilities of silence around a stretch of a track, all sources: computed from the library's file."""
 
+import math
 import threading
 from collections import OrderedDict
 from pathlib import Path
@@ -7,23 +8,26 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32
 
-from remix_miner.audio import AudioReader, StreamResampler, downmix
+from remix_miner.audio import AudioReader, downmix, resample
 from remix_miner.detector.loading import LoadedDetector, load_detector
-from remix_miner.detector.stream import ProbabilityStream
+from remix_miner.detector.stream import track_probabilities
 from remix_miner.detector.windows import HOP_SECONDS, SAMPLE_RATE
 from remix_miner.errors import RemixMinerError
 from remix_miner.mined.library_folders import LibraryFolders
 from remix_miner.sources import SOURCES
 
 Probabilities = Float32[np.ndarray, "S W"]
-HELD_TRACKS = 16
+HELD_STRETCHES = 64
+
+MARGIN_WINDOWS = 128
+"""Computed on both sides and dropped: twice what a scan's own parts overlap by, so that the values are a scan's."""
 
 
 class TrackProbabilities:
-    """Of tracks of one mined folder, for many threads; the last ones are kept.
+    """Of stretches of the tracks of one mined folder, for many threads; the last ones are kept.
 
     ``detector_sha256`` is the detector that the folder was mined with: another one tells of other thresholds, so
-    ``reason`` then says why there are no probabilities, and `of` gives None.
+    ``reason`` then says why there are no probabilities, and `around` gives None.
     """
 
     def __init__(self, library: LibraryFolders, detector: str, detector_sha256: str | None) -> None:
@@ -32,30 +36,37 @@ class TrackProbabilities:
         self._wanted = (detector, detector_sha256)
         self._lock = threading.Lock()
         self._loaded: LoadedDetector | None = None
-        self._held: OrderedDict[str, Probabilities] = OrderedDict()
+        self._held: OrderedDict[tuple[str, int, int], tuple[int, Probabilities]] = OrderedDict()
 
-    def of(self, track: str) -> Probabilities | None:
-        """(4, W) of a track in the order of SOURCES, or None: no file, no detector, or the file cannot be decoded."""
+    def around(self, track: str, start_seconds: float, end_seconds: float) -> tuple[int, Probabilities] | None:
+        """The number of the first window, and P of all windows (4, W) centred in a stretch, in the order of SOURCES.
+
+        None: no file, not the folder's detector, or the file cannot be decoded there.
+        """
+        first, last = max(math.ceil(start_seconds / HOP_SECONDS), 0), int(end_seconds / HOP_SECONDS)
+        key = (track, first, last)
         with self._lock:
-            if track in self._held:
-                self._held.move_to_end(track)
-                return self._held[track]
+            if key in self._held:
+                self._held.move_to_end(key)
+                return self._held[key]
             path = self.library.path_of(track)
-            detector = self._detector()
-            if path is None or detector is None:
+            if path is None or (detector := self._detector()) is None:
                 return None
             try:
-                found = probabilities_of_file(detector, path)
+                found = first, probabilities_of_windows(detector, path, first, last)
             except RemixMinerError:
                 return None
-            self._held[track] = found
-            if len(self._held) > HELD_TRACKS:
+            self._held[key] = found
+            if len(self._held) > HELD_STRETCHES:
                 self._held.popitem(last=False)
             return found
 
     def _detector(self) -> LoadedDetector | None:
         name, sha256 = self._wanted
         if self._loaded is None and self.reason is None:
+            import torch
+
+            torch.set_num_threads(1)  # stretches are short, and the server's other threads need the cores
             try:
                 loaded = load_detector(name)
             except RemixMinerError as error:
@@ -71,27 +82,27 @@ class TrackProbabilities:
         return self._loaded
 
 
-def probabilities_of_file(detector: LoadedDetector, path: Path) -> Probabilities:
-    """P_i of every window of a file (S, W), as far as it decodes."""
-    stream = ProbabilityStream(detector.model)
-    pieces: list[Probabilities] = []
+def probabilities_of_windows(detector: LoadedDetector, path: Path, first: int, last: int) -> Probabilities:
+    """P of the windows ``first`` to ``last`` of a file (S, W), as far as it decodes."""
+    from_window = max(first - MARGIN_WINDOWS, 0)
     with AudioReader(path) as reader:
-        to_detector = StreamResampler(reader.sample_rate, SAMPLE_RATE, 1)
-        for block in reader.blocks():
-            pieces.append(stream.push(to_detector(downmix(block.T)[:, None])[:, 0]))
-        pieces.append(stream.push(to_detector(np.zeros((0, 1), dtype=np.float32), last=True)[:, 0]))
-    return np.concatenate([*pieces, stream.finish()], axis=1)
+        rate = reader.sample_rate
+        start = round(from_window * HOP_SECONDS * rate)
+        frames = round((last + 1 + MARGIN_WINDOWS - from_window) * HOP_SECONDS * rate)
+        block = next(iter(reader.blocks(frames, start)), None)
+        if block is None:
+            return np.zeros((len(SOURCES), 0), dtype=np.float32)
+        mono = resample(downmix(block.T)[None], rate, SAMPLE_RATE)[0]
+    found: Probabilities = track_probabilities(detector.model, mono)[:, first - from_window : last + 1 - from_window]
+    return found
 
 
-def curves(probabilities: Probabilities, start_seconds: float, end_seconds: float) -> dict[str, object]:
-    """The windows centred in a stretch, for the page: ``first_seconds``, ``hop_seconds``, and P per source."""
-    first = max(int(np.ceil(start_seconds / HOP_SECONDS)), 0)
-    last = min(int(end_seconds / HOP_SECONDS) + 1, probabilities.shape[1])
+def curves(first: int, probabilities: Probabilities) -> dict[str, object]:
+    """For the page: ``first_seconds``, ``hop_seconds``, and P per source."""
     return {
         "first_seconds": first * HOP_SECONDS,
         "hop_seconds": HOP_SECONDS,
         "sources": {
-            source: [round(float(value), 4) for value in probabilities[row, first:last]]
-            for row, source in enumerate(SOURCES)
+            source: [round(float(value), 4) for value in probabilities[row]] for row, source in enumerate(SOURCES)
         },
     }
