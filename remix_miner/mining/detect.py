@@ -99,7 +99,7 @@ def mine(
         files = share_of(files, settings.shard)
     with contextlib.ExitStack() as stack:
         interrupts = stack.enter_context(Interrupts())
-catalogue = stack.enter_context(Catalogue.open(out, recorded, restart=settings.restart))
+        catalogue = stack.enter_context(Catalogue.open(out, recorded, restart=settings.restart))
         with catalogue.transaction() as database:
             remember_folders(database, library)
         if settings.scan_filter is not None:
