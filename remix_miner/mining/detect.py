@@ -18,7 +18,6 @@ from remix_miner.detector.loading import load_detector
 from remix_miner.device import Precision, Sampling
 from remix_miner.errors import DataError
 from remix_miner.interrupts import Interrupts
-from remix_miner.mined.audits import audit_results
 from remix_miner.mined.catalogue import Catalogue, ScannedTrack
 from remix_miner.mined.library_folders import remember_folders
 from remix_miner.mining.audit import Purity, judge, plant, planted_files
@@ -135,7 +134,7 @@ def mine(
                 catalogue.finish_run(run)
             audits = judge(recorder.planted, songs, list(thresholds.of_sources)) if songs else {}
         report = report_of(catalogue, refused=thresholds.refused, skipped=skipped, run=tally, planted=audits)
-        write_json(out / REPORT_NAME, {**report.as_json(), "audits": audit_results(catalogue.database)})
+        write_json(out / REPORT_NAME, report.as_json())
         return report
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from remix_miner.audio import display_name
 from remix_miner.datasets.library import Skipped
+from remix_miner.mined.audits import audit_results
 from remix_miner.mined.catalogue import Catalogue
 from remix_miner.mined.catalogue_db import LIVE
 from remix_miner.mining.audit import Purity, purity_json
@@ -53,6 +54,8 @@ class ScanReport:
     skipped: list[Skipped]
     run: RunTally
     planted: Mapping[str, Purity] = field(default_factory=dict)
+    audits: Mapping[str, Any] = field(default_factory=dict)
+    """By source, what listeners measured with `review --audit`."""
 
     @property
     def complete(self) -> bool:
@@ -86,6 +89,7 @@ class ScanReport:
             "notes": [{"track": track, "note": note} for track, note in self.notes],
             "skipped": [{"path": display_name(one.path), "reason": one.reason} for one in self.skipped],
             "planted": purity_json(self.planted),
+            "audits": dict(self.audits),
         }
 
     def as_text(self, out: Path) -> str:
@@ -149,6 +153,7 @@ def report_of(
         skipped=list(skipped),
         run=run,
         planted=planted,
+        audits=audit_results(database),
     )
 
 
