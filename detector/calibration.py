@@ -14,6 +14,7 @@ import numpy as np
 
 from remix_miner.atomic import write_json
 from remix_miner.config import from_mapping
+from remix_miner.detector.evidence import Evidence, Fusion, difference
 from remix_miner.detector.purity_curve import PurityCurve
 from remix_miner.errors import DataError, UsageError
 from remix_miner.sources import SOURCES
@@ -86,12 +87,28 @@ class SourceCalibration:
     expected_silent: list[float] = field(default_factory=list)
     curve: PurityCurve | None = None
 
+    @property
+    def span_recall(self) -> float | None:
+        """Share of the silent spans of the calibration songs that is harvested; None where the curve does not say."""
+        if self.threshold is None or self.curve is None or self.threshold not in self.curve.threshold:
+            return None
+        return self.curve.recall[self.curve.threshold.index(self.threshold)]
+
+
+@dataclass(frozen=True)
+class FusedSource:
+    """A source whose probabilities an evidence refines: how, and what the joint probabilities are worth."""
+
+    fusion: Fusion
+    calibration: SourceCalibration
+
 
 @dataclass(frozen=True)
 class Calibration:
     """Thresholds and tables per source, for the detector whose weights have ``detector_sha256``.
 
     ``settings``: how the thresholds were chosen; ``data``: names of the tracks and artists used, what was muted.
+    ``fused``: the sources for which an evidence can be asked; `with_evidence` puts them in place.
     """
 
     detector: str
@@ -100,11 +117,26 @@ class Calibration:
     data: dict[str, Any]
     sources: dict[str, SourceCalibration]
     versions: dict[str, str] = field(default_factory=dict)
+    fused: dict[str, FusedSource] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         thresholds = {source: one.threshold for source, one in self.sources.items()}
         shown = (f"{source} {'refused' if at is None else format(at, '.3f')}" for source, at in thresholds.items())
         return f"Calibration({self.detector!r}: {', '.join(shown)})"
+
+    def with_evidence(self, evidence: Evidence | None) -> tuple["Calibration", Fusion | None, str | None]:
+        """(calibration of joint probabilities, how to join them, None), or (self, None, what is lost and why).
+
+        Without a fused source everything is as the detector alone gives it, and nothing is lost.
+        """
+        for source, one in self.fused.items():
+            problem = (
+                f"{one.fusion.evidence} is not installed" if evidence is None else difference(one.fusion, evidence)
+            )
+            if problem is not None:
+                return self, None, f"{source} by the detector alone: {problem}; {_loss(self.sources[source], one)}"
+            return dataclasses.replace(self, sources={**self.sources, source: one.calibration}), one.fusion, None
+        return self, None, None
 
     def threshold(self, source: str) -> float | None:
         """p_i, or None where this source must not be mined."""
@@ -166,13 +198,16 @@ class Calibration:
         sources = values.get("sources")
         if not isinstance(sources, dict) or not sources or not set(sources) <= set(SOURCES):
             raise DataError(f"{where}: 'sources' must be an object over some of {', '.join(SOURCES)}")
-        rest = {name: value for name, value in values.items() if name not in ("format", "format_version", "sources")}
+        apart = ("format", "format_version", "sources", "fused")
+        rest = {name: value for name, value in values.items() if name not in apart}
         try:
             read = {name: from_mapping(SourceCalibration, one, f"sources.{name}.") for name, one in sources.items()}
-            calibration = dataclasses.replace(from_mapping(cls, {**rest, "sources": {}}), sources=read)
+            joint = values.get("fused", {}).items()
+            fused = {name: from_mapping(FusedSource, one, f"fused.{name}.") for name, one in joint}
+            calibration = dataclasses.replace(from_mapping(cls, {**rest, "sources": {}}), sources=read, fused=fused)
         except (UsageError, AttributeError) as error:
             raise DataError(f"{where} is damaged or from another version: {error}; calibrate again") from error
-        for source, one in read.items():
+        for source, one in [*read.items(), *((name, each.calibration) for name, each in fused.items())]:
             _check(source, one, where)
         return calibration
 
@@ -180,6 +215,12 @@ class Calibration:
         if source not in self.sources:
             raise DataError(f"the calibration has no source {source!r}; it has {', '.join(self.sources)}")
         return self.sources[source]
+
+
+def _loss(alone: SourceCalibration, fused: FusedSource) -> str:
+    """What the detector finds alone, beside what it finds with the evidence, on the calibration songs."""
+    shares = [one.span_recall or 0.0 for one in (alone, fused.calibration)]
+    return f"it finds {shares[0]:.0%} of the silent audio of the calibration songs, with the evidence {shares[1]:.0%}"
 
 
 def _interpolate(probability: float, source: SourceCalibration, table: str) -> float:

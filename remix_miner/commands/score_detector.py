@@ -7,10 +7,12 @@ import click
 
 from remix_miner.commands._options.common import device_option, note, show, verb, warn
 from remix_miner.commands._options.labelled import (
+    SongChoice,
     calibration_for,
     calibration_option,
+    fuse_where_possible,
+    label_and_predict_songs,
     labelled_songs,
-    listen,
     load_folds,
     warn_of_training_songs,
 )
@@ -54,17 +56,21 @@ def command(
     from remix_miner.calibration.intervals import BootstrapSettings
     from remix_miner.calibration.scores import ScoreSettings, score_songs
     from remix_miner.detector.loading import load_detector
+    from remix_miner.detector.voice_activity import load_voice_activity
     from remix_miner.device import resolve_device
 
     loaded = load_detector(detector, device=resolve_device(device))
     fold_detectors = load_folds(folds, resolve_device(device))
     calibration = calibration_for(loaded, calibration_path)
+    evidence = load_voice_activity() if calibration is not None and calibration.fused else None
+    choice = SongChoice(stems, pairs, split, artists, muted_variants, seed)
+    songs = label_and_predict_songs(loaded, choice, fold_detectors, evidence)
+    calibration, songs = fuse_where_possible(calibration, songs, evidence)
     thresholds: dict[str, float | None] = {}
     if calibration is None:
         note(f"detector {loaded.name!r} has no calibration: figures that need a threshold are left out")
     else:
         thresholds = {source: one.threshold for source, one in calibration.sources.items()}
-    songs = listen(loaded, stems, pairs, split, artists, muted_variants, seed, fold_detectors)
     warn_of_training_songs(loaded, songs, fold_detectors)
     names = list(dict.fromkeys(song.name for song in songs))
     twice = sorted(set(names) & set(calibration.data.get("tracks", []))) if calibration else []

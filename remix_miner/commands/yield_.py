@@ -7,10 +7,12 @@ import click
 
 from remix_miner.commands._options.common import device_option, note, show, verb
 from remix_miner.commands._options.labelled import (
+    SongChoice,
     calibration_for,
     calibration_option,
+    fuse_where_possible,
+    label_and_predict_songs,
     labelled_songs,
-    listen,
     load_folds,
     silence_rate_option,
     silence_rates,
@@ -75,13 +77,17 @@ def command(
         _of_mined(Path(mined_or_detector), calibration_path, wanted, purity, out, as_json)
         return
     from remix_miner.detector.loading import load_detector
+    from remix_miner.detector.voice_activity import load_voice_activity
     from remix_miner.device import resolve_device
 
     loaded = load_detector(mined_or_detector, device=resolve_device(device))
     fold_detectors = load_folds(folds, resolve_device(device))
-    songs = listen(loaded, stems, pairs, split, artists, muted_variants, seed, fold_detectors)
-    rates = silence_rates(silence_rate, muted_variants > 0)
     calibration = calibration_for(loaded, calibration_path)
+    evidence = load_voice_activity() if calibration is not None and calibration.fused else None
+    choice = SongChoice(stems, pairs, split, artists, muted_variants, seed)
+    songs = label_and_predict_songs(loaded, choice, fold_detectors, evidence)
+    calibration, songs = fuse_where_possible(calibration, songs, evidence)
+    rates = silence_rates(silence_rate, muted_variants > 0)
     from remix_miner.calibration.yields import measure
 
     tables, scanned = {}, {}

@@ -1,7 +1,8 @@
-"""What the verbs on labelled songs share: the options that name the songs, and listening to them with a detector."""
+"""Options that name labelled songs, and the probabilities and volumes of their windows."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from remix_miner.calibration.labelled_songs import LabelledSong
     from remix_miner.datasets.tracks import PairTrack, StemTrack
     from remix_miner.detector.calibration import Calibration
+    from remix_miner.detector.evidence import Evidence
     from remix_miner.detector.loading import LoadedDetector
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -41,7 +43,7 @@ class Several(click.Option):
 
 
 def labelled_songs(function: Function) -> Function:
-    """Options ``stems``, ``pairs``, ``split``, ``artists``, ``mute``, ``seed``, ``folds``, as `listen` takes them."""
+    """Options ``stems``, ``pairs``, ``split``, ``artists``, ``mute`` and ``seed`` of a `SongChoice`, and ``folds``."""
     folder = click.Path(path_type=Path)
     for option in reversed(
         [
@@ -85,44 +87,69 @@ def labelled_songs(function: Function) -> Function:
     return function
 
 
-def listen(
-    detector: "LoadedDetector",
-    stems: Sequence[Path],
-    pairs: Sequence[Path],
-    split: str | None,
-    artists: Path | None,
-    muted_variants: int,
-    seed: int,
-    folds: "Sequence[LoadedDetector]" = (),
-) -> "list[LabelledSong]":
-    """P_i and V_i of every window of the songs named.
+@dataclass(frozen=True)
+class SongChoice:
+    """The labelled songs of a command, as `labelled_songs` collects them."""
 
-    With ``folds`` each song is heard by the first of the detectors that did not learn from it (cross-fitting): what
-    is measured is then the way of training on songs unheard, and stands for ``detector``, which heard them all.
-    Raises `DataError` for a song that every one of them learned from.
+    stems: Sequence[Path]
+    pairs: Sequence[Path] = ()
+    split: str | None = None
+    artists: Path | None = None
+    muted_variants: int = 0
+    seed: int = 0
+
+
+def label_and_predict_songs(
+    detector: "LoadedDetector",
+    choice: SongChoice,
+    folds: "Sequence[LoadedDetector]" = (),
+    evidence: "Evidence | None" = None,
+) -> "list[LabelledSong]":
+    """P_i and V_i of every window of the songs chosen.
+
+    With ``folds`` the probabilities of each song are those of the first detector that did not learn from it
+    (cross-fitting): what is measured is then the way of training on songs unheard, and stands for ``detector``, which
+    learned from all. Raises `DataError` for a song that every one of them learned from.
     """
     from remix_miner.calibration.labelled_songs import guess_artists, label_songs, read_artists
     from remix_miner.datasets.corpora import load_pair_tracks, load_stem_tracks
 
-    if not stems and not pairs:
+    if not choice.stems and not choice.pairs:
         raise UsageError("no labelled songs: name folders with --stems or --pairs")
     tracks: list[StemTrack | PairTrack] = []
-    tracks += load_stem_tracks(stems, split) if stems else []
-    tracks += load_pair_tracks(pairs) if pairs else []
-    named = {} if artists is None else read_artists(artists)
+    tracks += load_stem_tracks(choice.stems, choice.split) if choice.stems else []
+    tracks += load_pair_tracks(choice.pairs) if choice.pairs else []
+    named = {} if choice.artists is None else read_artists(choice.artists)
     guessed = guess_artists([track.name for track in tracks if track.name not in named])
     _warn_of_guesses(guessed)
-    heard: list[LabelledSong] = []
-    for listener, theirs in _shared_out(detector, folds, tracks):
-        heard += label_songs(
-            listener.model,
+    songs: list[LabelledSong] = []
+    for one, theirs in _shared_out(detector, folds, tracks):
+        songs += label_songs(
+            one.model,
             theirs,
-            muted_variants=muted_variants,
-            seed=seed,
+            muted_variants=choice.muted_variants,
+            seed=choice.seed,
             artists={**guessed, **named},
-            trained_on=listener.description.get("songs", []),
+            trained_on=one.description.get("songs", []),
+            evidence=evidence,
         )
-    return heard
+    return songs
+
+
+def fuse_where_possible(
+    calibration: "Calibration | None", songs: "list[LabelledSong]", evidence: "Evidence | None"
+) -> "tuple[Calibration | None, list[LabelledSong]]":
+    """The calibration and the songs with joint probabilities, where the evidence is there; else a note of the loss."""
+    from remix_miner.calibration.fusion import fused_song
+
+    if calibration is None:
+        return None, songs
+    calibration, fusion, loss = calibration.with_evidence(evidence)
+    if loss is not None:
+        warn(loss)
+    if fusion is None:
+        return calibration, songs
+    return calibration, [fused_song(song, fusion) for song in songs]
 
 
 def _warn_of_guesses(artists: "Mapping[str, str]") -> None:
@@ -135,7 +162,7 @@ def _warn_of_guesses(artists: "Mapping[str, str]") -> None:
 def _shared_out(
     detector: "LoadedDetector", folds: "Sequence[LoadedDetector]", tracks: "Sequence[StemTrack | PairTrack]"
 ) -> "list[tuple[LoadedDetector, list[StemTrack | PairTrack]]]":
-    """Who hears which tracks."""
+    """Which detector computes which tracks."""
     if not folds:
         return [(detector, list(tracks))]
     candidates = [detector, *folds]

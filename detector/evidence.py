@@ -1,0 +1,118 @@
+"""Evidence of silence beside the detector's own: a small interface, and the model that joins the two.
+
+The detector decides most windows alone. Where it leaves the question open, another network is asked: its log-odds of
+silence and the detector's are weighted and added (logistic regression, fitted on labelled songs across artists by
+`remix_miner.calibration.fusion`). Weights and identities lie in the calibration file.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32, Int
+from scipy.special import expit, logit
+
+from remix_miner.detector.windows import HOP_SECONDS, WINDOW_SECONDS
+from remix_miner.errors import UsageError
+
+EDGE = 1e-4
+"""Probabilities of evidence are clipped to [EDGE, 1 - EDGE] before their log-odds are taken."""
+
+LARGEST_LOG_ODDS = float(logit(1 - EDGE))
+DETECTOR_EDGE = 1e-6
+
+
+class Evidence(Protocol):
+    """Another network's opinion on the silence of one source.
+
+    ``sha256``: of its weights; ``licence``: of code and weights; ``cost``: seconds of computing for a second of
+    audio on one core, roughly; ``margin_seconds``: how much audio around a window it uses.
+    """
+
+    name: str
+    version: str
+    sha256: str
+    licence: str
+    source: str
+    cost: float
+    margin_seconds: float
+
+    def log_odds(self, mono: Float32[np.ndarray, " T"], centres: Int[np.ndarray, " W"]) -> Float[np.ndarray, " W"]:
+        """Log-odds of silence in the 0.64 s around each of ``centres`` (samples); ``mono`` has 16 kHz."""
+        ...
+
+
+@dataclass(frozen=True)
+class Fusion:
+    """How P and the log-odds of one evidence give a joint P.
+
+    Joint logit = ``intercept`` + ``detector_weight`` logit(P) + ``evidence_weight`` log-odds. The question is *open* in
+    windows with ``gate`` <= P < ``sure`` that lie in a run of at least ``min_seconds`` with P >= ``gate``. In the other
+    windows the evidence is taken to agree with the detector, as strongly as it can.
+    """
+
+    evidence: str
+    version: str
+    sha256: str
+    licence: str
+    source: str
+    intercept: float
+    detector_weight: float
+    evidence_weight: float
+    gate: float = 0.3
+    sure: float = 0.9
+    min_seconds: float = 5.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.gate < self.sure <= 1:
+            raise UsageError(f"a fusion needs 0 < gate < sure <= 1, got {self.gate} and {self.sure}")
+        if self.detector_weight < 0 or self.evidence_weight < 0:
+            raise UsageError(
+                f"weights of a fusion cannot be negative, got {self.detector_weight} and {self.evidence_weight}"
+            )
+
+    @property
+    def shortest_run(self) -> int:
+        """Windows of the shortest run that can hold a span of ``min_seconds`` (one at an end of the track)."""
+        return max(1, int((self.min_seconds - WINDOW_SECONDS / 2) / HOP_SECONDS))
+
+    def open_windows(self, probabilities: Float[np.ndarray, " W"]) -> Bool[np.ndarray, " W"]:
+        """The windows in which the evidence is wanted."""
+        open_ = np.zeros(len(probabilities), dtype=bool)
+        for first, after in runs(np.asarray(probabilities) >= self.gate):
+            if after - first >= self.shortest_run:
+                open_[first:after] = probabilities[first:after] < self.sure
+        return open_
+
+    def joint(
+        self, probabilities: Float[np.ndarray, " W"], open_: Bool[np.ndarray, " W"], log_odds: Float[np.ndarray, " W"]
+    ) -> Float32[np.ndarray, " W"]:
+        """Joint probabilities; ``log_odds`` are read where ``open_`` is true."""
+        certain = np.where(np.asarray(probabilities) >= self.sure, LARGEST_LOG_ODDS, -LARGEST_LOG_ODDS)
+        clipped = np.clip(np.asarray(probabilities, dtype=np.float64), DETECTOR_EDGE, 1 - DETECTOR_EDGE)
+        evidence = np.where(open_, np.clip(log_odds, -LARGEST_LOG_ODDS, LARGEST_LOG_ODDS), certain)
+        joint = expit(self.intercept + self.detector_weight * logit(clipped) + self.evidence_weight * evidence)
+        return np.asarray(joint, dtype=np.float32)
+
+
+def runs(mask: Bool[np.ndarray, " W"]) -> Iterator[tuple[int, int]]:
+    """(first, one after the last) of each row of true values.
+
+    >>> list(runs(np.array([True, True, False, True])))
+    [(0, 2), (3, 4)]
+    """
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], mask, [False])).astype(np.int8)))
+    return zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
+
+
+def difference(fusion: Fusion, evidence: Evidence) -> str | None:
+    """What keeps ``evidence`` from being the one that ``fusion`` was fitted with, or None."""
+    if evidence.name != fusion.evidence or evidence.source != fusion.source:
+        return f"{evidence.name} on {evidence.source} is not {fusion.evidence} on {fusion.source}"
+    if evidence.sha256 != fusion.sha256:
+        return (
+            f"{evidence.name} {evidence.version} has other weights than {fusion.version}, with which the calibration "
+            "was made"
+        )
+    return None

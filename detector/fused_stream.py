@@ -1,0 +1,127 @@
+"""Joint probabilities for audio that arrives in blocks: the detector's stream, and evidence where it is open.
+
+The result depends on the track alone, not on its blocks: evidence is asked for in pieces that lie at fixed windows.
+Memory stays bounded: audio is kept from the first window that is not yet decided.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Bool, Float32
+
+from remix_miner.detector.evidence import Evidence, Fusion, runs
+from remix_miner.detector.stream import ProbabilityStream
+from remix_miner.detector.windows import HOP_FRAMES, SAMPLE_RATE, WINDOW_FRAMES
+
+PIECE_WINDOWS = 480
+JOIN_WINDOWS = 32
+"""Open windows nearer to each other than this are asked for together."""
+
+
+class FusedStream:
+    """Like `ProbabilityStream`, with the row of one source replaced by joint probabilities.
+
+    ``asked_seconds``: audio given to the evidence so far.
+    """
+
+    def __init__(self, stream: ProbabilityStream, fusion: Fusion, evidence: Evidence, sources: Sequence[str]) -> None:
+        self.stream = stream
+        self.fusion = fusion
+        self.evidence = evidence
+        self.asked_seconds = 0.0
+        self._row = list(sources).index(fusion.source)
+        self._held = np.zeros((len(sources), 0), dtype=np.float32)  # from window self._first on
+        self._first = 0
+        self._decided = 0
+        self._audio = _Audio()
+
+    def push(self, mono: Float32[np.ndarray, " T"]) -> Float32[np.ndarray, "S W"]:
+        """Take more audio; return the joint probabilities (S, n) that no later audio can change."""
+        self._audio.append(mono)
+        self._held = np.concatenate((self._held, self.stream.push(mono)), axis=1)
+        return self._emit(last=False)
+
+    def finish(self) -> Float32[np.ndarray, "S W"]:
+        """End of the track: the remaining joint probabilities."""
+        self._held = np.concatenate((self._held, self.stream.finish()), axis=1)
+        return self._emit(last=True)
+
+    def _emit(self, last: bool) -> Float32[np.ndarray, "S W"]:
+        known = self._first + self._held.shape[1]
+        pieces = []
+        # Whether a window lies in a long run shows as soon as the windows of the shortest run after it are known.
+        while self._decided < known and (last or self._decided + PIECE_WINDOWS + self.fusion.shortest_run <= known):
+            pieces.append(self._piece(min(self._decided + PIECE_WINDOWS, known)))
+        if not pieces:
+            return self._held[:, :0]
+        return np.concatenate(pieces, axis=1)
+
+    def _piece(self, after: int) -> Float32[np.ndarray, "S W"]:
+        """Windows from ``_decided`` to ``after``, the detector's and the joint ones."""
+        begin, end = self._decided - self._first, after - self._first
+        row = self._held[self._row]
+        open_ = self.fusion.open_windows(row)[begin:end]
+        log_odds = np.zeros(end - begin)
+        for first, last in runs(_joined(open_)):
+            log_odds[first:last] = self._ask(self._decided + first, self._decided + last)
+        piece = self._held[:, begin:end].copy()
+        piece[self._row] = self.fusion.joint(row[begin:end], open_, log_odds)
+        self._decided = after
+        self._forget()
+        return piece
+
+    def _ask(self, first: int, after: int) -> np.ndarray:
+        reach = WINDOW_FRAMES // 2 + round(self.evidence.margin_seconds * SAMPLE_RATE)
+        start = max(first * HOP_FRAMES - reach, 0)
+        end = (after - 1) * HOP_FRAMES + reach
+        audio = self._audio.part(start, end)
+        self.asked_seconds += len(audio) / SAMPLE_RATE
+        return self.evidence.log_odds(audio, np.arange(first, after) * HOP_FRAMES - start)
+
+    def _forget(self) -> None:
+        """Drop what later pieces do not need: probabilities before the last possible run, audio before the margin."""
+        first = max(self._decided - self.fusion.shortest_run, self._first)
+        self._held = self._held[:, first - self._first :]
+        self._first = first
+        reach = WINDOW_FRAMES // 2 + round(self.evidence.margin_seconds * SAMPLE_RATE)
+        self._audio.drop_before(self._decided * HOP_FRAMES - reach)
+
+
+class _Audio:
+    """The blocks of audio that are still needed, addressed by the position in the track."""
+
+    def __init__(self) -> None:
+        self._blocks: deque[tuple[int, np.ndarray]] = deque()  # (first sample, samples)
+        self._end = 0
+
+    def append(self, mono: Float32[np.ndarray, " T"]) -> None:
+        self._blocks.append((self._end, np.array(mono, dtype=np.float32)))
+        self._end += len(mono)
+
+    def part(self, start: int, end: int) -> Float32[np.ndarray, " T"]:
+        """From ``start`` to ``end``, as far as it is held."""
+        parts = [block[max(start - first, 0) : max(end - first, 0)] for first, block in self._blocks]
+        return np.concatenate([*parts, np.zeros(0, dtype=np.float32)])
+
+    def drop_before(self, position: int) -> None:
+        """Forget whole blocks that end before ``position``."""
+        while self._blocks and self._blocks[0][0] + len(self._blocks[0][1]) <= position:
+            self._blocks.popleft()
+
+
+def _joined(open_: Bool[np.ndarray, " W"]) -> Bool[np.ndarray, " W"]:
+    """With short gaps filled, so that one question covers neighbouring open windows."""
+    joined = open_.copy()
+    for first, after in runs(~open_):
+        if first > 0 and after < len(open_) and after - first < JOIN_WINDOWS:
+            joined[first:after] = True
+    return joined
+
+
+def fused_probabilities(
+    stream: ProbabilityStream, fusion: Fusion, evidence: Evidence, sources: Sequence[str], mono: np.ndarray
+) -> Float32[np.ndarray, "S W"]:
+    """Joint probabilities of a whole track (S, W), exactly as a scan computes them."""
+    fused = FusedStream(stream, fusion, evidence, sources)
+    return np.concatenate((fused.push(mono), fused.finish()), axis=1)

