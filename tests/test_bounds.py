@@ -105,3 +105,16 @@ def test_false_promises_stay_within_the_stated_rate_although_the_same_windows_ch
     assert bounded.false <= 11
     assert tallies["none"].false > 0.2 * trials
     assert tallies["bootstrap, worst artist 0"].given == 0
+
+
+def test_the_bound_keeps_its_rate_on_artists_like_those_measured_and_a_beta_binomial_does_not(
+    benchmark_module: ModuleType,
+) -> None:
+    population = benchmark_module.POPULATIONS["1 in 6 at .6 to .8"]
+    true_share = benchmark_module.draw_artists(np.random.default_rng(0), population, 100_000).share[0]
+    bounds = benchmark_module.measured_coverage(population, 14, trials=100, draws=300)
+    kept = {name: (values <= true_share).mean() for name, values in bounds.items()}
+    # At a true rate of 80%, fewer than 68 of 100 happen once in 400 times.
+    assert kept["worst artist 0.75", 0.8] >= 0.68
+    assert kept["worst artist 0.5", 0.8] >= 0.9
+    assert kept["beta-binomial", 0.95] < 0.9

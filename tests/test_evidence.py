@@ -1,12 +1,20 @@
 """Evidence beside the detector: joint probabilities, where it is asked, and that blocks change nothing."""
 
+import dataclasses
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import uniform_filter1d
 from scipy.special import expit, logit
 
+from remix_miner.calibration.fit import calibrate
+from remix_miner.calibration.fusion import cross_fused, fit_fusion
+from remix_miner.calibration.scores import score_source
+from remix_miner.calibration.settings import CalibrationSettings
+from remix_miner.detector.calibration import Calibration
 from remix_miner.detector.evidence import LARGEST_LOG_ODDS, Fusion, difference, runs
 from remix_miner.detector.fused_stream import FusedStream, fused_probabilities
 from remix_miner.detector.networks import SilentSourceDetector
@@ -159,3 +167,82 @@ def test_voice_activity_tells_a_silent_second_from_nothing_at_all() -> None:
     assert np.isfinite(odds).all()
     assert odds.mean() > 0  # noise is no voice
     assert evidence.log_odds(noise[:100], np.array([0, 50])).tolist() == [0.0, 0.0]
+
+
+# --- fitting ------------------------------------------------------------------------------------------------------
+
+
+def songs_with_evidence(labelled_songs: Any, count: int = 8, strength: float = 1.0) -> list[Any]:
+    """Simulated songs whose evidence is independent of the detector's errors, and right as often as ``strength``."""
+    rng = np.random.default_rng(5)
+    songs = []
+    for song in labelled_songs(count):
+        silent = song.volumes[3] <= -20
+        odds = strength * np.where(silent, 2.0, -2.0) + rng.normal(0, 1.5, len(silent))
+        # The detector: a little more for silence than for sound, and slow errors, so that long runs stay open.
+        slow = uniform_filter1d(rng.normal(0, 6, len(silent)), 40)
+        probabilities = song.probabilities.copy()
+        probabilities[3] = expit(np.where(silent, 1.2, -0.2) + slow)
+        songs.append(dataclasses.replace(song, probabilities=probabilities, evidence=odds))
+    return songs
+
+
+def test_the_fit_is_scikit_learns_and_helps_on_artists_left_out(labelled_songs: Any) -> None:
+    songs = songs_with_evidence(labelled_songs)
+    settings = CalibrationSettings(bound="none")
+    fitted = fit_fusion(songs, Loudness(), settings)
+    assert fitted is not None
+    assert fitted.detector_weight > 0
+    assert fitted.evidence_weight > 0
+    joint = cross_fused(songs, Loudness(), settings)
+    assert joint is not None
+    alone, together = (score_source(some, 3, 0.8).auc.value for some in (songs, joint))
+    assert together > alone + 0.01
+    for song, fused in zip(songs, joint, strict=True):
+        np.testing.assert_array_equal(song.probabilities[:3], fused.probabilities[:3])
+
+
+def test_an_artist_has_no_part_in_its_own_joint_probabilities(labelled_songs: Any) -> None:
+    songs = songs_with_evidence(labelled_songs)
+    changed = [*songs[:-1], dataclasses.replace(songs[-1], volumes=-60.0 - songs[-1].volumes)]
+    settings = CalibrationSettings(bound="none")
+    for some in (songs, changed):
+        joint = cross_fused(some, Loudness(), settings)
+        assert joint is not None
+        if some is songs:
+            expected = joint[-1].probabilities
+    np.testing.assert_array_equal(joint[-1].probabilities, expected)
+
+
+def test_evidence_that_contradicts_is_not_used(labelled_songs: Any) -> None:
+    assert fit_fusion(songs_with_evidence(labelled_songs, strength=-1.0), Loudness(), CalibrationSettings()) is None
+
+
+def test_songs_that_trained_the_detector_do_not_fit(labelled_songs: Any) -> None:
+    songs = songs_with_evidence(labelled_songs, 6)
+    heard = [dataclasses.replace(song, trained_on=True, name="heard", artist="heard") for song in songs[:2]]
+    settings = CalibrationSettings(bound="none")
+    assert fit_fusion([*songs, *heard], Loudness(), settings) == fit_fusion(songs, Loudness(), settings)
+
+
+def test_a_calibration_holds_both_and_says_what_is_lost_without(labelled_songs: Any, tmp_path: Path) -> None:
+    settings = CalibrationSettings(confidence=0.8, worst_artist=0.75)
+    songs = songs_with_evidence(labelled_songs, 12)
+    calibrate(songs, "d", "0" * 64, settings, evidence=Loudness()).save(tmp_path / "c.json")
+    calibration = Calibration.load(tmp_path / "c.json")
+    assert calibration == calibrate(songs, "d", "0" * 64, settings, evidence=Loudness())
+    joint, used, loss = calibration.with_evidence(Loudness())
+    assert (joint.sources["vocals"], used, loss) == (
+        calibration.fused["vocals"].calibration,
+        calibration.fused["vocals"].fusion,
+        None,
+    )
+    assert joint.sources["drums"] == calibration.sources["drums"]
+    alone, used, loss = calibration.with_evidence(None)
+    assert (alone, used) == (calibration, None)
+    assert "loudness is not installed" in str(loss)
+    with_evidence, without = (one.sources["vocals"].span_recall or 0.0 for one in (joint, alone))
+    assert with_evidence > without
+    other = Loudness()
+    other.sha256 = "b" * 64  # type: ignore[misc]
+    assert "other weights" in str(calibration.with_evidence(other)[2])
