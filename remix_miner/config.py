@@ -48,9 +48,9 @@ UNLESS_STATED = Bounds(-1_000_000, 1_000_000)
 
 @dataclasses.dataclass(frozen=True)
 class Renamed:
-    """Names that a choice had in earlier versions, and what they are called now; settings files may use both."""
+    """Words that settings files may use for a value: names of earlier versions, or 'auto'."""
 
-    values: Mapping[str, str]
+    values: Mapping[str, Any]
 
 
 class SettingError(UsageError):

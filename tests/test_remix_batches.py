@@ -17,7 +17,7 @@ from remix_miner.training.batches.levels import level_gain, volume_weight
 from remix_miner.training.batches.loudness import loudness_lufs
 from remix_miner.training.batches.mixing import MixingSettings
 from remix_miner.training.batches.pitch_tempo import PitchTempoSettings
-from remix_miner.training.batches.samplers import RemixSampler, RemixSettings, StemSampler
+from remix_miner.training.batches.samplers import RemixSampler, RemixSettings, StemSampler, source_shares
 
 RATE = 8000
 SEGMENT = 4000
@@ -60,7 +60,9 @@ def excerpts(tmp_path_factory: pytest.TempPathFactory) -> MinedExcerpts:
 
 
 def remix_sampler(reader: SegmentReader, excerpts: MinedExcerpts, **options: object) -> RemixSampler:
-    return RemixSampler(reader, excerpts, **{"frames": SEGMENT, "batch_size": 4, "augment": PLAIN, **options})
+    plenty = RemixSettings(enough_minutes=0)
+    defaults = {"frames": SEGMENT, "batch_size": 4, "augment": PLAIN, "remix": plenty}
+    return RemixSampler(reader, excerpts, **{**defaults, **options})
 
 
 def test_a_stem_batch_sums_to_its_mixture(reader: SegmentReader) -> None:
@@ -93,6 +95,16 @@ def test_sources_with_excerpts_are_isolated_alike_often_and_together(
     batch = sampler.batch(0)
     assert SOURCES[batch.source] == sources[0]
     assert torch.all(batch.isolated.abs() == LEVELS[sources[0]])
+
+
+def test_a_source_with_few_minutes_is_isolated_less_often(reader: SegmentReader, excerpts: MinedExcerpts) -> None:
+    """3 s without drums and 0.9 s without vocals; 3 s are to be enough: vocals get 0.3 of the steps that drums get."""
+    sampler = remix_sampler(reader, excerpts, remix=RemixSettings(enough_minutes=3 / 60))
+    assert sampler.source_shares == {"drums": 1.0, "vocals": pytest.approx(0.3)}
+    sources = [sampler.source_of(step) for step in range(4000)]
+    assert sources.count("vocals") / sources.count("drums") == pytest.approx(0.3, abs=0.04)
+    assert source_shares(excerpts, 0.0) == {"drums": 1.0, "vocals": 1.0}
+    assert source_shares(excerpts, 0.1)["drums"] == pytest.approx(0.5)
 
 
 def test_frames_without_excerpt_are_invalid_and_silent(reader: SegmentReader, excerpts: MinedExcerpts) -> None:

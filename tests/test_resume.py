@@ -25,7 +25,7 @@ SETTINGS = {
     "epochs": 2,
     "steps_per_epoch": 4,
     "remix": RemixStepSettings(probability=0.5, teacher_weight=0.1),
-    "excerpts": RemixSettings(weigh_by_volume=True),
+    "excerpts": RemixSettings(weigh_by_volume=True, enough_minutes=0),
     "augment": AugmentSettings(gain_min=0.5),
     "ema": EmaSettings(0.9),
     "validation": ValidationSettings(seconds_per_track=0.5),

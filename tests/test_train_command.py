@@ -1,6 +1,7 @@
 """``remix-miner train`` from folders to a model, and what it refuses before the first step."""
 
 import json
+import re
 
 import pytest
 
@@ -36,9 +37,12 @@ def stems(tmp_path, stem_corpus):
 def test_train_with_mined_excerpts_then_resume(capsys, tmp_path, stems, mine):
     mine(tmp_path / "mined", {"x.mp3": {"bass": [5.0]}})
     run = tmp_path / "run"
-    status, out, _ = train(capsys, "--stems", stems, "--mined", tmp_path / "mined", "--out", run, "--json")
+    status, out, error = train(capsys, "--stems", stems, "--mined", tmp_path / "mined", "--out", run, "--json")
     result = json.loads(out)
     assert status == 0
+    assert "remixed with probability 0.00833" in error  # 5 s of excerpts are 1/120 of ten minutes
+    assert "1 mined excerpts without: bass 0.1 min" in error
+    assert "remix probability lowered for bass to 0.8% of it" in error
     assert result["steps"] == 3
     assert result["best"]["usdr_mean"] == pytest.approx(sum(result["best"]["usdr"].values()) / 4)
     assert load_separator(run).settings["channels"] == 4
@@ -66,6 +70,55 @@ def test_splits_decide_and_test_songs_are_never_touched(capsys, tmp_path, stem_c
     data = json.loads((tmp_path / "run" / "settings.json").read_text())["data"]
     assert (data["train"], data["valid"], data["mined"]) == (["A - 1"], ["B - 2"], None)
     assert list((tmp_path / "cache").glob("stems-*.h5"))
+
+
+def test_songs_held_out_are_named_and_stored(capsys, tmp_path, stem_corpus):
+    stems = stem_corpus(tmp_path / "stems", {f"{artist} - 1": 1.0 for artist in "ABCDEF"})
+    held = {}
+    for seed in ("0", "1", "2"):
+        run = tmp_path / f"run{seed}"
+        status, _, error = train(capsys, "--stems", stems, "--out", run, "--split-seed", seed)
+        assert status == 0, error
+        description = json.loads((run / "settings.json").read_text())
+        (held[seed],) = description["data"]["valid"]
+        assert f"validating on 1 songs, held out by artist with --split-seed {seed}" in error
+        assert f"--valid: {held[seed]}" in error
+        assert description["settings"]["split_seed"] == int(seed)
+        model = json.loads((run / "model.json").read_text())
+        assert model["valid_songs"] == [held[seed]]
+        assert len(model["train_songs"]) == 5
+        assert held[seed] not in model["train_songs"]
+    assert len(set(held.values())) > 1
+    assert "no remix steps: they need excerpts, see --mined" in error
+
+
+def test_songs_to_validate_on_are_not_trained_on(capsys, tmp_path, stems):
+    status, _, error = train(capsys, "--stems", stems, "--valid", stems / "A - 1", "--out", tmp_path / "run")
+    assert status == 0, error
+    data = json.loads((tmp_path / "run" / "settings.json").read_text())["data"]
+    assert (data["train"], data["valid"]) == (["B - 2"], ["A - 1"])
+    assert "1 songs of --stems are in --valid and not trained on" in error
+
+
+def test_a_batch_that_does_not_fit_is_refused_with_advice(capsys, tmp_path, stems, monkeypatch):
+    monkeypatch.setattr("remix_miner.training.run.memory.free_memory", lambda device: 40e6)
+    settings = [*TINY, "batch_size=512"]
+    status, _, error = train(capsys, "--stems", stems, "--out", tmp_path / "run", settings=settings)
+    assert status == 2
+    assert "512 examples at once need about" in error
+    parts = int(re.search(r"--set accumulate=(\d+)", error).group(1))
+    assert 512 % parts == 0
+    assert not (tmp_path / "run").exists()
+    for more in (f"accumulate={parts}", "batch_size=auto", "check_memory=false"):
+        status, _, error = train(
+            capsys, "--stems", stems, "--out", tmp_path / more, settings=[*settings, more, "steps_per_epoch=1"]
+        )
+        assert status == 0, error
+    chosen = json.loads((tmp_path / "batch_size=auto" / "settings.json").read_text())["settings"]["batch_size"]
+    assert chosen in (8, 16, 32, 64)
+    assert f"batches of {chosen} take about" in error or "batches of 512" in error
+    status, _, error = train(capsys, "--out", tmp_path / "batch_size=auto", "--resume", settings=["epochs=2"])
+    assert status == 0, error
 
 
 def test_songs_to_validate_on_may_be_named(capsys, tmp_path, stems, stem_corpus):

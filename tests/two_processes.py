@@ -18,6 +18,7 @@ import torch.multiprocessing as mp
 from remix_miner.runs.folder import RunFolder
 from remix_miner.training import loop
 from remix_miner.training.batches.augment import AugmentSettings
+from remix_miner.training.batches.samplers import RemixSettings
 from remix_miner.training.remix import RemixStepSettings
 from remix_miner.training.run.distributed import Ranks, open_ranks
 from remix_miner.training.run.prepare import Inputs, prepare
@@ -33,6 +34,7 @@ SETTINGS = TrainingSettings(
     # Each rank augments with its own random numbers; without them, two processes compute what one does.
     augment=AugmentSettings(swap_probability=0, flip_probability=0),
     remix=RemixStepSettings(probability=0.5),
+    excerpts=RemixSettings(enough_minutes=0),
     validation=ValidationSettings(seconds_per_track=0.3),
     log_every_steps=1,
 )

@@ -16,6 +16,7 @@ from remix_miner.errors import UsageError
 @click.option(
     "--valid", multiple=True, metavar="STEMS", help="Songs to validate on  [default: split 'valid', or held out]"
 )
+@click.option("--split-seed", type=int, default=None, help="Draw other artists to hold out  [default: setting seed]")
 @click.option("--out", required=True, metavar="RUN", help="Folder of the run: settings, log, best model, checkpoint.")
 @config_option
 @set_option
@@ -32,6 +33,7 @@ def command(
     mined: str | None,
     target: str | None,
     valid: tuple[str, ...],
+    split_seed: int | None,
     out: str,
     config: str | None,
     overrides: tuple[str, ...],
@@ -53,6 +55,8 @@ def command(
 
     if target is not None:
         overrides = (*overrides, f"target={target}")
+    if split_seed is not None:
+        overrides = (*overrides, f"split_seed={split_seed}")
     with open_ranks(device) as ranks:
         folder = RunFolder(out, tensorboard and ranks.first)
         if resume:
@@ -69,7 +73,7 @@ def command(
             raise UsageError("no --stems to train on; name at least one folder of labelled songs")
         training = prepare(settings, inputs, folder, ranks, workers=workers, resume=resume)
         if ranks.first:
-            note(f"{out}: {training.describe()}")
+            note("\n".join([f"{out}: {training.describe()}", *training.notices]))
         best = training.run()
         if not ranks.first:
             return

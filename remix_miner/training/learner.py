@@ -39,10 +39,12 @@ class Learner:
         set_learning_rate(self.optimizer, rate)
         set_learning_rate(self.remix_optimizer, rate * self.settings.remix.learning_rate_ratio)
 
-    def estimate(self, mixture: Float[Tensor, "B C V"], model: nn.Module | None = None) -> Float[Tensor, "B S C T"]:
-        """Estimates of the centre of the mixture in the run's precision, as float32."""
+    def estimate(
+        self, mixture: Float[Tensor, "B C V"], model: nn.Module | None = None, frames: int | None = None
+    ) -> Float[Tensor, "B S C T"]:
+        """Return estimates of the centre of the mixture, computed in the run's precision, as float32."""
         with autocast(self.ranks.device, self.settings.precision):
-            estimates: Tensor = (model or self.network)(mixture, self.frames)
+            estimates: Tensor = (model or self.network)(mixture, frames or self.frames)
         return estimates.float()
 
     def backward(self, loss: Float[Tensor, ""]) -> None:

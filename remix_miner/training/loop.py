@@ -1,7 +1,7 @@
 """The training loop: supervised steps, remix steps between them, validation, checkpoints.
 
-It can stop after any step and go on from there with the same numbers to the last bit (on a CPU): weights, averages,
-both optimisers, random states, the samplers' places and the coin are all in one checkpoint.
+A run stops after any step and continues exactly (to the last bit on a CPU): weights, averages, both optimisers, random
+states and the samplers' positions are all in one checkpoint.
 """
 
 import contextlib
@@ -31,6 +31,8 @@ class Training:
     """One run. ``stems`` and ``remixes`` feed this rank's batches; without ``remixes`` there are no remix steps.
 
     `run` trains until the settings' last epoch and returns the best validation's record, or None without validation.
+    ``remix_share``: share of the settings' remix steps that are made. ``provenance``: what the model's JSON states of
+    its data. `notices`: lines to show before the first step.
     """
 
     def __init__(
@@ -41,6 +43,9 @@ class Training:
         validator: Validator | None,
         folder: RunFolder,
         steps_per_epoch: int,
+        *,
+        remix_share: float = 1.0,
+        provenance: Record | None = None,
     ) -> None:
         self.learner = learner
         self.settings = learner.settings
@@ -50,8 +55,11 @@ class Training:
         self.validator = validator if self.settings.validation.every_epochs else None
         self.folder = folder
         self.steps_per_epoch = steps_per_epoch
+        self.remix_probability = self.settings.remix.probability * remix_share
+        self.provenance = provenance or {}
+        self.notices: list[str] = []
         # The same on every rank: a rank that took a remix step alone would drift away from the others.
-        self.coin = torch.Generator().manual_seed(self.settings.seed)
+        self.remix_generator = torch.Generator().manual_seed(self.settings.seed)
         self.epoch = 0
         self.step = 0  # within the epoch
         self.best: Record | None = None
@@ -75,7 +83,7 @@ class Training:
     def describe(self) -> str:
         """One line for people: what will be trained, on what."""
         model, songs = self.learner.model, self.validator.tracks if self.validator else []
-        remix = f", remixed with probability {self.settings.remix.probability}" if self.remixes is not None else ""
+        remix = f", remixed with probability {self.remix_probability:.3g}" if self.remixes is not None else ""
         if isinstance(self.stems.sampler, TargetSampler):
             remix = f", {self.stems.sampler.share:.0%} of the examples made of excerpts"
         return (
@@ -92,7 +100,7 @@ class Training:
         """A main step, and with the settings' probability a remix step after it."""
         try:
             record: Record = {"loss": main_step(self.learner, self.stems)}
-            if self.remixes is not None and self._toss() < self.settings.remix.probability:
+            if self.remixes is not None and self._draw_remix() < self.remix_probability:
                 record |= remix_step(self.learner, self.remixes)
         except NonFiniteLoss as error:
             path = self.folder.keep_batch(error.batch, self.steps_done)
@@ -114,8 +122,8 @@ class Training:
             if self.remixes is not None:
                 self.remixes.close()
 
-    def _toss(self) -> float:
-        return torch.rand((), generator=self.coin).item()
+    def _draw_remix(self) -> float:
+        return torch.rand((), generator=self.remix_generator).item()
 
     def _after_step(self, interrupts: Interrupts) -> None:
         if self.steps_done % self.settings.log_every_steps == 0:
@@ -148,7 +156,7 @@ class Training:
     def _keep(self, which: str, validation: Record) -> None:
         if self.ranks.first:
             trained = {"epoch": self.epoch, "step": self.steps_done, "which": which, "validation": finite(validation)}
-            save_separator(self.folder.path, self.learner.candidates()[which], trained=trained)
+            save_separator(self.folder.path, self.learner.candidates()[which], trained=trained, **self.provenance)
 
     def save(self) -> None:
         """Write the checkpoint. Collective: every rank contributes its random state and its place in the data."""
@@ -164,7 +172,7 @@ class Training:
                     "epoch": self.epoch,
                     "step": self.step,
                     "best": self.best,
-                    "coin": self.coin.get_state(),
+                    "coin": self.remix_generator.get_state(),
                     "chosen": self.validator.chosen if self.validator is not None else None,
                     "learner": self.learner.state_dict(),
                     "ranks": states,
@@ -183,7 +191,7 @@ class Training:
             )
         mine = state["ranks"][self.ranks.rank]
         self.epoch, self.step, self.best = state["epoch"], state["step"], state["best"]
-        self.coin.set_state(state["coin"])
+        self.remix_generator.set_state(state["coin"])
         self.learner.load_state_dict(state["learner"])
         self.stems.load_state_dict(mine["stems"])
         if self.remixes is not None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from remix_miner.config import Bounds, Settings
+from remix_miner.config import Bounds, Renamed, Settings
 from remix_miner.errors import UsageError
 from remix_miner.runs.precision import Precision
 from remix_miner.sources import SOURCES
@@ -56,9 +56,10 @@ class TrainingSettings(Settings):
     ema: EmaSettings = field(default_factory=EmaSettings)
     validation: ValidationSettings = field(default_factory=ValidationSettings)
     seed: Annotated[int, Bounds(0, 2**63 - 1)] = 0
+    split_seed: Annotated[int, Bounds(0, 2**63 - 1)] | None = None  # of the artists held out; None: seed
     epochs: Annotated[int, Bounds(1, 1_000_000)] = 400
     steps_per_epoch: Annotated[int, Bounds(0, 1_000_000_000)] = 0  # 0: as many as the mixes of an epoch need
-    batch_size: Annotated[int, Bounds(1, 65536)] = 128  # examples per step, over all processes and accumulated parts
+    batch_size: Annotated[int, Bounds(0, 65536), Renamed({"auto": 0})] = 128  # per step, all processes and parts
     accumulate: Annotated[int, Bounds(1, 65536)] = 1  # parts of a step, to save memory; a remix step is one such part
     segment_seconds: Annotated[float, Bounds(above=0, most=3600)] | None = None  # of the estimates; None: the model's
     corpus_weights: Annotated[tuple[float, ...], Bounds(0)] = ()  # share of each --stems folder; none: by its songs
@@ -66,6 +67,7 @@ class TrainingSettings(Settings):
     loss: str = "l1"
     loss_quantile: Annotated[float, Bounds(above=0, most=1)] = 1.0  # per part and source, only examples up to here
     precision: Precision = "float32"
+    check_memory: bool = True  # refuse a batch that does not fit into memory, before the first step
     log_every_steps: Annotated[int, Bounds(1, 1_000_000_000)] = 10
     checkpoint_every_steps: Annotated[int, Bounds(1, 1_000_000_000)] = 1000  # also every ten minutes and each epoch
 

@@ -101,6 +101,9 @@ class StemSampler(Sampler[StemBatch]):
 class RemixSettings(Settings):
     """How mined excerpts become examples."""
 
+    enough_minutes: Annotated[float, Bounds(0)] = (
+        10.0  # of a source; below, fewer remix steps for it, see `source_shares`
+    )
     match_level: bool = True  # bring an excerpt to the level that the labelled song's own rest has at that place
     max_gain_db: Annotated[float, Bounds(0, 120)] = 12.0  # but change it by no more than this
     weigh_by_volume: bool = False  # weight by the catalogue's expected V, see `volume_weight`
@@ -108,12 +111,23 @@ class RemixSettings(Settings):
     negatives: Annotated[float, Bounds(0, 1)] = 0.0  # with a target: of the excerpts' examples, with a silent target
 
 
+def source_shares(excerpts: MinedExcerpts, enough_minutes: float) -> dict[str, float]:
+    """Return, for each source, the share of its remix steps that are made: minutes of excerpts / ``enough_minutes``.
+
+    1 from ``enough_minutes`` on. Remix steps on a few minutes of music over-fit them: with 4 minutes a source they
+    cost 0.8 dB, with 6 to 16 minutes nothing (docs/background/remix_gain.md).
+    """
+    minutes = {source: excerpts.seconds_of(source) / 60 for source in excerpts.sources}
+    return {source: min(1.0, got / enough_minutes) if enough_minutes else 1.0 for source, got in minutes.items()}
+
+
 class RemixSampler(Sampler[RemixBatch]):
     """Remix batches: one source of a labelled song, and a mined excerpt in which that source is silent.
 
-    All examples of a batch, on all ranks, share one source, uniform over those that have excerpts (Défossez et al.
-    2019, section 5.2). The isolated source is drawn as a random mix draws it, silences included. The excerpt is a
-    random crop; one that is shorter than the segment lies at a random place in it, and `RemixBatch.valid` says where.
+    All examples of a batch, on all ranks, share one source, uniform over those that have enough excerpts (Défossez et
+    al. 2019, section 5.2), others less often: see `source_shares`. The isolated source is drawn as a random mix draws
+    it, silences included. The excerpt is a random crop; one that is shorter than the segment lies at a random place in
+    it, and `RemixBatch.valid` says where.
 
     Levels: a remix must sound like a mixture, neither a source buried in a mastered song nor a solo. The excerpt
     therefore takes the place of the labelled song's own rest, at that rest's level: both are measured over the
@@ -145,11 +159,16 @@ class RemixSampler(Sampler[RemixBatch]):
         self.sources = [source for source in SOURCES if source in excerpts.sources]
         if not self.sources:
             raise DataError("no mined excerpts to remix with: check the mined folder with 'remix-miner inspect MINED'")
+        self.source_shares = source_shares(excerpts, self.settings.enough_minutes)
 
     def source_of(self, step: int) -> str:
-        """The source that batch ``step`` isolates; the same on all ranks."""
+        """Return the source that batch ``step`` isolates; the same on all ranks."""
         generator = np.random.default_rng([REMIX_STREAM, 0, self.seed, step])
-        return self.sources[int(generator.integers(len(self.sources)))]
+        if min(self.source_shares.values()) == 1:
+            return self.sources[int(generator.integers(len(self.sources)))]
+        cumulative = np.cumsum([self.source_shares[source] for source in self.sources])
+        place = np.searchsorted(cumulative, cumulative[-1] * generator.random(), side="right")
+        return self.sources[min(int(place), len(self.sources) - 1)]
 
     def draw(self, step: int) -> RemixBatch:
         source = self.source_of(step)

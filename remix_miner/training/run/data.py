@@ -1,4 +1,4 @@
-"""What a run trains and validates on: songs split as the corpora say or by artist, checked before the first step."""
+"""Data of a run: songs to train on and to validate on, and mined excerpts, checked before the first step."""
 
 import hashlib
 import json
@@ -18,13 +18,16 @@ from remix_miner.mined.excerpts import MinedExcerpts
 from remix_miner.mined.writer import shard_paths
 from remix_miner.separators.base import Separator
 from remix_miner.sources import SOURCES
+from remix_miner.training.batches.samplers import source_shares
 from remix_miner.training.settings import TrainingSettings
 from remix_miner.training.targets import share_of_excerpts
+
+NAMES_SHOWN = 8
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Songs to train on, songs to validate on, excerpts to remix with (or None).
+    """Songs to train on, songs to validate on and where these come from, excerpts to remix with (or None).
 
     ``share``: of a target's examples that excerpts make; 0 in a run without a target, which has remix steps instead.
     """
@@ -33,9 +36,11 @@ class TrainingData:
     valid: list[StemTrack]
     excerpts: MinedExcerpts | None
     share: float = 0.0
+    valid_from: str = "--valid"
+    left_out: int = 0  # songs of the stems that are not trained on, since --valid names them too
 
     def describe(self) -> dict[str, Any]:
-        """For settings.json: what there is, and a fingerprint by which a resumed run knows its data."""
+        """Return what settings.json states of the data, with a fingerprint by which a resumed run recognises them."""
         mined = None
         if self.excerpts is not None:
             mined = {
@@ -52,8 +57,36 @@ class TrainingData:
             "train": [track.name for track in self.reader.tracks],
             "train_hours": sum(track.seconds for track in self.reader.tracks) / 3600,
             "valid": [track.name for track in self.valid],
+            "valid_from": self.valid_from,
             "mined": mined,
         }
+
+    def provenance(self) -> dict[str, Any]:
+        """Return what the model's JSON states of the data: by these names, scores on training songs are recognised."""
+        found: dict[str, Any] = {
+            "train_songs": [track.name for track in self.reader.tracks],
+            "valid_songs": [track.name for track in self.valid],
+        }
+        if self.excerpts is not None:
+            found["mined_hours"] = {
+                source: round(self.excerpts.seconds_of(source) / 3600, 4) for source in self.excerpts.sources
+            }
+        return found
+
+    def lines(self, settings: TrainingSettings) -> list[str]:
+        """Return the lines that a run shows before its first step: songs, how they are split, minutes of excerpts."""
+        hours = sum(track.seconds for track in self.reader.tracks) / 3600
+        lines = [f"training on {len(self.reader)} songs ({hours:.2f} h)"]
+        if self.left_out:
+            lines[0] += f"; {self.left_out} songs of --stems are in --valid and not trained on"
+        if self.valid:
+            names = _shorten([track.name for track in self.valid])
+            lines.append(f"validating on {len(self.valid)} songs, {self.valid_from}: {names}")
+        if self.excerpts is not None:
+            lines += _mined_lines(self.excerpts, settings)
+        elif settings.remix.probability and settings.target is None:
+            lines.append("no remix steps: they need excerpts, see --mined")
+        return lines
 
 
 def load_training_data(
@@ -66,6 +99,7 @@ def load_training_data(
     """Open the corpora ``stems`` (and ``valid``, songs to validate on) and the shards ``mined`` for ``model``.
 
     Songs of a split 'test' are never used. Without ``valid`` and without a split 'valid', some artists are held out.
+    Songs of ``stems`` that are in ``valid`` too are not trained on.
     Raises `DataError` when there is nothing to train on, a song's rate or channels are not the model's (unless
     ``settings.resample``), or shards hold no excerpts of the model's sources.
     """
@@ -78,10 +112,20 @@ def load_training_data(
         raise UsageError(f"corpus_weights has {len(weights)} numbers for {len(corpora)} --stems folders")
     train = [[track for track in tracks if track.split in ("train", None)] for tracks in corpora]
     to_validate = [track for path in valid for track in _load(path, settings) if track.split != "test"]
-    if not valid and settings.validation.every_epochs:
-        to_validate = [track for tracks in corpora for track in tracks if track.split == "valid"]
+    valid_from, left_out = "--valid", 0
+    if valid:
+        folders = {_identity(track) for track in to_validate}
+        kept = [[track for track in tracks if _identity(track) not in folders] for tracks in train]
+        train, left_out = kept, sum(map(len, train)) - sum(map(len, kept))
+    elif settings.validation.every_epochs:
+        to_validate, valid_from = (
+            [track for tracks in corpora for track in tracks if track.split == "valid"],
+            "split 'valid'",
+        )
         if not to_validate:
-            train, to_validate = hold_out(train, settings.validation.held_out, settings.seed)
+            seed = settings.seed if settings.split_seed is None else settings.split_seed
+            train, to_validate = hold_out(train, settings.validation.held_out, seed)
+            valid_from = f"held out by artist with --split-seed {seed}; name others with --valid"
     empty = [str(path) for path, tracks in zip(stems, train, strict=True) if not tracks]
     if empty:
         raise DataError(f"no songs to train on in {', '.join(empty)}; see remix-miner check-data")
@@ -89,13 +133,15 @@ def load_training_data(
     chosen = [Corpus(tracks, weight) for tracks, weight in zip(train, weights, strict=True)]
     reader = SegmentReader(chosen, model.sample_rate, model.audio_channels)
     excerpts = _open_mined(mined, model, settings)
-    return TrainingData(reader, to_validate, excerpts, _share(excerpts, reader, settings))
+    return TrainingData(reader, to_validate, excerpts, _share(excerpts, reader, settings), valid_from, left_out)
 
 
 def hold_out(
     corpora: Sequence[Sequence[StemTrack]], share: float, seed: int
 ) -> tuple[list[list[StemTrack]], list[StemTrack]]:
-    """Corpora without, and a list of, the songs of a share of the artists, at least one, drawn by ``seed``.
+    """Return the corpora without the songs of some artists, and these songs.
+
+    ``share`` of the artists are held out, at least one, drawn by ``seed``.
 
     Artists are ordered by name before the draw, so it depends on names and the seed alone.
     """
@@ -122,6 +168,31 @@ def _share(excerpts: MinedExcerpts | None, reader: SegmentReader, settings: Trai
         return settings.excerpts.share
     labelled = sum(track.seconds for track in reader.tracks)
     return share_of_excerpts(excerpts.seconds_of(settings.target), labelled)
+
+
+def _identity(track: StemTrack) -> str:
+    return os.path.realpath(track.folder)
+
+
+def _shorten(names: Sequence[str]) -> str:
+    rest = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
+    return ", ".join(names[:NAMES_SHOWN]) + rest
+
+
+def _mined_lines(excerpts: MinedExcerpts, settings: TrainingSettings) -> list[str]:
+    minutes = {source: excerpts.seconds_of(source) / 60 for source in excerpts.sources}
+    found = ", ".join(f"{source} {got:.1f} min" for source, got in minutes.items())
+    lines = [f"{len(excerpts)} mined excerpts without: {found}"]
+    if settings.target is not None:  # the share of examples follows from the seconds
+        return lines
+    shares = source_shares(excerpts, settings.excerpts.enough_minutes)
+    few = [f"{source} to {share:.1%}" for source, share in shares.items() if share < 1]
+    if few:
+        lines.append(
+            f"WARNING: less than {settings.excerpts.enough_minutes:g} min of excerpts over-fit; remix probability "
+            f"lowered for {', '.join(few)} of it. Mine more, or --set excerpts.enough_minutes=0"
+        )
+    return lines
 
 
 def _check_format(tracks: Iterable[StemTrack], model: Separator, resample: bool) -> None:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -21,13 +22,15 @@ from remix_miner.training.batches.samplers import RemixSampler, StemSampler
 from remix_miner.training.batches.target_batches import TargetSampler
 from remix_miner.training.learner import Learner
 from remix_miner.training.loop import Training
+from remix_miner.training.run.batch_size import fit_batch, require_buildable
 from remix_miner.training.run.data import TrainingData, load_training_data
 from remix_miner.training.run.distributed import Ranks
+from remix_miner.training.run.memory import MemoryEstimate, estimate_memory, gibibytes
 from remix_miner.training.settings import TrainingSettings
 from remix_miner.training.targets import build_model
 from remix_miner.training.validation import Validator
 
-CHANGEABLE = ("epochs", "validation", "log_every_steps", "checkpoint_every_steps")
+CHANGEABLE = ("epochs", "validation", "log_every_steps", "checkpoint_every_steps", "check_memory")
 """Settings that a resumed run may change: they do not affect the steps that were made."""
 
 
@@ -57,6 +60,7 @@ def prepare(
     of the run to resume; `DataError` when the data are not usable, or not those of that run.
     """
     folder.require_run() if resume else folder.require_new()
+    require_buildable(settings, ranks.device)
     torch.manual_seed(settings.seed)
     model = build_model(settings)
     if not resume:  # a checkpoint has their weights
@@ -67,6 +71,9 @@ def prepare(
     description = data.describe()
     if resume:
         _check_same_run(folder, settings, description["fingerprint"])
+    remixed = data.excerpts is not None and settings.target is None
+    memory = _least_free(estimate_memory(learner, remixed, workers), ranks)
+    settings = learner.settings = fit_batch(settings, memory, ranks.world_size)
     if inputs.cache is not None:
         _use_cache(data.reader, inputs.cache, ranks)
     stems, remixes = _samplers(learner, data)
@@ -80,7 +87,10 @@ def prepare(
         validator,
         folder,
         steps_per_epoch,
+        remix_share=fmean(remixes.source_shares.values()) if remixes is not None else 1.0,
+        provenance=data.provenance(),
     )
+    training.notices = [*data.lines(settings), _memory_line(settings, memory, ranks)]
     if resume:
         training.resume()
     if ranks.first:
@@ -105,6 +115,20 @@ def _check_same_run(folder: RunFolder, settings: TrainingSettings, fingerprint: 
             f"the stems or mined excerpts are not those that {folder.path} was run with (see settings.json there); "
             "give the same ones, or start anew with another --out"
         )
+
+
+def _memory_line(settings: TrainingSettings, memory: MemoryEstimate, ranks: Ranks) -> str:
+    items = settings.items_per_part(ranks.world_size)
+    parts = f" in {settings.accumulate} parts" if settings.accumulate > 1 else ""
+    shared = f" over {ranks.world_size} processes" if ranks.world_size > 1 else ""
+    free = f"; {gibibytes(memory.free)} are free" if memory.free is not None else ""
+    return f"batches of {settings.batch_size}{parts}{shared} take about {gibibytes(memory.of(items))} of memory{free}"
+
+
+def _least_free(memory: MemoryEstimate, ranks: Ranks) -> MemoryEstimate:
+    """Return the estimate of the rank with the least free memory, so that all ranks choose the same batch size."""
+    estimates: list[MemoryEstimate] = ranks.gather(memory)
+    return min(estimates, key=lambda estimate: estimate.most_items())
 
 
 def _load_parts(model: Separator, parts: Mapping[str, str]) -> None:
