@@ -49,6 +49,7 @@ class Detector:
             calibration = Calibration.load(calibration)
         if calibration is not None:
             calibration.check_detector(loaded.sha256)
+        self.path = str(name_or_path)
         self.name = loaded.name
         self.model = loaded.model
         self.calibration = calibration
