@@ -30,6 +30,7 @@ __version__ = "0.1.0"
 
 PUBLIC = {
     "Detector": "remix_miner.api.detector",
+    "scan": "remix_miner.api.scan",
     "separate": "remix_miner.api.separation",
     "evaluate": "remix_miner.api.evaluation",
     "MinedExcerpts": "remix_miner.mined.excerpts",

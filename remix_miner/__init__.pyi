@@ -2,6 +2,7 @@
 
 from remix_miner.api.detector import Detector as Detector
 from remix_miner.api.evaluation import evaluate as evaluate
+from remix_miner.api.scan import scan as scan
 from remix_miner.api.separation import separate as separate
 from remix_miner.detector.calibration import Calibration as Calibration
 from remix_miner.detector.networks import SilentSourceDetector as SilentSourceDetector

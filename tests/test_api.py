@@ -4,6 +4,7 @@ import importlib
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ import soundfile
 import torch
 
 import remix_miner
-from remix_miner import Detector, MinedExcerpts, build, evaluate, separate
+from remix_miner import Detector, MinedExcerpts, build, evaluate, scan, separate
+from remix_miner.cli import main
 from remix_miner.detector.loading import load_detector
 from remix_miner.errors import UsageError
 from remix_miner.mined.catalogue import Catalogue
@@ -124,3 +126,18 @@ def test_evaluate_scores_an_oracle_as_worked_out_by_hand(stem_corpus: Callable[.
     assert "2 songs" in repr(scores)
     with pytest.raises(UsageError, match="csdr"):
         scores["csdr"]
+
+
+def test_scan_mines_what_the_command_mines(
+    noise_library: Callable[[int], Path], tiny_detector: Path, tmp_path: Path, harvest_of: Callable[..., Any]
+) -> None:
+    library = noise_library(2)
+    result = scan(library, tmp_path / "a", Detector(tiny_detector), min_seconds=1.0, keep_duplicates=True)
+    options = ["--detector", str(tiny_detector), "--keep-duplicates", "--workers", "0", "--min-seconds", "1"]
+    with pytest.raises(SystemExit) as exit_:
+        main(["detect", str(library), "--out", str(tmp_path / "b"), *options])
+    assert exit_.value.code == 0
+    assert harvest_of(tmp_path / "a") == harvest_of(tmp_path / "b") != {}
+    assert len(result.excerpts(seconds=2.0)) > 0
+    assert "2 tracks" in repr(result)
+    assert "2 tracks scanned" in str(result)
