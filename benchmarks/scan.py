@@ -49,6 +49,7 @@ from remix_miner.mined.writer import ShardWriter
 from remix_miner.mining.engines.local import LocalProcesses
 from remix_miner.mining.jobs import Counts, Watch, run_jobs
 from remix_miner.mining.messages import JobSetup, ScanSettings
+from remix_miner.mining.out_of_phase import PhaseCheck
 from remix_miner.mining.plan import tasks_for
 from remix_miner.mining.scan import cut, excerpt_audio, scan_audio
 from remix_miner.mining.thresholds import choose_thresholds
@@ -229,7 +230,8 @@ def stages(folder: Path, detector: str, precision: Precision) -> dict[str, float
         blocks = [block.copy() for block in reader.blocks()]
     seconds = sum(map(len, blocks)) / RATE
     mono = [downmix(block.T) for block in blocks]
-    validity, resampler = WindowValidity(RATE), StreamResampler(RATE, SAMPLE_RATE, 1)
+    validity, phase = WindowValidity(RATE), PhaseCheck(RATE, 2)
+    resampler = StreamResampler(RATE, SAMPLE_RATE, 1)
     low = np.concatenate([resampler(block[:, None])[:, 0] for block in mono])
     scattering = model.features.scattering
     tensor = torch.from_numpy(low)[None]
@@ -273,7 +275,8 @@ def stages(folder: Path, detector: str, precision: Precision) -> dict[str, float
         "decode mp3": decode,
         "downmix": lambda: [downmix(block.T) for block in blocks],
         "copy for excerpts": lambda: [block.copy() for block in blocks],
-        "validity of windows": lambda: [validity.push(block, np.zeros(0, np.int64)) for block in mono],
+        "validity of windows": lambda: validity.receive(low),
+        "channels that cancel": lambda: [phase.push(block) for block in blocks],
         "resample to 16 kHz": lambda: resample(np.concatenate(mono)[None], RATE, SAMPLE_RATE),
         "scattering": lambda: scattering(tensor),
         "level and logarithm": lambda: model.features.compress(coefficients),

@@ -1,4 +1,4 @@
-"""The scan of one track: decoded once in blocks, heard by the detector as 16 kHz mono, cut where a source is silent."""
+"""The scan of one track: decode it in blocks, run the detector on 16 kHz mono, find the spans to cut."""
 
 import itertools
 import math
@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Bool, Float32
 
 from remix_miner.audio import AudioReader, Block, StreamResampler, display_name, downmix, resample, to_channels
 from remix_miner.detector.networks import SilentSourceDetector
 from remix_miner.detector.spans import Span, silent_spans
 from remix_miner.detector.stream import ProbabilityStream
-from remix_miner.detector.windows import SAMPLE_RATE
+from remix_miner.detector.windows import HOP_SECONDS, SAMPLE_RATE
 from remix_miner.errors import AudioError
 from remix_miner.mining.messages import Found, ScanSettings
+from remix_miner.mining.out_of_phase import PhaseCheck, least_over_channels
 from remix_miner.mining.window_validity import WindowValidity
 from remix_miner.sources import SOURCES
 
@@ -35,6 +36,7 @@ class ScannedAudio:
     channels: int
     frames: int
     probabilities: Float32[np.ndarray, "S W"]
+    valid: Bool[np.ndarray, " W"]
     found: list[Found]
     note: str | None
     held: "HeldAudio"
@@ -55,10 +57,11 @@ def scan_audio(
 ) -> ScannedAudio:
     """Find the spans of a file in which a source is silent.
 
-    A damaged or truncated file is scanned as far as it decodes, and ``note`` says so. Windows in which the mixture is
-    digital silence, or samples were NaN or infinite, are never mined. The detector gets at least ``push_seconds`` at a
-    time, which keeps a GPU's batches large and changes no result. ``on_block`` is called with the seconds of each
-    decoded block, and may raise to stop the scan. Raises `AudioError` when nothing can be decoded.
+    A damaged or truncated file is scanned as far as it decodes, and ``note`` says so. Windows that are silent in what
+    the detector receives, or hold samples that were NaN or infinite, are never mined. Where audible parts cancel in
+    the mean of the channels, each channel is judged too. The detector gets at least ``push_seconds`` at a time, which
+    keeps a GPU's batches large and changes no result. ``on_block`` is called with the seconds of each decoded block,
+    and may raise to stop the scan. Raises `AudioError` when nothing can be decoded.
     """
     with AudioReader(path) as reader:
         rate = reader.sample_rate
@@ -66,29 +69,48 @@ def scan_audio(
             raise AudioError(f"{display_name(path)} states a sample rate of {rate} Hz; its header is damaged")
         held = HeldAudio(path, reader.channels, settings.channels, held_bytes)
         validity = WindowValidity(rate)
+        phase = PhaseCheck(rate, reader.channels)
         to_detector = StreamResampler(rate, SAMPLE_RATE, 1)
         stream = ProbabilityStream(model)
         pieces: list[Float32[np.ndarray, "S N"]] = []
-        unheard: list[Float32[np.ndarray, " T"]] = []
+        waiting: list[Float32[np.ndarray, " T"]] = []
+        loudest = 0.0
+
+        def receive(mono: Float32[np.ndarray, " T"], last: bool = False) -> None:
+            waiting.append(to_detector(mono[:, None], last=last)[:, 0].copy())
+            validity.receive(waiting[-1])
+
         for block in reader.blocks(block_frames(rate, reader.channels)):
-            mono = downmix(block.T)
-            validity.push(mono, reader.bad_frames)
+            loudest = max(loudest, float(block.max()), -float(block.min()))
+            validity.mark(len(block), reader.bad_frames)
+            phase.push(block)
             held.append(block)
-            unheard.append(to_detector(mono[:, None])[:, 0].copy())
-            if sum(map(len, unheard)) >= push_seconds * SAMPLE_RATE:
-                pieces.append(stream.push(np.concatenate(unheard)))
-                unheard.clear()
+            receive(downmix(block.T))
+            if sum(map(len, waiting)) >= push_seconds * SAMPLE_RATE:
+                pieces.append(stream.push(np.concatenate(waiting)))
+                waiting.clear()
             on_block(len(block) / rate)
         if not reader.frames_read:
             raise AudioError(f"{display_name(path)}: {reader.problem or 'holds no audio'}")
-        unheard.append(to_detector(np.zeros((0, 1), dtype=np.float32), last=True)[:, 0])
-        pieces.append(stream.push(np.concatenate(unheard)))
+        receive(np.zeros(0, dtype=np.float32), last=True)
+        pieces.append(stream.push(np.concatenate(waiting)))
         pieces.append(stream.finish())
         probabilities = np.concatenate(pieces, axis=1)
         valid = validity.windows(probabilities.shape[1])
+        cancelling = phase.windows(len(valid)) & valid
+        if cancelling.any():
+            of_channels = least_over_channels(held.original_blocks(), rate, cancelling, model, on_block)
+            probabilities = np.minimum(probabilities, of_channels)
         found = find_spans(probabilities, valid, reader.frames_read, rate, settings)
-        note = _note(reader, validity, settings)
-        return ScannedAudio(rate, reader.channels, reader.frames_read, probabilities, found, note, held)
+        notes = _notes(reader, settings)
+        if validity.silent:
+            what = "nothing that the detector receives is above -70 dB of full scale" if loudest else "digital silence"
+            notes.append(f"{what}: nothing to mine")
+        if cancelling.any():
+            seconds = cancelling.sum() * HOP_SECONDS
+            notes.append(f"parts are out of phase between channels for {seconds:.0f} s: each channel judged there")
+        note = "; ".join(notes) or None
+        return ScannedAudio(rate, reader.channels, reader.frames_read, probabilities, valid, found, note, held)
 
 
 def block_frames(sample_rate: int, channels: int) -> int:
@@ -98,7 +120,7 @@ def block_frames(sample_rate: int, channels: int) -> int:
 
 def find_spans(
     probabilities: Float32[np.ndarray, "S W"],
-    valid: np.ndarray,
+    valid: Bool[np.ndarray, " W"],
     frames: int,
     sample_rate: int,
     settings: ScanSettings,
@@ -109,7 +131,7 @@ def find_spans(
         row = probabilities[SOURCES.index(source)]
         for span in silent_spans(row, threshold, frames / sample_rate, settings.min_seconds, valid):
             found += _in_frames(source, span, frames, sample_rate, settings)
-    return sorted(found, key=lambda one: (one.start_frame + one.frames, SOURCES.index(one.source)))
+    return sorted(found, key=lambda span: (span.start_frame + span.frames, SOURCES.index(span.source)))
 
 
 def _in_frames(source: str, span: Span, frames: int, sample_rate: int, settings: ScanSettings) -> list[Found]:
@@ -126,17 +148,15 @@ def _in_frames(source: str, span: Span, frames: int, sample_rate: int, settings:
     ]
 
 
-def _note(reader: AudioReader, validity: WindowValidity, settings: ScanSettings) -> str | None:
+def _notes(reader: AudioReader, settings: ScanSettings) -> list[str]:
     """What was wrong with a track that was scanned all the same."""
     seconds = reader.frames_read / reader.sample_rate
     notes = [reader.problem] if reader.problem else []
     if reader.bad_values:
         notes.append(f"{reader.bad_values} samples are NaN, infinite or absurd: not mined around them")
-    if validity.silent:
-        notes.append("digital silence: nothing to mine")
-    elif seconds < settings.min_seconds:
+    if seconds < settings.min_seconds:
         notes.append(f"lasts {seconds:.2f} s, less than the shortest excerpt ({settings.min_seconds:g} s)")
-    return "; ".join(notes) or None
+    return notes
 
 
 class HeldAudio:
@@ -164,15 +184,24 @@ class HeldAudio:
             self._blocks.append(self._converted(block))
 
     def blocks(self) -> Iterator[Block]:
-        """All blocks (frames, channels) from the beginning."""
+        """Yield all blocks (frames, channels) from the beginning."""
         if self._blocks is not None:
             yield from self._blocks
-            return
+        else:
+            yield from map(self._converted, self._decoded())
+
+    def original_blocks(self) -> Iterator[Block]:
+        """Yield all blocks with the file's own channels."""
+        if self._blocks is not None and self.channels == self.file_channels:
+            yield from self._blocks
+        else:
+            yield from self._decoded()
+
+    def _decoded(self) -> Iterator[Block]:
         with AudioReader(self.path) as reader:
             if reader.channels != self.file_channels:
                 raise AudioError(f"{display_name(self.path)} changed while it was scanned")
-            for block in reader.blocks(block_frames(reader.sample_rate, reader.channels)):
-                yield self._converted(block)
+            yield from reader.blocks(block_frames(reader.sample_rate, reader.channels))
 
     def _converted(self, block: Block) -> Block:
         if block.shape[1] == self.channels:
@@ -188,17 +217,17 @@ def cut(blocks: Iterable[Block], found: list[Found]) -> Iterator[tuple[Found, Bl
     waiting = list(found)
     if not waiting:
         return
-    pieces: dict[int, list[Block]] = {id(one): [] for one in waiting}
+    pieces: dict[int, list[Block]] = {id(span): [] for span in waiting}
     position = 0
     for block in blocks:
-        for one in waiting:
-            first, last = one.start_frame - position, one.start_frame + one.frames - position
+        for span in waiting:
+            first, last = span.start_frame - position, span.start_frame + span.frames - position
             if first < len(block):
-                pieces[id(one)].append(block[max(first, 0) : max(last, 0)])
+                pieces[id(span)].append(block[max(first, 0) : max(last, 0)])
         position += len(block)
         while waiting and waiting[0].start_frame + waiting[0].frames <= position:
-            one = waiting.pop(0)
-            yield one, np.concatenate(pieces.pop(id(one)))
+            span = waiting.pop(0)
+            yield span, np.concatenate(pieces.pop(id(span)))
         if not waiting:
             return
     if waiting:

@@ -1,62 +1,67 @@
-"""Which windows of a track may be mined at all: those that hold sound, and no replaced sample."""
+"""Validity of windows: those that hold sound which the detector receives, and no replaced sample, may be mined."""
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
 from remix_miner.detector.windows import HOP_FRAMES, SAMPLE_RATE, WINDOW_FRAMES
 
-SILENCE_PEAK = 2.0**-15
-"""A mixture that stays within one step of 16-bit audio is digital silence: no relative volume is defined in it."""
+SILENCE_DB = -70.0
+"""RMS in dB of full scale, without DC, at or below which a cell is silent: nothing in it can be heard or judged. Dither
+of 16-bit audio has -90 to -96 dB, the softest music about -50 dB."""
 
 CELLS = WINDOW_FRAMES // HOP_FRAMES
 """A window is ten cells of one hop (64 ms): five before its centre, five after."""
 
 
 class WindowValidity:
-    """Follows a track in blocks, at its own sample rate, and tells afterwards which windows are valid.
+    """Follows a track in blocks and states afterwards which windows are valid.
 
-    Cells are one hop long; a sample belongs to the cell in which its time lies. Measured before resampling, whose
-    filters would ring into digital silence.
+    Silence is measured on what the detector receives, 16 kHz mono, without the mean of each cell; replaced samples are
+    marked at the file's own sample rate.
     """
 
     def __init__(self, sample_rate: int) -> None:
         self.sample_rate = sample_rate
-        self.frames = 0
-        self._peaks = np.zeros(0, dtype=np.float32)
-        self._bad = np.zeros(0, dtype=bool)
+        self._frames = 0
+        self._rest = np.zeros(0, dtype=np.float32)
+        self._sounding: list[Bool[np.ndarray, " N"]] = []
+        self._bad: set[int] = set()
 
-    def push(self, mono: Float32[np.ndarray, " T"], bad_frames: Int64[np.ndarray, " N"]) -> None:
-        """The next block of the mono mixture, and the places in it at which samples had to be replaced."""
-        if not len(mono):
-            return
-        first, last = self._cell(self.frames), self._cell(self.frames + len(mono) - 1)
-        while len(self._peaks) <= last:
-            self._peaks = np.concatenate([self._peaks, np.zeros(max(64, len(self._peaks)), dtype=np.float32)])
-            self._bad = np.concatenate([self._bad, np.zeros(max(64, len(self._bad)), dtype=bool)])
-        edges = np.array([self._first_frame(cell) for cell in range(first + 1, last + 1)], dtype=np.int64)
-        starts = np.concatenate([[0], edges - self.frames])
-        peaks = np.maximum.reduceat(np.abs(mono), starts)
-        self._peaks[first : last + 1] = np.maximum(self._peaks[first : last + 1], peaks)
-        if len(bad_frames):
-            self._bad[first + np.searchsorted(starts, bad_frames, side="right") - 1] = True
-        self.frames += len(mono)
+    def receive(self, received: Float32[np.ndarray, " T"]) -> None:
+        """Take the next block as the detector receives it."""
+        joined = np.concatenate([self._rest, received])
+        cells = len(joined) // HOP_FRAMES
+        self._sounding.append(_sounding(joined[: cells * HOP_FRAMES].reshape(cells, HOP_FRAMES)))
+        self._rest = joined[cells * HOP_FRAMES :]
+
+    def mark(self, frames: int, replaced: Int64[np.ndarray, " N"]) -> None:
+        """Take the length of the next decoded block and the frames in it at which samples had to be replaced."""
+        if len(replaced):
+            cells = (self._frames + replaced) * SAMPLE_RATE // (self.sample_rate * HOP_FRAMES)
+            self._bad |= set(np.unique(cells).tolist())
+        self._frames += frames
 
     def windows(self, count: int) -> Bool[np.ndarray, " W"]:
-        """Validity of the first ``count`` windows: not digital silence throughout, and no replaced sample inside."""
-        valid: Bool[np.ndarray, " W"] = _any_in_window(self._peaks > SILENCE_PEAK, count)
-        valid &= ~_any_in_window(self._bad, count)
+        """Return the validity of the first ``count`` windows: some cell sounds, and none holds a replaced sample."""
+        bad = np.zeros(max(self._bad, default=-1) + 1, dtype=bool)
+        bad[list(self._bad)] = True
+        valid: Bool[np.ndarray, " W"] = _any_in_window(self._cells(), count) & ~_any_in_window(bad, count)
         return valid
 
     @property
     def silent(self) -> bool:
-        """Whether the whole mixture so far is digital silence."""
-        return bool((self._peaks <= SILENCE_PEAK).all())
+        """Whether no cell so far holds sound."""
+        return not self._cells().any()
 
-    def _cell(self, frame: int) -> int:
-        return frame * SAMPLE_RATE // (self.sample_rate * HOP_FRAMES)
+    def _cells(self) -> Bool[np.ndarray, " N"]:
+        last = [_sounding(self._rest[None])] if len(self._rest) else []
+        return np.concatenate([np.zeros(0, dtype=bool), *self._sounding, *last])
 
-    def _first_frame(self, cell: int) -> int:
-        return -(-cell * self.sample_rate * HOP_FRAMES // SAMPLE_RATE)
+
+def _sounding(cells: Float32[np.ndarray, "N T"]) -> Bool[np.ndarray, " N"]:
+    """Whether the RMS of each cell around its mean exceeds `SILENCE_DB`."""
+    power: Bool[np.ndarray, " N"] = cells.astype(np.float64).var(axis=1) > 10 ** (SILENCE_DB / 10)
+    return power
 
 
 def _any_in_window(cells: Bool[np.ndarray, " N"], count: int) -> Bool[np.ndarray, " W"]:

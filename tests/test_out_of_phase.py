@@ -1,0 +1,100 @@
+"""Parts that cancel in the mean of the channels: found where they matter, judged channel by channel, never mined."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from remix_miner.audio import write_audio
+from remix_miner.detector.loading import load_detector
+from remix_miner.detector.windows import window_count
+from remix_miner.mining.messages import ScanSettings
+from remix_miner.mining.out_of_phase import PhaseCheck, least_over_channels
+from remix_miner.mining.scan import scan_audio
+
+RATE = 16_000
+
+
+def cancelling(audio: np.ndarray, block: int = 7919) -> np.ndarray:
+    """Share of the windows of (channels, frames) that are found."""
+    check = PhaseCheck(RATE, len(audio))
+    for start in range(0, audio.shape[1], block):
+        check.push(np.ascontiguousarray(audio[:, start : start + block].T))
+    return check.windows(window_count(audio.shape[1]))
+
+
+def noises(count: int, seconds: float = 6.0) -> np.ndarray:
+    return (np.random.default_rng(count).standard_normal((count, round(seconds * RATE))) / 8).astype(np.float32)
+
+
+@pytest.mark.parametrize("channels", [2, 3, 6])
+def test_mono_panned_and_independent_channels_do_not_cancel(channels: int) -> None:
+    independent = noises(channels)
+    panned = np.zeros_like(independent)
+    panned[0] = independent[0]
+    for audio in (np.repeat(independent[:1], channels, axis=0), panned, independent):
+        assert not cancelling(audio)[5:-5].any()  # windows at the ends hold half as much to judge by
+    assert not cancelling(independent[:1]).any()
+
+
+@pytest.mark.parametrize("other", [-1.0, -0.7, -0.4])
+def test_opposite_channels_cancel_and_a_source_below_minus_20_db_does_not_matter(other: float) -> None:
+    noise, tone = noises(1)[0], 0.2 * np.sin(2 * np.pi * 1000 * np.arange(6 * RATE) / RATE).astype(np.float32)
+    phased = np.stack([tone, other * tone])
+    assert cancelling(phased).all()
+    music = np.stack([noise, noise])
+    assert cancelling(0.3 * music + phased).all()
+    assert not cancelling(music + 0.02 * phased).any()
+
+
+def test_only_the_windows_in_which_parts_cancel_are_found_whatever_the_blocks() -> None:
+    audio = np.repeat(noises(1, 12.0), 2, axis=0)
+    audio[1, 4 * RATE : 8 * RATE] *= -1
+    found = cancelling(audio)
+    centres = np.arange(len(found)) * 0.064
+    assert found[(centres > 4.4) & (centres < 7.6)].all()
+    assert not found[(centres < 3.6) | (centres > 8.4)].any()
+    for block in (100, 1024, len(audio[0])):
+        assert np.array_equal(cancelling(audio, block), found)
+
+
+def test_channels_are_judged_in_the_marked_windows_only(tiny_detector: Path, noise_song: Any) -> None:
+    model = load_detector(tiny_detector).model
+    audio = noise_song(1, 40.0, RATE)
+    windows = np.zeros(window_count(audio.shape[1]), dtype=bool)
+    windows[300:320] = True
+    blocks = [np.ascontiguousarray(audio[:, start : start + 50_000].T) for start in range(0, audio.shape[1], 50_000)]
+    least = least_over_channels(blocks, RATE, windows, model)
+    assert (least[:, ~windows] == 1).all()
+    assert (least[:, windows] < 1).all()
+    again = least_over_channels([np.concatenate(blocks)], RATE, windows, model)
+    assert np.allclose(again, least, atol=1e-6)
+
+
+@pytest.mark.parametrize(("source", "other"), [("drums", -1.0), ("vocals", -0.7)])
+def test_a_source_that_is_out_of_phase_is_not_mined_as_absent(source: str, other: float, tmp_path: Path) -> None:
+    """A synthetic song with the default detector: in phase, out of phase, and without the source."""
+    from remix_miner.sources import SOURCES
+    from remix_miner.synthesis.song import synthesize_song
+
+    rate = 44_100
+    stems = synthesize_song(5, 16.0, rate).stems
+    place = SOURCES.index(source)
+    rest = np.delete(stems, place, axis=0).sum(axis=0).mean(axis=0)
+    alone = stems[place].mean(axis=0)
+    model = load_detector().model
+    settings = ScanSettings({source: 0.5})
+
+    def least(left: float, right: float) -> tuple[float, str | None]:
+        write_audio(tmp_path / "a.wav", np.stack([rest + left * alone, rest + right * alone]), rate)
+        scanned = scan_audio(tmp_path / "a.wav", model, settings)
+        return float(np.median(scanned.probabilities[place])), scanned.note
+
+    present, plain = least(1.0, 1.0)
+    phased, note = least(1.0, other)
+    absent, _ = least(0.0, 0.0)
+    assert plain is None
+    assert "out of phase" in (note or "")
+    assert phased == pytest.approx(present, abs=0.15)
+    assert phased < absent
