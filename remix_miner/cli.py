@@ -24,6 +24,7 @@ VERBS = {
     "yield": "hours harvested against purity, to choose an operating point",
     "plot-track": "one song: spectrogram, probabilities, harvested spans",
     "detect": "scan a library for silent-source excerpts; resumes",
+    "remine": "cut excerpts again at another purity, without the detector",
     "merge": "join the results of detect --shard i/n",
     "inspect": "what was mined, and whether every shard is intact",
     "review": "hear what was mined, decide, and measure how pure it is",

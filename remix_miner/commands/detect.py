@@ -25,6 +25,12 @@ from remix_miner.device import Precision, Sampling
     type=click.Path(path_type=Path),
     help="Thresholds; those beside the detector if left out.",
 )
+@click.option(
+    "--purity",
+    default=None,
+    type=float,
+    help="Promised share of pure seconds (0.9, 0.95, 0.98), in place of the calibration's own thresholds.",
+)
 @click.option("--sources", default="drums,bass,vocals", show_default=True, help="Whose absence to mine.")
 @click.option("--min-seconds", default=5.0, show_default=True, help="Shortest excerpt.")
 @click.option("--sample-rate", default=44100, show_default=True, help="Of the stored excerpts, in Hz.")
@@ -72,6 +78,7 @@ def command(
     out: Path,
     detector: str,
     calibration_path: Path | None,
+    purity: float | None,
     sources: str,
     min_seconds: float,
     sample_rate: int,
@@ -110,6 +117,7 @@ def command(
     settings = MineSettings(
         detector=detector,
         calibration=None if calibration_path is None else Calibration.load(calibration_path),
+        purity=purity,
         sources=parse_sources(sources),
         min_seconds=min_seconds,
         sample_rate=sample_rate,

@@ -26,6 +26,7 @@ from remix_miner.mined.catalogue_db import (
 )
 from remix_miner.mined.catalogue_view import CatalogueView
 from remix_miner.mined.lock import FolderLock
+from remix_miner.mined.probabilities import PROBABILITIES_NAME
 from remix_miner.mined.writer import ClosedShard, shard_paths, temporary_paths
 
 if TYPE_CHECKING:
@@ -67,6 +68,8 @@ class Catalogue(CatalogueView):
             if restart:
                 path.unlink(missing_ok=True)
                 path.with_name(f"{CATALOGUE_NAME}-journal").unlink(missing_ok=True)
+                (folder / PROBABILITIES_NAME).unlink(missing_ok=True)
+                (folder / f"{PROBABILITIES_NAME}-journal").unlink(missing_ok=True)
                 for shard in [*shard_paths(folder), *temporary_paths(folder)]:
                     shard.unlink()
             if not path.exists() and (lost := shard_paths(folder)):

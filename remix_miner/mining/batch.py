@@ -13,13 +13,30 @@ from typing import Protocol
 
 from remix_miner.audio import display_name
 from remix_miner.datasets.library import LibraryFile, content_hash
+from remix_miner.detector.calibration import Calibration
 from remix_miner.detector.loading import load_detector
 from remix_miner.detector.networks import SilentSourceDetector
+from remix_miner.detector.spans import silent_spans
 from remix_miner.device import Precision, Sampling
 from remix_miner.errors import AudioError, DataError
+from remix_miner.mined.probabilities import encode
 from remix_miner.mined.writer import ClosedShard, ShardWriter
-from remix_miner.mining.messages import Batch, BatchLimits, Failed, Found, JobSetup, Task, TrackScan
-from remix_miner.mining.scan import ScannedAudio, cut, excerpt_audio, scan_audio
+from remix_miner.mining.messages import (
+    Batch,
+    BatchLimits,
+    Failed,
+    Found,
+    JobSetup,
+    KnownSpans,
+    ScanSettings,
+    Task,
+    TrackScan,
+)
+from remix_miner.mining.scan import ScannedAudio, cut, excerpt_audio, known_audio, scan_audio
+from remix_miner.sources import SOURCES
+
+PURITIES = (0.9, 0.95, 0.98)
+"""Promises of purity for which the report states what they would give."""
 
 GPU_PUSH_SECONDS = 120.0
 """What a GPU gets at a time. A CPU works best on single blocks, which fit its cache."""
@@ -57,9 +74,10 @@ def mine_batch(setup: JobSetup, tasks: Sequence[Task], name: str, report: Report
     batch is given up: its other tracks are in `Batch.left` too.
     Raises `DataError` when shards cannot be written (a full disk) or the detector is not the announced one.
     """
-    model = _model(
-        setup.detector, setup.detector_sha256, setup.device, setup.settings.precision, setup.settings.sampling
-    )
+    settings = setup.settings
+    model = None
+    if any(task.known is None for task in tasks):
+        model = _model(setup.detector, setup.detector_sha256, setup.device, settings.precision, settings.sampling)
     batch = Batch()
     shards = OpenShards(setup, name)
     try:
@@ -170,12 +188,17 @@ def _model(detector: str, sha256: str, device: str, precision: Precision, sampli
     return loaded.model
 
 
-def _scan(setup: JobSetup, task: Task, model: SilentSourceDetector, report: Report) -> tuple[ScannedAudio, TrackScan]:
+def _scan(
+    setup: JobSetup, task: Task, model: SilentSourceDetector | None, report: Report
+) -> tuple[ScannedAudio, TrackScan]:
     def on_block(seconds: float) -> None:
         if report(seconds=seconds):
             raise Stopped
 
     check_unchanged(task.file)
+    if task.known is not None:
+        return _cut_again(setup, task, task.known, report)
+    assert model is not None
     scanned = scan_audio(
         task.file.path,
         model,
@@ -186,8 +209,48 @@ def _scan(setup: JobSetup, task: Task, model: SilentSourceDetector, report: Repo
     )
     digest = content_hash(task.file.path)
     check_unchanged(task.file)
-    found = [_with_expected_volume(setup, span) for span in scanned.found]
-    return scanned, TrackScan(task, digest, scanned.seconds, scanned.sample_rate, scanned.channels, scanned.note, found)
+    track = TrackScan(
+        task=task,
+        sha256=digest,
+        seconds=scanned.seconds,
+        sample_rate=scanned.sample_rate,
+        channels=scanned.channels,
+        note=scanned.note,
+        found=[_with_expected_volume(setup, span) for span in scanned.found],
+        frames=scanned.frames,
+        codes=encode(scanned.probabilities, scanned.valid),
+        at_purity=seconds_at_purities(scanned, setup.settings, setup.calibration),
+    )
+    return scanned, track
+
+
+def seconds_at_purities(
+    scanned: ScannedAudio, settings: ScanSettings, calibration: Calibration | None
+) -> list[tuple[float, str, float]]:
+    """Return (purity, source, seconds) that a scan at each of `PURITIES` finds in a track, where it is promised."""
+    found = []
+    for purity in PURITIES if calibration is not None else ():
+        for source in settings.thresholds:
+            assert calibration is not None
+            threshold = calibration.threshold_for(source, purity) if source in calibration.sources else None
+            if threshold is not None:
+                row = scanned.probabilities[SOURCES.index(source)]
+                spans = silent_spans(row, threshold, scanned.seconds, settings.min_seconds, scanned.valid)
+                found.append((purity, source, sum(span.seconds for span in spans)))
+    return found
+
+
+def _cut_again(setup: JobSetup, task: Task, known: KnownSpans, report: Report) -> tuple[ScannedAudio, TrackScan]:
+    """Decode a file whose spans are known."""
+    if report(seconds=known.frames / known.sample_rate):
+        raise Stopped
+    scanned = known_audio(task.file.path, known, setup.settings)
+    if content_hash(task.file.path) != known.sha256:
+        raise ChangedError(f"{display_name(task.file.path)} is not the file that was scanned; run detect again")
+    seconds, found = known.frames / known.sample_rate, [_with_expected_volume(setup, span) for span in known.found]
+    return scanned, TrackScan(
+        task, known.sha256, seconds, known.sample_rate, scanned.channels, None, found, known.frames
+    )
 
 
 def _with_expected_volume(setup: JobSetup, found: Found) -> Found:

@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import secrets
 import tempfile
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,24 +17,16 @@ from remix_miner.detector.loading import load_detector
 from remix_miner.device import Precision, Sampling
 from remix_miner.errors import DataError
 from remix_miner.interrupts import Interrupts
-from remix_miner.mined.catalogue import Catalogue, ScannedTrack
+from remix_miner.mined.catalogue import Catalogue
 from remix_miner.mined.library_folders import remember_folders
+from remix_miner.mined.probabilities import ProbabilityStore
 from remix_miner.mining.audit import Purity, judge, plant, planted_files
 from remix_miner.mining.engines.choice import Engine
-from remix_miner.mining.jobs import Counts, Watch, run_jobs
-from remix_miner.mining.messages import (
-    PASSING_FAILURES,
-    Batch,
-    BatchLimits,
-    JobSetup,
-    ScanSettings,
-    Task,
-    TrackScan,
-)
+from remix_miner.mining.messages import BatchLimits, JobSetup, ScanSettings
 from remix_miner.mining.plan import share_of, tasks_for
-from remix_miner.mining.report import REPORT_NAME, RunTally, ScanReport, failure_text, report_of
+from remix_miner.mining.recorder import Recorder
+from remix_miner.mining.report import REPORT_NAME, RunTally, ScanReport, report_of
 from remix_miner.mining.thresholds import Thresholds, choose_thresholds
-from remix_miner.progress import Progress
 from remix_miner.sources import MINED_SOURCES
 
 FileFilter = Callable[[Sequence[LibraryFile]], Sequence[Skipped]]
@@ -46,12 +37,14 @@ FileFilter = Callable[[Sequence[LibraryFile]], Sequence[Skipped]]
 class MineSettings:
     """How a library is mined. Of a library that several scans share, ``shard`` (I, N) is this scan's share.
 
+    ``purity``: the promised share of pure seconds, in place of the calibration's own thresholds.
     ``planted``: labelled songs to audit the scan with. ``scan_filter``: leaves files out. ``restart``: throw away what
     the mined folder holds. ``retry_failed``: scan files again that failed before.
     """
 
     detector: str = "default"
     calibration: Calibration | None = None
+    purity: float | None = None
     sources: Iterable[str] = MINED_SOURCES
     min_seconds: float = 5.0
     sample_rate: int = 44100
@@ -80,7 +73,7 @@ def mine(
     go on: ``out`` is in use, or of other settings, or the disk is full.
     """
     detector = load_detector(settings.detector)
-    thresholds = choose_thresholds(detector, settings.calibration, settings.sources)
+    thresholds = choose_thresholds(detector, settings.calibration, settings.sources, settings.purity)
     scan_settings = ScanSettings(
         thresholds.of_sources,
         float(settings.min_seconds),
@@ -101,6 +94,7 @@ def mine(
         catalogue = stack.enter_context(Catalogue.open(out, recorded, restart=settings.restart))
         with catalogue.transaction() as database:
             remember_folders(database, library)
+        probabilities = stack.enter_context(ProbabilityStore(out))
         if settings.scan_filter is not None:
             left_out = list(settings.scan_filter(files))
             out_of_scan = {skip.path for skip in left_out}
@@ -128,7 +122,7 @@ def mine(
             )
             announce(thresholds)
             run = catalogue.start_run(versions(), detector.sha256)
-            recorder = Recorder(catalogue, tasks, tally)
+            recorder = Recorder(catalogue, probabilities, tasks, tally)
             recorder.consume(setup, settings.engine, lambda: interrupts.requested)
             if not tally.interrupted:
                 catalogue.finish_run(run)
@@ -136,64 +130,3 @@ def mine(
         report = report_of(catalogue, refused=thresholds.refused, skipped=skipped, run=tally, planted=audits)
         write_json(out / REPORT_NAME, report.as_json())
         return report
-
-
-class Recorder:
-    """Records every safe batch and every failure of a scan, and shows its progress."""
-
-    def __init__(self, catalogue: Catalogue, tasks: Sequence[Task], tally: RunTally) -> None:
-        self.catalogue = catalogue
-        self.tasks = tasks
-        self.tally = tally
-        self.planted: list[TrackScan] = []
-        """Scans of planted songs, which are not stored."""
-        self._expected_seconds = sum(task.seconds for task in tasks)
-        self._started = time.monotonic()
-
-    def consume(self, setup: JobSetup, engine: Engine, stopping: Callable[[], bool]) -> None:
-        """Run the jobs to their end."""
-        with Progress("scanning", self._expected_seconds / 60, unit="minutes of audio") as progress:
-
-            def progressed(counts: Counts) -> None:
-                self.tally.wall_seconds = time.monotonic() - self._started
-                step, self.tally.seconds = counts.seconds - self.tally.seconds, counts.seconds
-                progress.advance(step / 60, self._note(counts))
-
-            watch = Watch(progressed, stopping)
-            lanes = engine.lanes(setup, watch, len(self.tasks))
-            with contextlib.closing(run_jobs(setup, lanes, self.tasks, watch)) as batches:
-                for batch in batches:
-                    self.record(batch)
-                    progress.expect(self._expected_seconds / 60)
-            self.tally.interrupted = stopping()
-            self.tally.wall_seconds = time.monotonic() - self._started
-
-    def record(self, batch: Batch) -> None:
-        """Write a batch to the catalogue."""
-        stored = [track for track in batch.tracks if track.task.store]
-        self.planted += [track for track in batch.tracks if not track.task.store]
-        self.tally.excerpts += self.catalogue.finish_tracks([_row(track) for track in stored], batch.shards)
-        self.tally.tracks += len(stored)
-        self._expected_seconds += sum(track.seconds - track.task.seconds for track in batch.tracks)
-        for failed in batch.failed:
-            self._expected_seconds -= failed.task.seconds
-            if failed.task.store:
-                reason = failure_text(failed.kind, failed.reason)
-                self.catalogue.fail_track(failed.task.file.name, reason, passing=failed.kind in PASSING_FAILURES)
-
-    def _note(self, counts: Counts) -> str:
-        return (
-            f"{min(counts.tracks, len(self.tasks))}/{len(self.tasks)} tracks, {self.tally.seconds / 3600:.2f} h at "
-            f"{self.tally.speed:.0f}x real time, {counts.excerpts} excerpts"
-        )
-
-
-def _row(track: TrackScan) -> ScannedTrack:
-    return ScannedTrack(
-        name=track.task.file.name,
-        sha256=track.sha256,
-        seconds=track.seconds,
-        sample_rate=track.sample_rate,
-        channels=track.channels,
-        problem=track.note,
-    )

@@ -9,6 +9,7 @@ from remix_miner.datasets.library import LibraryFile
 from remix_miner.detector.calibration import Calibration
 from remix_miner.device import Precision, Sampling
 from remix_miner.errors import UsageError
+from remix_miner.mined.probabilities import Codes
 from remix_miner.mined.writer import ClosedShard
 from remix_miner.sources import SOURCES
 
@@ -64,17 +65,6 @@ class BatchLimits:
 
 
 @dataclass(frozen=True)
-class Task:
-    """A file to scan."""
-
-    file: LibraryFile
-    seconds: float
-    """Estimated length, for the order of work and the time estimate."""
-    store: bool = True
-    """False for a planted song: it is scanned like any other, and its excerpts are only judged."""
-
-
-@dataclass(frozen=True)
 class Found:
     """A span of a track in which a source is silent, in frames at the track's own sample rate."""
 
@@ -84,6 +74,28 @@ class Found:
     probability_mean: float
     probability_min: float
     expected_volume_db: float = float("nan")
+
+
+@dataclass(frozen=True)
+class KnownSpans:
+    """What an earlier scan of a file found, at the file's own sample rate."""
+
+    sha256: str
+    sample_rate: int
+    frames: int
+    found: list[Found]
+
+
+@dataclass(frozen=True)
+class Task:
+    """A file to scan, or one whose spans are ``known`` and only cut."""
+
+    file: LibraryFile
+    seconds: float
+    """Estimated length, for the order of work and the time estimate."""
+    store: bool = True
+    """False for a planted song: it is scanned like any other, and its excerpts are only judged."""
+    known: KnownSpans | None = None
 
 
 @dataclass(frozen=True)
@@ -97,6 +109,11 @@ class TrackScan:
     channels: int
     note: str | None
     found: list[Found]
+    frames: int = 0
+    codes: Codes | None = None
+    """Probabilities of all windows as `mined.probabilities` stores them; None where they were known before."""
+    at_purity: list[tuple[float, str, float]] = field(default_factory=list)
+    """Purity, source, and the seconds that a scan at that purity finds."""
 
 
 @dataclass(frozen=True)

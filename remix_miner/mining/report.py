@@ -1,4 +1,4 @@
-"""What a scan tells when it ends: report.json for machines, and a few lines that a person reads."""
+"""Report of a scan: report.json for machines, and a few lines for people."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -11,6 +11,7 @@ from remix_miner.datasets.library import Skipped
 from remix_miner.mined.audits import audit_results
 from remix_miner.mined.catalogue import Catalogue
 from remix_miner.mined.catalogue_db import LIVE
+from remix_miner.mined.probabilities import PROBABILITIES_NAME, ProbabilityStore
 from remix_miner.mining.audit import Purity, purity_json
 from remix_miner.mining.messages import FAILURES
 from remix_miner.sources import SOURCES
@@ -56,6 +57,8 @@ class ScanReport:
     planted: Mapping[str, Purity] = field(default_factory=dict)
     audits: Mapping[str, Any] = field(default_factory=dict)
     """By source, what listeners measured with `review --audit`."""
+    at_purity: Mapping[float, Mapping[str, float]] = field(default_factory=dict)
+    """Seconds that a scan at other purities finds, by purity and source; empty for folders of older versions."""
 
     @property
     def complete(self) -> bool:
@@ -88,6 +91,10 @@ class ScanReport:
             "failures": [{"track": track, "kind": kind, "reason": reason} for track, kind, reason in self.failures],
             "notes": [{"track": track, "note": note} for track, note in self.notes],
             "skipped": [{"path": display_name(one.path), "reason": one.reason} for one in self.skipped],
+            "hours_at_purity": {
+                f"{purity:g}": {source: seconds / HOUR for source, seconds in row.items()}
+                for purity, row in self.at_purity.items()
+            },
             "planted": purity_json(self.planted),
             "audits": dict(self.audits),
         }
@@ -108,6 +115,9 @@ class ScanReport:
                 f"  without {source + ':':8s} {_length(row['seconds']):>8s} in "
                 f"{_count(int(row['excerpts']), 'excerpt')} from {_count(int(row['tracks']), 'track')}"
             )
+        for purity, found in self.at_purity.items():
+            amounts = ", ".join(f"{source} {_length(seconds)}" for source, seconds in found.items())
+            lines.append(f"  a purity of {purity:.0%} gives: {amounts} (remix-miner remine cuts it)")
         lines += [f"  without {source}: refused, {reason}" for source, reason in self.refused.items()]
         lines += _purity_lines(self.planted)
         lines += _grouped(((kind, f"{track}: {reason}") for track, kind, reason in self.failures), "failed", FAILURES)
@@ -154,7 +164,15 @@ def report_of(
         run=run,
         planted=planted,
         audits=audit_results(database),
+        at_purity=_seconds_at_purities(catalogue.folder),
     )
+
+
+def _seconds_at_purities(folder: Path) -> dict[float, dict[str, float]]:
+    if not (folder / PROBABILITIES_NAME).is_file():
+        return {}
+    with ProbabilityStore(folder, to_read=True) as store:
+        return store.seconds_at_purities()
 
 
 def failure_text(kind: str, reason: str) -> str:

@@ -15,7 +15,7 @@ from remix_miner.detector.spans import Span, silent_spans
 from remix_miner.detector.stream import ProbabilityStream
 from remix_miner.detector.windows import HOP_SECONDS, SAMPLE_RATE
 from remix_miner.errors import AudioError
-from remix_miner.mining.messages import Found, ScanSettings
+from remix_miner.mining.messages import Found, KnownSpans, ScanSettings
 from remix_miner.mining.out_of_phase import PhaseCheck, least_over_channels
 from remix_miner.mining.window_validity import WindowValidity
 from remix_miner.sources import SOURCES
@@ -113,6 +113,17 @@ def scan_audio(
         return ScannedAudio(rate, reader.channels, reader.frames_read, probabilities, valid, found, note, held)
 
 
+def known_audio(path: Path, known: KnownSpans, settings: ScanSettings) -> ScannedAudio:
+    """Return the audio of a file whose spans are known; it is decoded when it is read. Raises `AudioError`."""
+    with AudioReader(path) as reader:
+        if reader.sample_rate != known.sample_rate:
+            raise AudioError(f"{display_name(path)} has {reader.sample_rate} Hz, was scanned with {known.sample_rate}")
+        held = HeldAudio(path, reader.channels, settings.channels, most_bytes=0)
+        nothing = np.zeros((len(SOURCES), 0), dtype=np.float32)
+        valid = np.zeros(0, dtype=bool)
+        return ScannedAudio(known.sample_rate, reader.channels, known.frames, nothing, valid, known.found, None, held)
+
+
 def block_frames(sample_rate: int, channels: int) -> int:
     """Frames of a block: ten seconds, or fewer where many channels would make it large."""
     return max(1, min(int(BLOCK_SECONDS * sample_rate), BLOCK_VALUES // channels))
@@ -170,7 +181,7 @@ class HeldAudio:
         self.file_channels = file_channels
         self.channels = channels
         self.most_bytes = most_bytes
-        self._blocks: list[Block] | None = []
+        self._blocks: list[Block] | None = [] if most_bytes else None
         self._bytes = 0
 
     def append(self, block: Block) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from remix_miner.detector.calibration import Calibration
 from remix_miner.detector.loading import LoadedDetector
-from remix_miner.errors import DataError
+from remix_miner.errors import DataError, UsageError
 from remix_miner.sources import MINED_SOURCES
 
 
@@ -23,12 +23,16 @@ class Thresholds:
 
 
 def choose_thresholds(
-    detector: LoadedDetector, calibration: Calibration | None, sources: Iterable[str] = MINED_SOURCES
+    detector: LoadedDetector,
+    calibration: Calibration | None,
+    sources: Iterable[str] = MINED_SOURCES,
+    purity: float | None = None,
 ) -> Thresholds:
     """Take the thresholds of ``sources`` from ``calibration``, or from the one beside the detector.
 
-    Raises `DataError` without a calibration, with one that was made for another detector, or when every source is
-    refused.
+    ``purity``: the share of the harvested seconds that is promised, on the calibration's curve; None takes the
+    calibration's own thresholds. Raises `DataError` without a calibration, with one that was made for another detector,
+    or when every source is refused.
     """
     calibration = calibration or detector.calibration
     if calibration is None:
@@ -37,14 +41,25 @@ def choose_thresholds(
             "with --calibration"
         )
     calibration.check_detector(detector.sha256)
+    return thresholds_of(calibration, sources, purity)
+
+
+def thresholds_of(calibration: Calibration, sources: Iterable[str], purity: float | None = None) -> Thresholds:
+    """Take the thresholds of ``sources`` from ``calibration``; `DataError` when every one is refused."""
+    if purity is not None and not 0 < purity < 1:
+        raise UsageError(f"--purity is a share between 0 and 1, for example 0.95; got {purity:g}")
     thresholds, refused = {}, {}
     for source in sources:
         if source not in calibration.sources:
             refused[source] = "the calibration does not have it"
-        elif (threshold := calibration.threshold(source)) is None:
-            refused[source] = calibration.sources[source].reason or "the calibration has no threshold for it"
+            continue
+        chosen = calibration.threshold(source) if purity is None else calibration.threshold_for(source, purity)
+        if chosen is not None:
+            thresholds[source] = float(chosen)
+        elif purity is not None:
+            refused[source] = f"the calibration promises no purity of {purity:.0%} at any threshold"
         else:
-            thresholds[source] = float(threshold)
+            refused[source] = calibration.sources[source].reason or "the calibration has no threshold for it"
     if not thresholds:
         reasons = "; ".join(f"{source}: {reason}" for source, reason in refused.items())
         raise DataError(f"no source can be mined ({reasons}); choose other --sources or another --calibration")

@@ -1,0 +1,86 @@
+"""Record of a scan: every safe batch goes to the probabilities and the catalogue, and progress is shown."""
+
+import contextlib
+import time
+from collections.abc import Callable, Sequence
+
+from remix_miner.mined.catalogue import Catalogue, ScannedTrack
+from remix_miner.mined.probabilities import ProbabilityStore, StoredTrack
+from remix_miner.mining.engines.choice import Engine
+from remix_miner.mining.jobs import Counts, Watch, run_jobs
+from remix_miner.mining.messages import PASSING_FAILURES, Batch, JobSetup, Task, TrackScan
+from remix_miner.mining.report import RunTally, failure_text
+from remix_miner.progress import Progress
+
+
+class Recorder:
+    """Records every safe batch and every failure of a scan, and shows its progress."""
+
+    def __init__(
+        self, catalogue: Catalogue, probabilities: ProbabilityStore, tasks: Sequence[Task], tally: RunTally
+    ) -> None:
+        self.catalogue = catalogue
+        self.probabilities = probabilities
+        self.tasks = tasks
+        self.tally = tally
+        self.planted: list[TrackScan] = []
+        """Scans of planted songs, which are not stored."""
+        self._expected_seconds = sum(task.seconds for task in tasks)
+        self._started = time.monotonic()
+
+    def consume(self, setup: JobSetup, engine: Engine, stopping: Callable[[], bool]) -> None:
+        """Run the jobs to their end."""
+        with Progress("scanning", self._expected_seconds / 60, unit="minutes of audio") as progress:
+
+            def progressed(counts: Counts) -> None:
+                self.tally.wall_seconds = time.monotonic() - self._started
+                step, self.tally.seconds = counts.seconds - self.tally.seconds, counts.seconds
+                progress.advance(step / 60, self._note(counts))
+
+            watch = Watch(progressed, stopping)
+            lanes = engine.lanes(setup, watch, len(self.tasks))
+            with contextlib.closing(run_jobs(setup, lanes, self.tasks, watch)) as batches:
+                for batch in batches:
+                    self.record(batch)
+                    progress.expect(self._expected_seconds / 60)
+            self.tally.interrupted = stopping()
+            self.tally.wall_seconds = time.monotonic() - self._started
+
+    def record(self, batch: Batch) -> None:
+        """Write a batch: probabilities first, then the catalogue, which makes its tracks done."""
+        stored = [track for track in batch.tracks if track.task.store]
+        self.planted += [track for track in batch.tracks if not track.task.store]
+        self.probabilities.write(_stored(track) for track in stored if track.codes is not None)
+        self.tally.excerpts += self.catalogue.finish_tracks([_row(track) for track in stored], batch.shards)
+        self.tally.tracks += len(stored)
+        self._expected_seconds += sum(track.seconds - track.task.seconds for track in batch.tracks)
+        for failed in batch.failed:
+            self._expected_seconds -= failed.task.seconds
+            if failed.task.store:
+                reason = failure_text(failed.kind, failed.reason)
+                self.catalogue.fail_track(failed.task.file.name, reason, passing=failed.kind in PASSING_FAILURES)
+
+    def _note(self, counts: Counts) -> str:
+        return (
+            f"{min(counts.tracks, len(self.tasks))}/{len(self.tasks)} tracks, {self.tally.seconds / 3600:.2f} h at "
+            f"{self.tally.speed:.0f}x real time, {counts.excerpts} excerpts"
+        )
+
+
+def _row(track: TrackScan) -> ScannedTrack:
+    return ScannedTrack(
+        name=track.task.file.name,
+        sha256=track.sha256,
+        seconds=track.seconds,
+        sample_rate=track.sample_rate,
+        channels=track.channels,
+        problem=track.note,
+    )
+
+
+def _stored(track: TrackScan) -> StoredTrack:
+    assert track.codes is not None
+    file = track.task.file
+    return StoredTrack(
+        file.name, track.sha256, file.size, file.mtime_ns, track.frames, track.sample_rate, track.codes, track.at_purity
+    )

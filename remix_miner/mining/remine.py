@@ -1,0 +1,207 @@
+"""New excerpts from a mined folder at other thresholds: spans from the stored probabilities, no detector."""
+
+import contextlib
+import dataclasses
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool
+
+from remix_miner.atomic import write_json
+from remix_miner.audio import display_name
+from remix_miner.checkpoint import versions
+from remix_miner.datasets.library import LibraryFile, file_name_of
+from remix_miner.detector.calibration import Calibration
+from remix_miner.detector.windows import HOP_SECONDS, WINDOW_SECONDS
+from remix_miner.duplicates.store import STORE_NAME, FingerprintStore
+from remix_miner.errors import DataError, UsageError
+from remix_miner.interrupts import Interrupts
+from remix_miner.mined.catalogue import Catalogue, ScannedTrack
+from remix_miner.mined.catalogue_view import CatalogueView
+from remix_miner.mined.library_folders import KEY as FOLDERS_KEY
+from remix_miner.mined.library_folders import LibraryFolders
+from remix_miner.mined.probabilities import ProbabilityStore, StoredTrack
+from remix_miner.mining.engines.choice import Engine
+from remix_miner.mining.messages import BatchLimits, JobSetup, KnownSpans, ScanSettings, Task
+from remix_miner.mining.recorder import Recorder
+from remix_miner.mining.report import REPORT_NAME, RunTally, ScanReport, report_of
+from remix_miner.mining.scan import find_spans
+from remix_miner.sources import SOURCES
+
+
+@dataclass(frozen=True)
+class RemineSettings:
+    """How a folder is mined again. ``library``: folders or files to look for tracks in, if they have moved.
+
+    ``thresholds``: of each source, at least the windows of an excerpt must reach it. ``min_seconds``: shortest
+    excerpt; None keeps the folder's.
+    """
+
+    thresholds: Mapping[str, float]
+    refused: Mapping[str, str] = field(default_factory=dict)
+    calibration: Calibration | None = None
+    library: Sequence[Path] = ()
+    min_seconds: float | None = None
+    engine: Engine = field(default_factory=Engine)
+    limits: BatchLimits = field(default_factory=BatchLimits)
+
+
+@dataclass(frozen=True)
+class DoneTrack:
+    """A track that the old folder has as done, with the number of its channels and its remark."""
+
+    name: str
+    seconds: float
+    channels: int
+    problem: str | None
+
+
+def remine(mined: Path, out: Path, settings: RemineSettings, announce: Callable[[], None] = lambda: None) -> ScanReport:
+    """Cut new excerpts of the tracks of ``mined`` into ``out``; files with new spans are decoded, no others.
+
+    Parts of excerpts that were rejected in review stay out. Files that are gone or have changed since the scan fail.
+    A second call with the same settings resumes. Raises `DataError` for a folder without probabilities.
+    """
+    if out.resolve() == mined.resolve():
+        raise UsageError("--out is another folder than the one that is mined again")
+    with contextlib.ExitStack() as stack:
+        old = stack.enter_context(CatalogueView.read(mined))
+        known = stack.enter_context(ProbabilityStore(mined, to_read=True))
+        scan_settings, recorded = _settings(old.settings, settings)
+        folders = LibraryFolders.of(old.database, settings.library)
+        interrupts = stack.enter_context(Interrupts())
+        catalogue = stack.enter_context(Catalogue.open(out, recorded))
+        probabilities = stack.enter_context(ProbabilityStore(out))
+        probabilities.take_over(mined)
+        with catalogue.transaction() as database:
+            for row in old.database.execute("SELECT value FROM meta WHERE key = ?", (FOLDERS_KEY,)).fetchall():
+                database.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (FOLDERS_KEY, *row))
+        if (mined / STORE_NAME).is_file():
+            with FingerprintStore(out) as fingerprints:
+                fingerprints.take_over(mined)
+        tasks = []
+        for track, stored in _waiting(catalogue, old, known, folders):
+            found = _spans(old, stored, scan_settings)
+            if found.found:
+                tasks.append(Task(_file(stored, folders), track.seconds, known=found))
+            else:
+                catalogue.finish_track(
+                    ScannedTrack(
+                        track.name, stored.sha256, track.seconds, stored.sample_rate, track.channels, track.problem
+                    )
+                )
+        tasks.sort(key=lambda task: (-task.seconds, task.file.name))
+        tally = RunTally()
+        if tasks:
+            announce()
+            setup = JobSetup(
+                out=out,
+                detector=str(recorded["detector_sha256"]),
+                detector_sha256=str(recorded["detector_sha256"]),
+                device="cpu",
+                settings=scan_settings,
+                recorded_settings=recorded,
+                run=secrets.token_hex(4),
+                calibration=settings.calibration,
+                limits=settings.limits,
+            )
+            run = catalogue.start_run(versions(), setup.detector_sha256)
+            Recorder(catalogue, probabilities, tasks, tally).consume(
+                setup, settings.engine, lambda: interrupts.requested
+            )
+            if not tally.interrupted:
+                catalogue.finish_run(run)
+        report = report_of(catalogue, refused=settings.refused, skipped=[], run=tally, planted={})
+        write_json(out / REPORT_NAME, report.as_json())
+        return report
+
+
+def _settings(old: Mapping[str, Any], new: RemineSettings) -> tuple[ScanSettings, dict[str, Any]]:
+    """The settings of the new folder: the old one's, with other thresholds."""
+    names = {field.name for field in dataclasses.fields(ScanSettings)}
+    values = {name: value for name, value in old.items() if name in names}
+    values["thresholds"] = dict(new.thresholds)
+    if new.min_seconds is not None:
+        values["min_seconds"] = float(new.min_seconds)
+    settings = ScanSettings(**values)
+    return settings, {**old, **dataclasses.asdict(settings)}
+
+
+def _waiting(
+    catalogue: Catalogue, old: CatalogueView, known: ProbabilityStore, folders: LibraryFolders
+) -> Iterator[tuple[DoneTrack, StoredTrack]]:
+    """The tracks that the old folder has as done and the new one has not."""
+    rows = old.database.execute(
+        "SELECT path, seconds, channels, error FROM tracks WHERE status = 'done' ORDER BY path"
+    ).fetchall()
+    names = set(known.tracks())
+    if missing := [name for name, *_ in rows if name not in names]:
+        raise DataError(
+            f"{display_name(old.folder)} has no probabilities of {len(missing)} tracks, for example "
+            f"{display_name(missing[0])}: they were scanned by an older version; scan the library into another folder"
+        )
+    tracks = {name: DoneTrack(name, *row) for name, *row in rows}
+    files = []
+    for name in tracks:
+        stored = known.stored(name)
+        assert stored is not None
+        files.append(_file(stored, folders))
+    for file in catalogue.register(files):
+        stored = known.stored(file.name)
+        assert stored is not None
+        yield tracks[file.name], stored
+
+
+def _file(stored: StoredTrack, folders: LibraryFolders) -> LibraryFile:
+    """The file of a track, as it was scanned; one that is gone fails when it is opened."""
+    path = folders.path_of(stored.track) or Path(file_name_of(stored.track))
+    return LibraryFile(path, stored.track, stored.size, stored.mtime_ns)
+
+
+def _spans(old: CatalogueView, stored: StoredTrack, settings: ScanSettings) -> KnownSpans:
+    """The spans of a track at the new thresholds."""
+    probabilities = stored.probabilities
+    for source, start, seconds in old.database.execute(
+        "SELECT source, start_seconds, excerpts.seconds FROM excerpts JOIN tracks ON tracks.id = track_id "
+        "WHERE path = ? AND review = 'rejected'",
+        (stored.track,),
+    ):
+        probabilities[SOURCES.index(source), _touching(probabilities.shape[1], start, seconds)] = np.nan
+    valid = np.ones(probabilities.shape[1], dtype=bool)  # P is NaN, and fails, where a window is not valid
+    found = find_spans(probabilities, valid, stored.frames, stored.sample_rate, settings)
+    return KnownSpans(stored.sha256, stored.sample_rate, stored.frames, found)
+
+
+def _touching(windows: int, start: float, seconds: float) -> Bool[np.ndarray, " W"]:
+    """Windows that share audio with a span."""
+    centres = np.arange(windows) * HOP_SECONDS
+    touching: Bool[np.ndarray, " W"] = (centres + WINDOW_SECONDS / 2 > start) & (
+        centres - WINDOW_SECONDS / 2 < start + seconds
+    )
+    return touching
+
+
+def parse_thresholds(texts: Iterable[str]) -> dict[str, float]:
+    """Read thresholds as they are typed.
+
+    >>> parse_thresholds(["drums=.9,bass=.8", "vocals=0.85"])
+    {'drums': 0.9, 'bass': 0.8, 'vocals': 0.85}
+    """
+    thresholds = {}
+    for pair in (pair for text in texts for pair in text.split(",") if pair.strip()):
+        source, _, number = pair.partition("=")
+        try:
+            value = float(number)
+        except ValueError:
+            value = float("nan")
+        if source.strip() not in SOURCES or not 0 <= value <= 1:
+            raise UsageError(
+                f"--threshold is SOURCE=P, for example drums=0.9, with P from 0 to 1 and SOURCE among "
+                f"{', '.join(SOURCES)}; got {pair!r}"
+            )
+        thresholds[source.strip()] = value
+    return thresholds
