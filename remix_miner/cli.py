@@ -28,6 +28,7 @@ VERBS = {
     "merge": "join the results of detect --shard i/n",
     "inspect": "what was mined, and whether every shard is intact",
     "review": "hear what was mined, decide, and measure how pure it is",
+    "export": "mined excerpts as data sets of other trainers, or as labels",
     "train": "train a separator, with or without mined excerpts",
     "separate": "estimates of every source of a song",
     "evaluate": "scores per track and source",

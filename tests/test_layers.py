@@ -27,11 +27,14 @@ ALLOWED = {
     "training": {"core", "datasets", "runs", "mined", "separators", "evaluation"},
     "evaluation": {"core", "datasets", "separators"},
     "mining": {"core", "datasets", "mined", "detector", "calibration", "duplicates"},
+    "export": {"core", "datasets", "mined"},
     "review": {"core", "datasets", "mined", "detector", "calibration"},
     "figures": {"core", "datasets", "detector", "calibration"},
     "api": {"core", "datasets", "mined", "detector"} | MINING_SIDE | SEPARATION_SIDE,
     "demo": {"core", "mined"},
-    "commands": {"core", "demo", "datasets", "synthesis", "mined", "runs", "detector"} | MINING_SIDE | SEPARATION_SIDE,
+    "commands": {"core", "demo", "datasets", "synthesis", "mined", "runs", "detector", "export"}
+    | MINING_SIDE
+    | SEPARATION_SIDE,
 }
 
 

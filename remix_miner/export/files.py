@@ -1,0 +1,136 @@
+"""The files of an export: written whole or not at all, read back, kept when the same command runs again."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32
+
+from remix_miner.atomic import atomic_path
+from remix_miner.audio import audio_info, read_audio, write_audio
+from remix_miner.errors import AudioError, DataError
+from remix_miner.export.settings import AUDIO
+from remix_miner.export.spans import Span
+from remix_miner.mined.reader import Shard
+
+Audio = Float32[np.ndarray, "C T"]
+
+RESERVE_BYTES = 64 << 20
+"""Left free on the disk beside what is written."""
+
+
+@dataclass
+class Written:
+    """What was written, kept from an earlier run, or linked; ``gains`` by file where a peak did not fit."""
+
+    written: int = 0
+    kept: int = 0
+    linked: int = 0
+    seconds: float = 0.0
+    gains: dict[Path, float] = field(default_factory=dict)
+
+
+class ExcerptAudio:
+    """Audio of spans, one open shard at a time: spans that are ordered by shard are read quickly."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._shard: Shard | None = None
+
+    def read(self, span: Span) -> tuple[Audio, int]:
+        """(channels, frames) and the sample rate; `DataError` where the shard is missing or damaged."""
+        path = self.folder / "shards" / span.shard
+        if self._shard is None or self._shard.path != path:
+            self.close()
+            self._shard = Shard(path)
+        row, offset = self._shard.row_of(span.shard_start, span.frames)
+        return self._shard.read(row, offset, span.frames), self._shard.sample_rate
+
+    def close(self) -> None:
+        if self._shard is not None:
+            self._shard.close()
+            self._shard = None
+
+
+def put_audio(path: Path, frames: int, make: Callable[[], tuple[Audio, int]], kind: str, written: Written) -> None:
+    """Write what ``make`` gives unless a whole file of ``frames`` is there; every new file is read back.
+
+    Readers of other trainers take a file that cannot be decoded for silence, so none is left behind.
+    """
+    kept = is_whole(path, frames)
+    written.kept += kept
+    if kept and kind != "flac":
+        return
+    audio, sample_rate = make()
+    peak = float(np.abs(audio).max(initial=0.0))
+    limit = 1 - 2.0**-23
+    if kind == "flac" and peak > limit:
+        written.gains[path] = limit / peak
+        audio = audio * np.float32(limit / peak)
+    if kept:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with atomic_path(path) as temporary:
+            write_audio(temporary, audio, sample_rate, AUDIO[kind])
+            clear_peak_time(temporary)
+        read_back, _ = read_audio(path)
+    except (AudioError, OSError) as error:
+        path.unlink(missing_ok=True)
+        raise DataError(f"{path} cannot be written: {error}; make room and run the same command again") from error
+    if read_back.shape != audio.shape or not np.allclose(read_back, audio, atol=2.0**-22):
+        path.unlink(missing_ok=True)
+        raise DataError(f"{path} reads back as other audio than was written; the disk may be failing")
+    written.written += 1
+    written.seconds += audio.shape[1] / sample_rate
+
+
+def clear_peak_time(path: Path) -> None:
+    """Set the time of writing in the chunk PEAK of a float wav file to 0: the same audio then gives the same bytes."""
+    with path.open("r+b") as file:
+        place = file.read(256).find(b"PEAK")
+        if path.suffix == ".wav" and place >= 0:
+            file.seek(place + 12)
+            file.write(bytes(4))
+
+
+def put_link(source: Path, target: Path, written: Written) -> None:
+    """A hard link to ``source``, or a copy where the file system has none; what is there already stays."""
+    if target.is_file() and target.stat().st_size == source.stat().st_size:
+        written.kept += 1
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.unlink(missing_ok=True)
+    try:
+        os.link(source.resolve(), target)
+        written.linked += 1
+    except OSError:
+        with atomic_path(target) as temporary:
+            shutil.copyfile(source, temporary)
+        written.written += 1
+
+
+def is_whole(path: Path, frames: int) -> bool:
+    """Whether an earlier run wrote this file: files appear whole, so its length decides."""
+    try:
+        return path.is_file() and audio_info(path).frames == frames
+    except AudioError:
+        return False
+
+
+def check_space(out: Path, sizes: Iterable[tuple[Path, int]]) -> int:
+    """Return the bytes of the (path, bytes) that are not there; raise `DataError` unless the disk has room for them."""
+    needed = sum(size for path, size in sizes if not path.is_file())
+    place = out
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free
+    if needed + RESERVE_BYTES > free:
+        raise DataError(
+            f"the export takes up to {needed / 1e9:.2f} GB, {place} has {free / 1e9:.2f} GB free: make room, or choose "
+            "another --out or fewer excerpts (--min-seconds, --accepted-only)"
+        )
+    return needed

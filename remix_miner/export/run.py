@@ -1,0 +1,115 @@
+"""One export from a mined folder: the spans, the files of the format, the manifest."""
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from remix_miner.atomic import write_json
+from remix_miner.errors import DataError
+from remix_miner.export.demucs import export_demucs, metadata_path
+from remix_miner.export.files import Written
+from remix_miner.export.labels import export_labels
+from remix_miner.export.manifest import write_manifest
+from remix_miner.export.msst import export_msst
+from remix_miner.export.musdb import export_musdb
+from remix_miner.export.settings import ExportSettings
+from remix_miner.export.spans import find_spans
+from remix_miner.mined.catalogue_view import CatalogueView
+from remix_miner.mined.library_folders import LibraryFolders
+from remix_miner.sources import SOURCES
+
+EXPORT_NAME = "export.json"
+
+
+@dataclass
+class Export:
+    """What an export holds, and what this run did."""
+
+    format: str
+    label: str
+    spans: int
+    tracks: int
+    seconds: float
+    files: int
+    written: Written = field(default_factory=Written)
+    use: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+def export(folder: Path, out: Path, settings: ExportSettings) -> Export:
+    """Export ``folder`` to ``out``. Run again it keeps what is whole; files of another export in ``out`` are refused.
+
+    Raises `DataError` where nothing qualifies, the disk has no room, or a shard is damaged.
+    """
+    with CatalogueView.read(folder) as catalogue:
+        asked = settings.without or tuple(source for source in SOURCES if source in catalogue.harvest())
+        groups = [(source,) for source in asked] if settings.format == "labels" else [tuple(asked)]
+        spans = [
+            span
+            for group in groups
+            for span in find_spans(
+                catalogue.database,
+                group,
+                min_seconds=settings.min_seconds,
+                accepted_only=settings.accepted_only,
+            )
+        ]
+        if not spans:
+            raise DataError(
+                f"{folder} holds no span of {settings.min_seconds:g} s without {' and '.join(asked) or 'any source'}"
+                + (" that was accepted" if settings.accepted_only else "")
+            )
+        _claim(out, folder, settings, catalogue.settings.get("detector_sha256"))
+        written = Written()
+        if settings.format == "labels":
+            library = LibraryFolders.of(catalogue.database, settings.library)
+            entries = export_labels(catalogue.database, out, spans, library)
+        else:
+            make = {"msst": export_msst, "demucs": export_demucs, "musdb18-hq": export_musdb}[settings.format]
+            entries, written = make(folder, out, spans, settings)
+    write_manifest(out, entries)
+    return Export(
+        settings.format,
+        settings.label if settings.without and settings.format != "labels" else "labels",
+        len(spans),
+        len({span.track for span in spans}),
+        sum(span.seconds for span in spans),
+        len({entry.file for entry in entries}),
+        written,
+        _use(out, settings),
+    )
+
+
+def _claim(out: Path, folder: Path, settings: ExportSettings, detector_sha256: str | None) -> None:
+    """Note what ``out`` is an export of; raise `DataError` where it is one of something else."""
+    mine = {
+        "format": "remix-miner/export",
+        "format_version": 1,
+        "mined": str(folder.resolve()),
+        "detector_sha256": detector_sha256,
+        "settings": json.loads(json.dumps(dataclasses.asdict(settings), default=str)),
+    }
+    path = out / EXPORT_NAME
+    if path.is_file():
+        theirs = json.loads(path.read_text(encoding="utf-8"))
+        if theirs != mine:
+            raise DataError(f"{out} holds another export ({path.name} states it): choose another --out, or delete it")
+    elif out.exists() and any(out.iterdir()):
+        raise DataError(f"{out} is not empty and no export: choose another --out")
+    write_json(path, mine)
+
+
+def _use(out: Path, settings: ExportSettings) -> str:
+    """How the other side reads it."""
+    if settings.format == "msst":
+        return f"--dataset_type 3 --data_path {out / 'train.csv'}, with {out / 'config.yaml'} in the config"
+    if settings.format == "demucs":
+        metadata = metadata_path(out).parent.resolve()
+        return f"dora run dset.wav={out.resolve()} dset.metadata={metadata} dset.use_musdb=false"
+    if settings.format == "labels":
+        return f"remix-miner train-detector ... --weak {out / 'labels.csv'}"
+    return f"any reader of MUSDB18-HQ: {out}"

@@ -1,0 +1,63 @@
+"""What an export takes: format, the sources that are silent, the kind of audio, labelled songs beside it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from remix_miner.errors import UsageError
+from remix_miner.sources import SOURCES, parse_sources
+
+FORMATS = ("msst", "demucs", "labels", "musdb18-hq")
+AUDIO = {"flac": "int24", "wav": "float32"}
+"""Suffix -> sample format. A flac file whose peak is above 1 is scaled down, and the manifest states by how much."""
+
+
+@dataclass(frozen=True)
+class ExportSettings:
+    """``without``: sources that must all be silent at once; empty takes what was mined (labels only). ``stems``: songs
+    with stems to add. ``valid_share``: share of the tracks that make Demucs' validation set where no songs with a
+    ``valid`` split do. ``accepted_only``: excerpts that a listener accepted, and what is left beside wrong stretches.
+    """
+
+    format: str
+    without: tuple[str, ...] = ()
+    audio: str = "flac"
+    min_seconds: float = 5.0
+    accepted_only: bool = False
+    stems: tuple[Path, ...] = ()
+    library: tuple[Path, ...] = ()
+    valid_share: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.format not in FORMATS:
+            raise UsageError(f"format is one of {', '.join(FORMATS)}, got {self.format!r}")
+        if self.audio not in AUDIO:
+            raise UsageError(f"audio is one of {', '.join(AUDIO)}, got {self.audio!r}")
+        if self.without:
+            parse_sources(self.without)
+            if len(self.without) == len(SOURCES):
+                raise UsageError("where all four sources are silent there is no audio: leave one out of --without")
+        if self.min_seconds <= 0:
+            raise UsageError(f"min-seconds must be positive, got {self.min_seconds}")
+        if not 0 <= self.valid_share < 1:
+            raise UsageError(f"valid-share is a share from 0 to 1 (excluded), got {self.valid_share}")
+        if self.format in ("demucs", "musdb18-hq") and self.audio != "wav":
+            raise UsageError(f"{self.format} reads wav files alone: leave --audio out, or say wav")
+        if self.format == "musdb18-hq" and len(self.without) != len(SOURCES) - 1:
+            raise UsageError(
+                "musdb18-hq states all four sources, and a mined excerpt tells what each is only where three are "
+                "silent: name three, as in --without drums,bass,vocals"
+            )
+        if self.format == "demucs" and len(self.without) != 1:
+            raise UsageError("a two-stem set for Demucs has one target: name it, as in --without vocals")
+        if self.format == "msst" and not self.without:
+            raise UsageError("name the target: --without vocals makes a set of 'vocals' and 'no_vocals'")
+
+    @property
+    def label(self) -> str:
+        """What the exported audio is: the one source that is left, or everything without those named.
+
+        >>> ExportSettings("msst", ("vocals",)).label, ExportSettings("msst", ("drums", "bass", "vocals")).label
+        ('no_vocals', 'other')
+        """
+        left = [source for source in SOURCES if source not in self.without]
+        return left[0] if len(left) == 1 else "_".join(f"no_{source}" for source in self.without)
