@@ -26,6 +26,14 @@ COPIED = {
 }
 
 
+RESULTS = (
+    "api.detector.SongSilence",
+    "detector.spans.Span",
+    "api.scan.ScanResult",
+    "api.separation.Estimates",
+    "api.evaluation.Scores",
+)
+"""What the public functions return."""
 SOURCES = Path(tempfile.mkdtemp(prefix="remix_miner_docs_"))
 
 
@@ -36,8 +44,25 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     shutil.copytree(ROOT / "remix_miner", package, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.safetensors"))
     for folder in ("detector", "datasets"):
         (package / folder / "__init__.py").touch()
+    for module in package.rglob("*.py"):
+        module.write_text(fenced_doctests(module.read_text(encoding="utf-8")), encoding="utf-8")
     config.plugins["mkdocstrings"].config.handlers["python"]["paths"] = [str(SOURCES)]
     return config
+
+
+def fenced_doctests(text: str) -> str:
+    """Put the doctests of docstrings into code blocks, as Markdown wants them."""
+    lines, fence = [], None
+    for line in text.splitlines():
+        indent = line[: len(line) - len(line.lstrip())]
+        if fence is not None and (not line.strip() or '"""' in line):
+            lines.append(f"{fence}```")
+            fence = None
+        elif fence is None and line.lstrip().startswith(">>> "):
+            fence = indent
+            lines.append(f"{fence}```pycon")
+        lines.append(line)
+    return "\n".join(lines) + "\n"
 
 
 def on_shutdown() -> None:
@@ -69,7 +94,7 @@ def on_page_markdown(markdown: str, **_: object) -> str:
 
 def command_pages() -> dict[str, str]:
     """One page a verb."""
-    context = click.Context(app, info_name="remix-miner")
+    context = click.Context(app, info_name="remix-miner", help_option_names=["-h", "--help"])
     pages = {}
     for verb in VERBS:
         command = app.get_command(context, verb)
@@ -84,13 +109,14 @@ def describe(command: click.Command, name: str, parent: click.Context, level: in
     yield f"{'#' * level} {name}\n"
     yield f"{inspect.cleandoc(command.help or '')}\n".replace("\b", "")
     yield f"```text\n{' '.join([context.command_path, *command.collect_usage_pieces(context)])}\n```\n"
-    records = [record for parameter in command.get_params(context) if (record := parameter.get_help_record(context))]
+    records = [parameter.get_help_record(context) for parameter in command.get_params(context)]
+    records = [record for record in records if record and any(record[1:])]
     if records:
         yield "| option | what |\n|---|---|"
         yield from (f"| `{option}` | {cell(text)} |" for option, text in records)
     if command.epilog:
         example = "\n".join(line.strip() for line in command.epilog.replace("\b", "").splitlines() if line.strip())
-        yield f"\n```console\n{example.removeprefix('Example:').strip()}\n```\n"
+        yield f"\nExample:\n\n```console\n$ {example.removeprefix('Example:').strip()}\n```\n"
     if isinstance(command, click.Group):
         for sub in command.list_commands(context):
             subcommand = command.get_command(context, sub)
@@ -110,6 +136,6 @@ def api_page() -> str:
         "These names can be imported from `remix_miner`. Each is loaded when it is first used, so `import remix_miner` "
         "itself takes no time. Deeper modules can be imported too, but may move between versions.\n",
     ]
-    for name, module in remix_miner.PUBLIC.items():
-        lines.append(f"::: {module}.{name}\n")
+    lines += [f"::: {module}.{name}\n" for name, module in remix_miner.PUBLIC.items()]
+    lines += ["## What they return\n", *(f"::: remix_miner.{name}\n" for name in RESULTS)]
     return "\n".join(lines)
