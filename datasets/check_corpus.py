@@ -37,9 +37,10 @@ WINDOWS_AT_ONCE = 64
 
 @dataclass
 class CorpusReport:
-    """What `check_corpus` found; rates are shares of the windows in which the mixture sounds.
+    """Findings of `check_corpus`, and the songs that can be read as ``tracks``.
 
-    ``silent_rate``: V_i <= `SILENT_DB`; ``mining_silent_rate``: V_i <= `SILENT_MINING_DB`.
+    Rates are shares of the windows in which the mixture sounds. ``silent_rate``: V_i <= `SILENT_DB`;
+    ``mining_silent_rate``: V_i <= `SILENT_MINING_DB`.
     """
 
     path: Path
@@ -53,6 +54,7 @@ class CorpusReport:
     songs_without: dict[str, int] = field(default_factory=dict)
     residual_db: dict[str, float] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    tracks: list[Track] = field(default_factory=list)
 
 
 @dataclass
@@ -79,7 +81,6 @@ def check_corpus(path: Path) -> CorpusReport:
         songs, declaration = find_songs(path)
         report = CorpusReport(path, layout.name if layout else "", SOURCES)
     measured = _Measured(silent=np.zeros(len(report.sources)), soft=np.zeros(len(report.sources)))
-    opened: list[Track] = []
     report.songs_without = dict.fromkeys(report.sources, 0)
     for song in progress_over(songs, "checking"):
         try:
@@ -88,7 +89,7 @@ def check_corpus(path: Path) -> CorpusReport:
         except RemixMinerError as error:
             report.problems.append(Problem.of_error(song.name, error))
             continue
-        opened.append(track)
+        report.tracks.append(track)
         if song.unread:
             unread = ", ".join(display_name(path.name) for path in song.unread)
             fix = "rename each after the source it holds, or move it out of the song's folder"
@@ -101,7 +102,7 @@ def check_corpus(path: Path) -> CorpusReport:
     windows = measured.windows or np.nan
     report.silent_rate = dict(zip(report.sources, (measured.silent / windows).tolist(), strict=True))
     report.mining_silent_rate = dict(zip(report.sources, (measured.soft / windows).tolist(), strict=True))
-    report.problems += [*_unnamed(path, songs), *_duplicates(opened), *_unmatched(declaration, songs)]
+    report.problems += [*_unnamed(path, songs), *_duplicates(report.tracks), *_unmatched(declaration, songs)]
     return report
 
 

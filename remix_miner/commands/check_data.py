@@ -1,28 +1,38 @@
 """``remix-miner check-data``: what a corpus or library holds, its problems, and the fix for each."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from remix_miner.commands._options.common import show, verb
+from remix_miner.commands._options.common import device_option, show, verb
 
 if TYPE_CHECKING:
     from remix_miner.datasets.check_corpus import CorpusReport
     from remix_miner.datasets.check_library import LibraryReport
+    from remix_miner.datasets.problems import Problem
 
 MOST_PROBLEMS = 20
+LISTEN_FIX = "listen to the stem there; replace or rename its file, or take the song out (`exclude` in corpus.toml)"
 
 
 @verb(
-    "Say what PATH holds: a corpus of stems (songs, hours, how often each source is silent, whether mixtures are the "
-    "sums of their stems) or a library of music (files, hours, formats). Problems come with a fix each; exit status 1 "
-    "when there are any.",
+    "Report what PATH holds: a corpus of stems (songs, hours, how often each source is silent, whether mixtures are "
+    "the sums of their stems) or a library of music (files, hours, formats). Each problem is listed with its fix; the "
+    "exit status is 1 when there are any.",
     "remix-miner check-data songs/stems",
 )
 @click.argument("path", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--decode", is_flag=True, help="Decode a library's files to the end, to find damage inside.")
-def command(path: Path, decode: bool, as_json: bool) -> int:
+@click.option(
+    "--listen",
+    is_flag=True,
+    help="Give each stem of a corpus to the detector: lists stems that sound like another source, bleed of five "
+    "seconds or more, and empty stems.",
+)
+@click.option("--detector", default="default", show_default=True, help="Run folder, file or name, for --listen.")
+@device_option
+def command(path: Path, decode: bool, listen: bool, detector: str, device: str, as_json: bool) -> int:
     from remix_miner.datasets.check_corpus import check_corpus
     from remix_miner.datasets.check_library import check_library
     from remix_miner.datasets.layouts.base import subfolders
@@ -38,12 +48,18 @@ def command(path: Path, decode: bool, as_json: bool) -> int:
         *(problem for report in libraries for problem in report.problems),
     ]
     nothing = not any(report.songs_per_split for report in corpora) and not any(report.files for report in libraries)
+    stems = _listen(corpora, detector, device) if listen else None
+    if stems is not None:
+        problems += stems.problems
     result = {
         "corpora": [_corpus_json(report) for report in corpora],
         "libraries": [_library_json(report) for report in libraries],
         "problems": [vars(problem) for problem in problems],
     }
     sections = [*map(_corpus_text, corpora), *map(_library_text, libraries)]
+    if stems is not None:
+        result["stems"] = stems.documents
+        sections.append(stems.summary)
     if nothing and not problems:
         sections.append("nothing to use: no songs with stems and no audio files here")
     sections.append(_problems_text(result["problems"]))
@@ -56,6 +72,33 @@ def _is_corpus(path: Path) -> bool:
     from remix_miner.datasets.layouts.folders import find_pairs
 
     return find_layout(path) is not None or next(iter(find_pairs(path)), None) is not None
+
+
+class _Listened(NamedTuple):
+    """What the detector found: as problems, as JSON and as text."""
+
+    problems: "list[Problem]"
+    documents: list[dict[str, Any]]
+    summary: str
+
+
+def _listen(corpora: "list[CorpusReport]", detector: str, device: str) -> _Listened:
+    from dataclasses import asdict
+
+    from remix_miner.calibration.stem_check import check_stems, findings
+    from remix_miner.datasets.problems import Problem
+    from remix_miner.datasets.tracks import PairTrack, StemTrack
+    from remix_miner.detector.loading import load_detector
+    from remix_miner.device import resolve_device
+
+    tracks = [track for report in corpora for track in report.tracks if isinstance(track, StemTrack | PairTrack)]
+    checks = check_stems(load_detector(detector, str(resolve_device(device))).model, tracks) if tracks else []
+    problems = [Problem(check.song, finding, LISTEN_FIX) for check in checks for finding in findings(check)]
+    empty = [f"{check.stem} of {check.song}" for check in checks if check.empty]
+    summary = f"{_count(len(checks), 'stem')} given to the detector, {sum(check.flagged for check in checks)} flagged"
+    if empty:
+        summary += f"\n  empty: {', '.join(empty)}"
+    return _Listened(problems, [{**asdict(check), "flagged": check.flagged} for check in checks], summary)
 
 
 def _corpus_json(report: "CorpusReport") -> dict[str, Any]:
