@@ -77,13 +77,20 @@ class SegmentReader:
         return hashlib.sha256(json.dumps([self.sample_rate, self.channels, lines]).encode()).hexdigest()
 
     def shuffled(self, seed: int) -> "SegmentReader":
-        """A reader whose song n has its sources from different songs, fixed by ``seed``, each cut to the shortest.
+        """Return a reader whose song n has its sources from different songs, fixed by ``seed``, cut to the shortest.
 
-        The 'Random' songs of Jeon et al. 2024, Table 1.
+        The 'Random' songs of Jeon et al. 2024, Table 1. Each stem is used once, and no song has two stems of another,
+        as long as there are as many songs as sources.
         """
         generator = np.random.default_rng(seed)
         reader = copy.copy(self)
-        reader._songs = {source: generator.permutation(songs).tolist() for source, songs in self._songs.items()}
+        songs = generator.permutation(len(self))
+        # Each source is the same order of songs, moved by another number of places.
+        moves = np.resize(generator.permutation(len(self)), len(SOURCES))
+        reader._songs = {
+            source: [self._songs[source][song] for song in np.roll(songs, move)]
+            for source, move in zip(SOURCES, moves, strict=True)
+        }
         reader.frames = [min(self.frames[song] for song in chosen) for chosen in zip(*reader._songs.values())]
         return reader
 
@@ -118,13 +125,15 @@ class SegmentReader:
         return np.concatenate([np.stack([np.full_like(part, song), part], 1) for song, part in enumerate(starts)])
 
     def read(self, song: int, source: str, start_frame: int, frames: int) -> Audio:
-        """(C, frames) of one source; zeros beyond the song's end."""
-        kept = min(frames, max(self.frames[song] - start_frame, 0))
+        """Return (C, frames) of one source; zeros before the song's start and after its end."""
+        before = min(max(-start_frame, 0), frames)
+        first = start_frame + before
+        kept = min(frames - before, max(self.frames[song] - first, 0))
         if kept == frames and frames:
-            return self.reads(self._songs[source][song], source, start_frame, frames)
+            return self.reads(self._songs[source][song], source, first, frames)
         audio = np.zeros((self.channels, frames), dtype=np.float32)
         if kept:
-            audio[:, :kept] = self.reads(self._songs[source][song], source, start_frame, kept)
+            audio[:, before : before + kept] = self.reads(self._songs[source][song], source, first, kept)
         return audio
 
     def read_stems(self, song: int, start_frame: int, frames: int) -> Stems:

@@ -99,3 +99,16 @@ def test_unusable_settings_are_refused() -> None:
             AugmentSettings(**settings)
     with pytest.raises(UsageError, match="divisor"):
         Remix(4)(numbered(6), seeded())
+
+
+def test_consistent_augmentation_keeps_the_mixture_of_a_song() -> None:
+    """All sources of an item get the same swap and the same signs; items differ."""
+    stems = torch.rand(64, 4, 2, 8, generator=torch.Generator().manual_seed(0)) + 0.1
+    augmentation = Augmentation(AugmentSettings(consistent=True), 8000)
+    changed = augmentation(stems, torch.Generator().manual_seed(1))
+    mixture = augmentation(stems.sum(dim=1, keepdim=True), torch.Generator().manual_seed(1))
+    torch.testing.assert_close(changed.sum(dim=1, keepdim=True), mixture)
+    signs = (changed.mean(dim=-1) > 0)[:, 0].tolist()
+    assert {tuple(pair) for pair in signs} == {(True, True), (True, False), (False, True), (False, False)}
+    loose = Augmentation(AugmentSettings(), 8000)(stems, torch.Generator().manual_seed(1))
+    assert not torch.allclose(loose.sum(dim=1, keepdim=True).abs(), mixture.abs())

@@ -1,6 +1,8 @@
 import math
 import pickle
 from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -116,6 +118,33 @@ def test_songs_can_be_made_of_different_songs(reader: SegmentReader) -> None:
     assert any(len(set(song)) > 1 for song in songs)
 
 
+@pytest.mark.parametrize("count", [4, 5, 12])
+def test_no_random_song_holds_two_stems_of_one_song(
+    tmp_path: Path, stem_corpus: Callable[..., Path], count: int
+) -> None:
+    stem_corpus(tmp_path, {f"A{number} - x": 0.1 for number in range(count)}, RATE)
+    songs = SegmentReader([Corpus(load_stem_tracks(tmp_path))], RATE, 2)
+    for seed in range(5):
+        chosen = np.array([songs.shuffled(seed)._songs[source] for source in SOURCES])
+        assert all(len(set(song)) == 4 for song in chosen.T)
+        assert all(sorted(row) == list(range(count)) for row in chosen.tolist())
+
+
+def test_stems_of_a_whole_song_are_shifted_against_each_other(reader: SegmentReader) -> None:
+    """A segment as long as the song has no room to move in: zeros fill what a shift leaves empty."""
+    mixer = Mixer(reader, MixingSettings(original_probability=1.0, time_shift_seconds=0.05), 3 * RATE, seed=0)
+    whole = [plan for plan in map(mixer.plan, range(60)) if plan.picks[0].song == 2]
+    starts = np.array([[pick.start_frame for pick in plan.picks] for plan in whole])
+    assert (starts < 0).any()
+    assert (starts > 0).any()
+    assert np.abs(starts).max() <= 0.05 * RATE
+    assert all(len(set(row)) > 1 for row in starts.tolist())
+    for stem, pick, number in zip(mixer.read(whole[0]), whole[0].picks, range(4), strict=True):
+        times = (pick.start_frame + np.arange(3 * RATE)) / RATE
+        expected = np.where((times >= 0) & (times < 3), 2 + number / 10 + times / 100, 0)
+        np.testing.assert_allclose(stem[0], expected, atol=1e-6)
+
+
 def test_pitch_is_consistent_or_per_stem_and_whole(reader: SegmentReader) -> None:
     one = plans(reader, 300, pitch_tempo=PitchTempoSettings(probability=1.0, semitones=3))
     assert all(len({pick.semitones for pick in plan.picks}) == 1 for plan in one)
@@ -123,7 +152,15 @@ def test_pitch_is_consistent_or_per_stem_and_whole(reader: SegmentReader) -> Non
     many = plans(reader, 300, pitch_tempo=PitchTempoSettings(probability=1.0, semitones=3, consistent=False))
     assert sum(len({pick.semitones for pick in plan.picks}) > 1 for plan in many) > 250
     some = plans(reader, 1000, pitch_tempo=PitchTempoSettings(probability=0.25, tempo=0.1))
-    assert np.isclose(np.mean([plan.tempo != 1 for plan in some]), 0.25, atol=0.05)
+    assert np.isclose(np.mean([plan.picks[0].tempo != 1 for plan in some]), 0.25, atol=0.05)
+
+
+def test_tempo_is_consistent_or_per_stem(reader: SegmentReader) -> None:
+    one = plans(reader, 50, pitch_tempo=PitchTempoSettings(probability=1.0, tempo=0.2))
+    assert all(len({pick.tempo for pick in plan.picks}) == 1 for plan in one)
+    many = plans(reader, 50, pitch_tempo=PitchTempoSettings(probability=1.0, tempo=0.2, consistent=False))
+    assert all(len({pick.tempo for pick in plan.picks}) == 4 for plan in many)
+    assert all(0.8 <= pick.tempo <= 1.2 for plan in many for pick in plan.picks)
 
 
 def test_an_octave_up_doubles_the_frequency() -> None:

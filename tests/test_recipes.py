@@ -40,6 +40,20 @@ def test_the_papers_training():
     assert load_settings(TrainingSettings, "demucs_paper").remix.probability == 0
 
 
+def test_the_papers_remixes_are_the_recipes() -> None:
+    excerpts = load_settings(TrainingSettings, "demucs_remix").excerpts
+    assert not excerpts.match_level
+    assert not excerpts.redraw_silent
+
+
+def test_kuielabs_training() -> None:
+    """Pitch and tempo are drawn for each stem, and no other augmentation is listed (section 3 and the public code)."""
+    settings = load_settings(TrainingSettings, "kuielab_tfc_tdf")
+    pitch_tempo = settings.mixing.pitch_tempo
+    assert (pitch_tempo.semitones, pitch_tempo.tempo, pitch_tempo.consistent) == (2, 0.2, False)
+    assert (settings.augment.swap_probability, settings.augment.flip_probability) == (0, 0)
+
+
 def test_the_simplified_reports_training():
     settings = load_settings(TrainingSettings, "demucs_simplified")
     assert (settings.epochs, settings.batch_size, settings.segment_seconds) == (240, 8, 10.0)

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -6,6 +7,7 @@ import pytest
 import soundfile
 import torch
 
+from remix_miner.config import load_settings
 from remix_miner.datasets.corpora import load_stem_tracks
 from remix_miner.datasets.segments import Corpus, SegmentReader
 from remix_miner.errors import DataError, UsageError
@@ -18,6 +20,7 @@ from remix_miner.training.batches.loudness import loudness_lufs
 from remix_miner.training.batches.mixing import MixingSettings
 from remix_miner.training.batches.pitch_tempo import PitchTempoSettings
 from remix_miner.training.batches.samplers import RemixSampler, RemixSettings, StemSampler, source_shares
+from remix_miner.training.settings import TrainingSettings
 
 RATE = 8000
 SEGMENT = 4000
@@ -135,6 +138,55 @@ def test_the_gain_of_an_excerpt_is_limited() -> None:
     assert level_gain(quiet, loud, max_gain_db=20.0) == pytest.approx(10.0)
     assert level_gain(loud, quiet, max_gain_db=20.0) == pytest.approx(0.1)
     assert level_gain(quiet, 0 * loud, max_gain_db=20.0) == level_gain(0 * quiet, loud, max_gain_db=20.0) == 1
+
+
+def test_excerpts_are_drawn_by_their_seconds(tmp_path: Path) -> None:
+    """One excerpt of 9 s and nine of 1 s: half of the draws each, as when 1 s pieces are pooled."""
+    with ShardWriter(
+        tmp_path, "bass", sample_rate=100, detector_sha256="0" * 64, threshold=0.9, settings={}, shard_id="0"
+    ) as shard:
+        for number, seconds in enumerate([1, 1, 1, 1, 9, 1, 1, 1, 1, 1]):
+            shard.append(
+                np.ones((100 * seconds, 2), dtype=np.float32), track=f"t{number}", track_sha256="0" * 64,
+                start_seconds=0.0, probability_mean=1.0, probability_min=1.0,
+            )  # fmt: skip
+    mined, generator = MinedExcerpts(tmp_path), np.random.default_rng(0)
+    drawn = np.bincount([mined.draw("bass", generator) for _ in range(4000)], minlength=10)
+    assert drawn[4] / 4000 == pytest.approx(0.5, abs=0.03)
+    assert np.allclose(np.delete(drawn, 4) / 4000, 0.5 / 9, atol=0.015)
+
+
+def test_an_isolated_source_sounds_unless_the_paper_is_followed(tmp_path: Path, excerpts: MinedExcerpts) -> None:
+    """Drums that sound in the last quarter of a song alone: a segment in which they are silent is drawn again."""
+    for source in SOURCES:
+        audio = np.full((4 * RATE, 2), 0.1, dtype=np.float32)
+        if source == "drums":
+            audio[: 3 * RATE] = 0
+        (tmp_path / "song").mkdir(exist_ok=True)
+        soundfile.write(tmp_path / "song" / f"{source}.wav", audio, RATE, subtype="FLOAT")
+    late = SegmentReader([Corpus(load_stem_tracks(tmp_path))], RATE, 2)
+
+    def silent(redraw: bool) -> int:
+        sampler = remix_sampler(late, excerpts, remix=RemixSettings(enough_minutes=0, redraw_silent=redraw))
+        return sum(not sampler.example("drums", index)[0].any() for index in range(30))
+
+    assert silent(redraw=True) == 0
+    assert silent(redraw=False) > 10
+
+
+@pytest.mark.parametrize("name", ["demucs_paper", "demucs_remix"])
+def test_extracts_of_the_2019_recipes_are_shifted_in_time(reader: SegmentReader, name: str) -> None:
+    """Section 5.2: 'shifted by a random time between 0 and S' = 0.5 s. Stems ramp here, so values are times."""
+    settings = load_settings(TrainingSettings, name)
+    assert settings.augment.shift_seconds == settings.mixing.stride_seconds == 0.5
+    ramp = SegmentReader([Corpus(reader.tracks)], RATE, 2)
+    ramp.use(lambda song, source, first, frames: np.tile(np.arange(first, first + frames, dtype=np.float32), (2, 1)))
+    still = replace(settings.augment, swap_probability=0.0, flip_probability=0.0)
+    sampler = StemSampler(ramp, frames=RATE // 2, batch_size=8, mixing=settings.mixing, augment=still)
+    starts = torch.cat([sampler.batch(step).stems[:, :, 0, 0].flatten() for step in range(20)])
+    assert (starts % (RATE // 2) != 0).float().mean() > 0.99
+    assert starts.min() >= 0
+    assert starts.max() <= 2 * RATE - RATE // 2
 
 
 def test_excerpts_are_weighted_by_what_the_catalogue_expects(

@@ -82,6 +82,9 @@ class MinedExcerpts(Dataset[MinedExcerpt]):
         if not len(self._index):
             raise DataError(f"{self.folder} holds no excerpts without {' or '.join(wanted)}; see `remix-miner inspect`")
         self._rows = {source: np.flatnonzero(self._index["source"] == at) for at, source in enumerate(SOURCES)}
+        self._ends = {
+            source: np.cumsum(self._index["frames"][rows], dtype=np.int64) for source, rows in self._rows.items()
+        }
         self.sources = tuple(source for source in SOURCES if len(self._rows[source]))
         """Sources that have excerpts here."""
         self._open: OrderedDict[int, Shard] = OrderedDict()
@@ -115,11 +118,12 @@ class MinedExcerpts(Dataset[MinedExcerpt]):
         return float(self._index["frames"][self._rows[source]].sum(dtype=np.int64)) / self.sample_rate
 
     def draw(self, source: str, generator: np.random.Generator) -> int:
-        """Index of an excerpt without ``source``, each as likely as any other, whatever its length."""
+        """Return the index of an excerpt without ``source``, drawn in proportion to its length: by seconds of audio."""
         rows = self._rows.get(source, ())
         if not len(rows):
             raise DataError(f"{self.folder} holds no excerpts without {source!r}, only {', '.join(self.sources)}")
-        return int(rows[generator.integers(len(rows))])
+        ends = self._ends[source]
+        return int(rows[np.searchsorted(ends, generator.integers(ends[-1]), side="right")])
 
     def random_crop(
         self, source: str, frames: int, generator: np.random.Generator

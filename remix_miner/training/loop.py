@@ -172,7 +172,7 @@ class Training:
                     "epoch": self.epoch,
                     "step": self.step,
                     "best": self.best,
-                    "coin": self.remix_generator.get_state(),
+                    "remix_generator": self.remix_generator.get_state(),
                     "chosen": self.validator.chosen if self.validator is not None else None,
                     "learner": self.learner.state_dict(),
                     "ranks": states,
@@ -191,7 +191,7 @@ class Training:
             )
         mine = state["ranks"][self.ranks.rank]
         self.epoch, self.step, self.best = state["epoch"], state["step"], state["best"]
-        self.remix_generator.set_state(state["coin"])
+        self.remix_generator.set_state(state["remix_generator"])
         self.learner.load_state_dict(state["learner"])
         self.stems.load_state_dict(mine["stems"])
         if self.remixes is not None:

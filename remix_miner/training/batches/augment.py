@@ -26,6 +26,7 @@ class AugmentSettings(Settings):
     swap_probability: Annotated[float, PROBABILITY] = 0.5
     flip_probability: Annotated[float, PROBABILITY] = 0.5
     flip_per_channel: bool = True
+    consistent: bool = False  # the same swap and signs for all sources of a mix: the mixture stays that of a song
     gain_min: Annotated[float, Bounds(above=0, most=1000)] = 1.0
     gain_max: Annotated[float, Bounds(above=0, most=1000)] = 1.0
     remix_group: Annotated[int, Bounds(0, 65536)] = (
@@ -58,15 +59,17 @@ class Shift(nn.Module):
 
 
 class ChannelSwap(nn.Module):
-    """Reverse the order of a source's channels with probability p; nothing to do for mono."""
+    """Reverse the order of a source's channels with probability p; mono stays as it is."""
 
-    def __init__(self, probability: float = 0.5) -> None:
+    def __init__(self, probability: float = 0.5, consistent: bool = False) -> None:
         super().__init__()
         self.probability = probability
+        self.consistent = consistent
 
     def forward(self, stems: Stems, generator: Generator) -> Stems:
         batch, sources, channels, _ = stems.shape
-        swapped = torch.rand((batch, sources, 1), generator=generator) < self.probability
+        drawn = torch.rand((batch, 1 if self.consistent else sources, 1), generator=generator)
+        swapped = drawn.expand(batch, sources, 1) < self.probability
         if channels == 1:
             return stems
         order = torch.arange(channels)
@@ -78,13 +81,15 @@ class ChannelSwap(nn.Module):
 class SignFlip(nn.Module):
     """Multiply by -1 with probability p, per source or, as the 2019 paper, per channel of each source."""
 
-    def __init__(self, probability: float = 0.5, per_channel: bool = True) -> None:
+    def __init__(self, probability: float = 0.5, per_channel: bool = True, consistent: bool = False) -> None:
         super().__init__()
         self.probability = probability
         self.per_channel = per_channel
+        self.consistent = consistent
 
     def forward(self, stems: Stems, generator: Generator) -> Stems:
-        shape = (*stems.shape[:3], 1) if self.per_channel else (*stems.shape[:2], 1, 1)
+        batch, sources, channels, _ = stems.shape
+        shape = (batch, 1 if self.consistent else sources, channels if self.per_channel else 1, 1)
         signs = 1 - 2 * (torch.rand(shape, generator=generator) < self.probability).to(stems.dtype)
         return stems * signs.to(stems.device)
 
@@ -128,9 +133,9 @@ class Augmentation(nn.Module):
         self.margin_frames = round(settings.shift_seconds * sample_rate)
         self.steps = nn.ModuleList([Shift(self.margin_frames)] if self.margin_frames else [])
         if settings.swap_probability:
-            self.steps.append(ChannelSwap(settings.swap_probability))
+            self.steps.append(ChannelSwap(settings.swap_probability, settings.consistent))
         if settings.flip_probability:
-            self.steps.append(SignFlip(settings.flip_probability, settings.flip_per_channel))
+            self.steps.append(SignFlip(settings.flip_probability, settings.flip_per_channel, settings.consistent))
         if (settings.gain_min, settings.gain_max) != (1.0, 1.0):
             self.steps.append(Gain(settings.gain_min, settings.gain_max))
         if settings.remix_group:

@@ -1,7 +1,7 @@
-"""Which song, start, pitch and tempo each source of a training mix comes from: original, random and in-between mixes.
+"""Training mixes: the song, start, pitch and tempo of each source, for original, random and in-between mixes.
 
-Mix number n of a run is a function of (seed, n) alone: no state is kept, so any worker process or rank can make it, a
-run resumes anywhere, and a finite set of mixes is replayed by counting modulo its size. docs/background/cacophony.md
+Mix number n of a run is a function of (seed, n) alone. So any worker process or rank can make it, a run resumes
+anywhere, and a finite set of mixes is replayed by counting modulo its size. docs/background/cacophony.md
 lists what the settings reproduce of 'Why does music source separation benefit from cacophony?' (Jeon et al. 2024).
 """
 
@@ -60,19 +60,19 @@ class MixingSettings(Settings):
 
 
 class Pick(NamedTuple):
-    """Where one source of a mix is taken from, and its pitch shift."""
+    """Where one source of a mix is taken from, its pitch shift and its tempo."""
 
     song: int
     start_frame: int
     semitones: int
+    tempo: float
 
 
 @dataclass(frozen=True)
 class MixPlan:
-    """One mix before it is read: a pick per source in SOURCES order, a tempo for all."""
+    """One mix before it is read: a pick per source in SOURCES order."""
 
     picks: tuple[Pick, ...]
-    tempo: float
     original: bool
 
 
@@ -93,43 +93,44 @@ class Mixer:
         return self.settings.mixes_per_epoch or len(self.extracts)
 
     def plan(self, index: int) -> MixPlan:
-        """What mix ``index`` of the run is made of."""
+        """Return what mix ``index`` of the run is made of."""
         settings = self.settings
         if settings.unique_mixes:
             turn, place = divmod(index, settings.unique_mixes)
             index = int(self._order(REPLAY_STREAM, turn, settings.unique_mixes)[place])
         generator = np.random.default_rng([MIX_STREAM, self.seed, index])
         original = bool(generator.random() < settings.original_probability)
-        semitones, tempo = (0,) * len(SOURCES), 1.0
+        semitones: tuple[int, ...] = (0,) * len(SOURCES)
+        tempi: tuple[float, ...] = (1.0,) * len(SOURCES)
         if settings.pitch_tempo.active:
-            semitones, tempo = settings.pitch_tempo.draw(generator, len(SOURCES))
-        frames = source_frames(self.frames, tempo)
+            semitones, tempi = settings.pitch_tempo.draw(generator, len(SOURCES))
+        lengths = [source_frames(self.frames, tempo) for tempo in tempi]
         if original:
+            frames = max(lengths)
             song, start = self._anchor(generator, index, 0, frames, whole=True)
-            starts = [self._shifted(generator, song, start, frames) for _ in SOURCES]
-            places = [(song, start) for start in starts]
+            places = [(song, self._shifted(generator, song, start, frames)) for _ in SOURCES]
         else:
-            places = [self._anchor(generator, index, column, frames) for column in range(len(SOURCES))]
-        picks = tuple(Pick(*place, shift) for place, shift in zip(places, semitones))
-        return MixPlan(picks, tempo, original)
+            places = [self._anchor(generator, index, column, frames) for column, frames in enumerate(lengths)]
+        picks = [Pick(*place, shift, tempo) for place, shift, tempo in zip(places, semitones, tempi)]
+        return MixPlan(tuple(picks), original)
 
     def read(self, plan: MixPlan) -> Float32[np.ndarray, "S C T"]:
-        """The stems of a planned mix."""
+        """Return the stems of a planned mix."""
         stems = np.empty((len(SOURCES), self.reader.channels, self.frames), dtype=np.float32)
         self.read_into(stems, plan)
         return stems
 
     def read_into(self, stems: Float32[np.ndarray, "S C T"], plan: MixPlan) -> None:
-        """The same, into an array that is there already."""
+        """Read the stems of a planned mix into ``stems``."""
         for stem, source, pick in zip(stems, SOURCES, plan.picks):
-            stem[:] = self.read_source(source, pick, plan.tempo)
+            stem[:] = self.read_source(source, pick)
         if self.settings.loudness_lufs is not None:
             stems *= np.float32(loudness_gain(stems.sum(0), self.reader.sample_rate, self.settings.loudness_lufs))
 
-    def read_source(self, source: str, pick: Pick, tempo: float) -> Float32[np.ndarray, "C T"]:
-        """One source of a planned mix, before loudness normalisation."""
-        audio = self.reader.read(pick.song, source, pick.start_frame, source_frames(self.frames, tempo))
-        return change_pitch_tempo(audio, self.reader.sample_rate, pick.semitones, tempo, self.frames)
+    def read_source(self, source: str, pick: Pick) -> Float32[np.ndarray, "C T"]:
+        """Return one source of a planned mix, before loudness normalisation."""
+        audio = self.reader.read(pick.song, source, pick.start_frame, source_frames(self.frames, pick.tempo))
+        return change_pitch_tempo(audio, self.reader.sample_rate, pick.semitones, pick.tempo, self.frames)
 
     def _anchor(
         self, generator: np.random.Generator, index: int, column: int, frames: int, whole: bool = False
@@ -147,7 +148,10 @@ class Mixer:
         shift = int(generator.integers(-limit, limit + 1))
         if self.settings.within_song:
             return anywhere
-        return min(max(start + shift, 0), max(self.reader.frames[song] - frames, 0)) if limit else start
+        room = self.reader.frames[song] - frames
+        if room <= 0:  # a segment as long as the song: silence fills what a shift leaves empty
+            return start + shift
+        return min(max(start + shift, 0), room) if limit else start
 
     def _shuffled(self, stream: int, turn: int, count: int) -> np.ndarray:
         return np.random.default_rng([stream, self.seed, turn]).permutation(count)

@@ -22,10 +22,8 @@ class PitchTempoSettings(Settings):
 
     probability: Annotated[float, PROBABILITY] = 0.2  # share of mixes that are changed at all
     semitones: Annotated[int, Bounds(0, 12)] = 0  # uniform over the whole numbers in [-semitones, semitones]
-    consistent: bool = True  # one shift for all stems of a mix, or one per stem
-    tempo: Annotated[float, Bounds(0, 0.5)] = (
-        0.0  # factor uniform in [1 - tempo, 1 + tempo], one for all stems of a mix
-    )
+    consistent: bool = True  # one shift and one tempo for all stems of a mix, or a draw for each stem
+    tempo: Annotated[float, Bounds(0, 0.5)] = 0.0  # factor uniform in [1 - tempo, 1 + tempo]
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -36,16 +34,16 @@ class PitchTempoSettings(Settings):
     def active(self) -> bool:
         return self.probability > 0 and (self.semitones > 0 or self.tempo > 0)
 
-    def draw(self, generator: np.random.Generator, sources: int) -> tuple[tuple[int, ...], float]:
-        """(semitones per source, tempo) of one mix; as many numbers are drawn whatever comes out."""
+    def draw(self, generator: np.random.Generator, sources: int) -> tuple[tuple[int, ...], tuple[float, ...]]:
+        """Return (semitones, tempo) per source of one mix; as many numbers are drawn whatever comes out."""
         changed = generator.random() < self.probability
         shifts = generator.integers(-self.semitones, self.semitones + 1, size=sources)
-        tempo = generator.uniform(1 - self.tempo, 1 + self.tempo)
+        tempi = generator.uniform(1 - self.tempo, 1 + self.tempo, size=1 if self.consistent else sources)
         if not changed:
-            return (0,) * sources, 1.0
+            return (0,) * sources, (1.0,) * sources
         if self.consistent:
             shifts[:] = shifts[0]
-        return tuple(int(shift) for shift in shifts), float(tempo)
+        return tuple(map(int, shifts)), tuple(map(float, np.broadcast_to(tempi, sources)))
 
 
 def require_stretch() -> None:

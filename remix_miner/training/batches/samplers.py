@@ -23,6 +23,10 @@ from remix_miner.training.batches.mixing import REMIX_STREAM, Mixer, MixingSetti
 from remix_miner.training.batches.pitch_tempo import change_pitch_tempo, source_frames
 from remix_miner.training.batches.sampler import Batch, Sampler
 
+REDRAWS = 20
+SILENT_POWER = 1e-8
+"""Mean square of an isolated source that counts as silent: -80 dB relative to full scale."""
+
 
 @dataclass(frozen=True)
 class StemBatch(Batch):
@@ -104,8 +108,9 @@ class RemixSettings(Settings):
     enough_minutes: Annotated[float, Bounds(0)] = (
         10.0  # of a source; below, fewer remix steps for it, see `source_shares`
     )
-    match_level: bool = True  # bring an excerpt to the level that the labelled song's own rest has at that place
+    match_level: bool = True  # bring an excerpt to the level of the labelled song's own rest; not in the 2019 paper
     max_gain_db: Annotated[float, Bounds(0, 120)] = 12.0  # but change it by no more than this
+    redraw_silent: bool = True  # draw an isolated source again where it is silent; not in the 2019 paper
     weigh_by_volume: bool = False  # weight by the catalogue's expected V, see `volume_weight`
     share: Annotated[float, Bounds(0, 1)] | None = None  # with a target: of the examples; None: `share_of_excerpts`
     negatives: Annotated[float, Bounds(0, 1)] = 0.0  # with a target: of the excerpts' examples, with a silent target
@@ -126,8 +131,9 @@ class RemixSampler(Sampler[RemixBatch]):
 
     All examples of a batch, on all ranks, share one source, uniform over those that have enough excerpts (Défossez et
     al. 2019, section 5.2), others less often: see `source_shares`. The isolated source is drawn as a random mix draws
-    it, silences included. The excerpt is a random crop; one that is shorter than the segment lies at a random place in
-    it, and `RemixBatch.valid` says where.
+    it, and again where it is silent. Excerpts are drawn in proportion to their length, which is what pooling their 5 s
+    pieces amounts to. The excerpt is a random crop; one that is shorter than the segment lies at a random place in it,
+    and `RemixBatch.valid` says where.
 
     Levels: a remix must sound like a mixture, neither a source buried in a mastered song nor a solo. The excerpt
     therefore takes the place of the labelled song's own rest, at that rest's level: both are measured over the
@@ -190,11 +196,9 @@ class RemixSampler(Sampler[RemixBatch]):
     def example(self, source: str, index: int) -> tuple[Audio, Audio, np.ndarray, float]:
         """Example ``index``: the isolated source, the excerpt, which frames the excerpt fills, and its weight."""
         generator = np.random.default_rng([REMIX_STREAM, 1, self.seed, index])
-        (semitones, *_), tempo = self.mixing.pitch_tempo.draw(generator, 1)
+        (semitones,), (tempo,) = self.mixing.pitch_tempo.draw(generator, 1)
         frames = source_frames(self.frames, tempo)
-        song = self.reader.draw_song(generator, source)
-        start = self.reader.draw_start(song, frames, generator)
-        isolated = self.reader.read(song, source, start, frames)
+        song, start, isolated = self._isolated(source, frames, generator)
         rest, first, last, weight = self._excerpt(source, generator)
         if self.settings.match_level:
             own_rest = self.reader.read_stems(song, start, frames).sum(axis=0) - isolated
@@ -206,6 +210,16 @@ class RemixSampler(Sampler[RemixBatch]):
         valid = np.zeros(self.frames, dtype=bool)
         valid[first:last] = True
         return isolated, rest, valid, weight
+
+    def _isolated(self, source: str, frames: int, generator: np.random.Generator) -> tuple[int, int, Audio]:
+        """Return a song, a start, and the source there; with `redraw_silent`, one that sounds if it is found."""
+        for _ in range(REDRAWS if self.settings.redraw_silent else 1):
+            song = self.reader.draw_song(generator, source)
+            start = self.reader.draw_start(song, frames, generator)
+            isolated = self.reader.read(song, source, start, frames)
+            if np.mean(np.square(isolated, dtype=np.float64)) > SILENT_POWER:
+                break
+        return song, start, isolated
 
     def _excerpt(self, source: str, generator: np.random.Generator) -> tuple[Audio, int, int, float]:
         """A crop at the model's rate and channels, where in the segment it begins and ends, and its weight."""
