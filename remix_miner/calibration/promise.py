@@ -72,9 +72,15 @@ def _bound(table: Acceptance, settings: CalibrationSettings) -> Float[np.ndarray
 
 
 def _worst_artist(found: Harvest) -> float:
-    """Least share of silent windows of an artist with enough harvest, at the weights of the table; nan for none."""
-    seconds = _sum_by_artist(found.windows, found.seconds)
-    kept, pure = (_sum_by_artist(found.windows, part) for part in (found.kept_by_song, found.pure_by_song))
+    """Least share of silent windows of an artist with enough harvest, unweighted; nan for none.
+
+    The weights of the assumed silence rate would make one false excerpt outweigh many right ones.
+    """
+    windows = found.windows
+    size = int(windows.artists.max(initial=0)) + 1
+    seconds = _sum_by_artist(windows, found.seconds)
+    kept = np.bincount(windows.artists, found.kept, minlength=size)
+    pure = np.bincount(windows.artists, found.kept & windows.silent, minlength=size)
     judged = (seconds >= JUDGED_SECONDS) & (kept > 0)
     return float((pure[judged] / kept[judged]).min()) if judged.any() else float("nan")
 

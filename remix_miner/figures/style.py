@@ -84,6 +84,20 @@ class Picture:
         return buffer.getvalue()
 
 
+def legend_below(axis: Any) -> None:
+    """A legend under the panel, where it covers no line."""
+    handles, _ = axis.get_legend_handles_labels()
+    axis.legend(
+        loc="upper center",
+        bbox_to_anchor=(0.5, -0.2),
+        ncol=min(len(handles), 3),
+        frameon=False,
+        fontsize=8,
+        columnspacing=1.2,
+        handlelength=1.6,
+    )
+
+
 def as_image(made: Any, alt: str) -> str:
     """An HTML img element with the figure as SVG inside: no file, no network."""
     from html import escape
