@@ -24,7 +24,8 @@ def write_calibration_page(path: str | Path, calibration: Calibration, songs: Se
     """Write the HTML page, whole or not at all. ``songs``: those that the calibration was made from."""
     from jinja2 import Environment
 
-    songs, sections = unheard(songs), []
+    songs = unheard(songs)
+    sections: list[dict[str, Any]] = []
     for name, one in calibration.sources.items():
         rate = calibration.settings.get("silence_rates", {}).get(name)
         windows = windows_of(songs, SOURCES.index(name), one.volume_db, rate)
