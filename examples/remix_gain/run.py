@@ -22,8 +22,6 @@ from songs import Song, folds, prepare_songs
 
 from remix_miner.atomic import write_json
 
-LATER = ("ceiling", "control")
-
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -72,9 +70,8 @@ def jobs(scale: Scale, songs: list[Song]) -> Iterator[Job]:
                 yield from ceilings
             for arm in ("supervised", "mined"):
                 yield Job(arm, song.name, song.half or 0, seed)
-        if seed == scale.seeds[0]:
-            for song in chosen:
-                yield Job("control", song.name, song.half or 0, seed)
+        for song in chosen:
+            yield Job("control", song.name, song.half or 0, seed)
     names = [f"mined-{minutes:g}min" for minutes in scale.dose_minutes]
     names += [f"mined-{round(100 * share)}percent-singing" for share in scale.contaminations]
     for arm in (*names, "true"):
