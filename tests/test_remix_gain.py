@@ -62,6 +62,14 @@ def test_the_toy_experiment_runs_and_reports(tmp_path: Path, audio: Path, mine: 
     for found in runs.values():
         heard = {name.split("_")[1] for name in found["labelled"]}
         assert not heard & {values["artist"] for values in found["scores"]["raw"].values()}
+    run("separated.py", EXAMPLE / "tiny.toml", out)
+    (folder,) = (out / "separated").iterdir()
+    assert {path.name for path in folder.iterdir()} >= {
+        "mixture.wav",
+        "mined.wav",
+        "supervised.wav",
+        "spectrograms.png",
+    }
     page = tmp_path / "docs" / "guide" / "page.md"
     page.parent.mkdir(parents=True)
     page.write_text("before\n<!-- results of tiny: begin -->\nearlier text\n<!-- results of tiny: end -->\nafter\n")
