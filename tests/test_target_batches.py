@@ -15,6 +15,7 @@ from remix_miner.mined.excerpts import MinedExcerpts
 from remix_miner.mined.writer import ShardWriter
 from remix_miner.sources import SOURCES
 from remix_miner.training.batches.augment import AugmentSettings
+from remix_miner.training.batches.feeding import Feed
 from remix_miner.training.batches.samplers import RemixSettings, StemSampler
 from remix_miner.training.batches.target_batches import TargetBatch, TargetSampler
 from remix_miner.training.learner import Learner
@@ -168,3 +169,12 @@ def test_the_accompaniment_of_a_pair_is_the_rest_of_vocals_alone(tmp_path: Path)
     assert track.read(frames=1)[:, 0, 0].tolist() == [0.0, 0.0, 0.5, 0.25]
     with pytest.raises(DataError, match="pairs of vocals and accompaniment"):
         load_target_tracks(tmp_path, "drums")
+
+
+def test_ranks_and_workers_make_the_same_examples(make: Make) -> None:
+    whole = make(share=0.5).batch(0)
+    shares = [make(share=0.5, batch_size=2, rank=rank, world_size=2).batch(0) for rank in (0, 1)]
+    assert torch.equal(torch.cat([share.rest for share in shares]), whole.rest)
+    assert torch.equal(torch.cat([share.target for share in shares]), whole.target)
+    with Feed(make(share=0.5), workers=1) as feed:
+        assert torch.equal(next(feed).mixture, whole.mixture)
