@@ -59,6 +59,8 @@ def units_of(documents: list[Document]) -> dict[str, tuple[str, str]]:
 
 def folds_of(documents: list[Document], arm: str) -> list[tuple[str, int, int]]:
     """Fold, seed and half of each run of an arm; a ceiling serves every fold of its half."""
+    if arm == "mixture":
+        arm = "supervised"
     if arm == "ceiling":
         halves = {each["half"] for each in documents if each["arm"] == "ceiling"}
         return [each for each in folds_of(documents, "supervised") if each[2] in halves]
