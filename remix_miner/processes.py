@@ -56,6 +56,11 @@ def exit_with_parent(parent: int) -> None:
     """Ignore interrupts, which the parent handles, and exit when the process ``parent`` does (by signal on Linux)."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    follow_parent(parent)
+
+
+def follow_parent(parent: int) -> None:
+    """Exit when the process ``parent`` does (by signal on Linux); interrupts stay as they are."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
     if os.getppid() != parent:

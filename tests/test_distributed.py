@@ -1,14 +1,18 @@
 """Two processes (gloo): one model, the batch of one process, and exact resuming."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 import torch
 
+from remix_miner.errors import UsageError
 from remix_miner.runs.folder import RunFolder
+from remix_miner.training.run.launch import parse_devices
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +71,45 @@ def test_validation_is_shared_out_and_agrees(trained):
         for name in ("undisturbed", "alone")
     ]
     assert scores[0] == pytest.approx(scores[1], abs=0.01)
+
+
+def test_one_command_trains_on_several_devices(tmp_path, stem_corpus):
+    """`--devices cpu,cpu`: two processes, one run; Ctrl-C to the command keeps a checkpoint, and --resume goes on."""
+    stems = stem_corpus(tmp_path / "stems", {"A - 1": 1.0, "B - 2": 1.0})
+    sizes = ["separator.settings.channels=4", "separator.settings.depth=2", "separator.settings.sample_rate=8000"]
+    settings = [
+        *sizes,
+        "segment_seconds=0.05",
+        "batch_size=4",
+        "epochs=1",
+        "steps_per_epoch=100000",
+        "log_every_steps=1",
+    ]
+    command = [sys.executable, "-m", "remix_miner.cli", "train", "--devices", "cpu,cpu", "--out", str(tmp_path / "run")]
+    new = ["--stems", str(stems), "--workers", "0", *(part for name in settings for part in ("--set", name))]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen([*command, *new], env=environment, stderr=subprocess.PIPE, text=True)
+    folder = RunFolder(tmp_path / "run")
+    deadline = time.monotonic() + 120
+    while not losses(folder.path) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=120)
+    assert process.returncode == 130, error[-3000:]
+    assert "batches of 4 over 2 processes" in error
+    state = folder.load_state()
+    assert len(state["ranks"]) == 2
+    assert state["step"] >= 1
+    more = [*command, "--resume", "--workers", "0", "--json", "--set", "validation.every_epochs=0"]
+    failed = subprocess.run([*more, "--set", "seed=5"], env=environment, capture_output=True, text=True, check=False)
+    assert failed.returncode == 2
+    assert "seed was 0, is 5" in failed.stderr
+
+
+def test_devices_are_gpus_or_cpus():
+    for text in ("0,0", "gpu", "0,cpu", "", "0,,1"):
+        with pytest.raises(UsageError, match="--devices"):
+            parse_devices(text)
 
 
 def same(one, other) -> bool:

@@ -2,7 +2,15 @@
 
 import click
 
-from remix_miner.commands._options.common import config_option, device_option, note, set_option, show, verb
+from remix_miner.commands._options.common import (
+    command_line,
+    config_option,
+    device_option,
+    note,
+    set_option,
+    show,
+    verb,
+)
 from remix_miner.errors import UsageError
 
 
@@ -28,6 +36,7 @@ from remix_miner.errors import UsageError
 )
 @click.option("--tensorboard", is_flag=True, help="Also log for TensorBoard, in RUN/tensorboard.")
 @device_option
+@click.option("--devices", default=None, metavar="N,N,...", help="Train on several GPUs, such as 0,1 (or cpu,cpu).")
 def command(
     stems: tuple[str, ...],
     mined: str | None,
@@ -43,9 +52,10 @@ def command(
     parts: tuple[str, ...],
     tensorboard: bool,
     device: str,
+    devices: str | None,
     as_json: bool,
-) -> None:
-    """Several processes: torchrun --nproc-per-node N -m remix_miner.cli train ..."""
+) -> int | None:
+    """Beyond one machine: torchrun --nnodes M --nproc-per-node N ... -m remix_miner.cli train ..."""
     from remix_miner.config import load_settings
     from remix_miner.runs.folder import RunFolder
     from remix_miner.runs.resuming import settings_to_resume
@@ -53,6 +63,11 @@ def command(
     from remix_miner.training.run.prepare import Inputs, inputs_of_run, prepare
     from remix_miner.training.settings import TrainingSettings
 
+    if devices is not None:
+        from remix_miner.training.run.launch import launch, parse_devices
+
+        given = command_line(click.get_current_context(), leave_out=("devices", "device"))
+        return launch(parse_devices(devices), "train", given)
     if target is not None:
         overrides = (*overrides, f"target={target}")
     if split_seed is not None:
@@ -76,7 +91,7 @@ def command(
             note("\n".join([f"{out}: {training.describe()}", *training.notices]))
         best = training.run()
         if not ranks.first:
-            return
+            return None
         result = {
             "run": out,
             "steps": training.steps_done,
@@ -85,6 +100,7 @@ def command(
         }
         score = f"uSDR {best['usdr_mean']:.2f} dB ({best['model']}, epoch {best['epoch']})" if best else "not validated"
         show(result, as_json, f"{out}: {training.steps_done} steps, best model: {score}")
+    return None
 
 
 def _pairs(parts: tuple[str, ...]) -> dict[str, str]:

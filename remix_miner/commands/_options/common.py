@@ -5,7 +5,7 @@ import platform
 import sys
 import textwrap
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import metadata
 from typing import Any, TypeVar
 
@@ -56,6 +56,23 @@ def verb(summary: str, example: str) -> Callable[[Function], click.Command]:
         return verbose_option(quiet_option(json_option(command)))  # behind the verb's own options
 
     return decorate
+
+
+def command_line(context: click.Context, leave_out: Sequence[str] = ()) -> list[str]:
+    """Return the arguments of the running verb, but for the parameters ``leave_out``, as another process takes them."""
+    found: list[str] = []
+    chosen = context.meta.get("remix_miner.verbosity", set())
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        value = context.params.get(name, name in chosen)
+        if name in leave_out or value is None or value is False or value == ():
+            continue
+        for part in value if isinstance(value, tuple) else (value,):
+            if isinstance(parameter, click.Argument):
+                found.append(str(part))
+            else:
+                found += [parameter.opts[-1]] if part is True else [parameter.opts[-1], str(part)]
+    return found
 
 
 def show(result: Any, as_json: bool, text: str) -> None:

@@ -1,4 +1,4 @@
-"""One process or several (torchrun): who am I, and the few things that ranks say to one another."""
+"""Distributed setup and collectives: one process, or several that torchrun or `--devices` started."""
 
 import os
 from collections.abc import Iterator
@@ -13,10 +13,12 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from remix_miner.errors import UsageError
+from remix_miner.processes import follow_parent
+from remix_miner.training.run.launch import PARENT
 
 CPU = torch.device("cpu")
-PATIENCE = timedelta(hours=2)
-"""How long ranks wait for one another: one may validate long songs while the others are done."""
+COLLECTIVE_TIMEOUT = timedelta(hours=2)
+"""Ranks wait this long for one another: one may validate long songs while the others have finished."""
 
 
 @dataclass(frozen=True)
@@ -33,14 +35,14 @@ class Ranks:
         return self.rank == 0
 
     def wrap(self, model: nn.Module) -> nn.Module:
-        """The model with gradients averaged over the ranks."""
+        """Return the model with gradients averaged over the ranks."""
         if self.world_size == 1:
             return model
         devices = [self.device] if self.device.type == "cuda" else None
         return DistributedDataParallel(model, device_ids=devices)
 
     def any(self, *flags: bool) -> list[bool]:
-        """For each flag whether some rank raised it: what every rank must act on together."""
+        """Return for each flag whether it is set on some rank."""
         if self.world_size == 1:
             return list(flags)
         raised = torch.tensor(flags, dtype=torch.int32, device=self.device)
@@ -48,7 +50,7 @@ class Ranks:
         return [bool(flag) for flag in raised.tolist()]
 
     def gather(self, value: Any) -> list[Any]:
-        """Each rank's value, in order, on every rank."""
+        """Return each rank's value, in order, on every rank."""
         if self.world_size == 1:
             return [value]
         values: list[Any] = [None] * self.world_size
@@ -58,20 +60,22 @@ class Ranks:
 
 @contextmanager
 def open_ranks(device: str = "auto") -> Iterator[Ranks]:
-    """The process's place as torchrun's environment tells it; alone without torchrun.
+    """Join the processes that torchrun's environment describes; without it, train alone.
 
-    ``device``: 'auto' takes a GPU where there is one, with several processes the one of the local rank. NCCL carries
-    what GPUs say, gloo what CPUs say.
+    ``device``: 'auto' takes a GPU where there is one, with several processes the one of the local rank. GPUs
+    communicate by NCCL, CPUs by gloo.
     """
+    if PARENT in os.environ:
+        follow_parent(int(os.environ[PARENT]))
     world_size = int(os.environ.get("WORLD_SIZE", "1"))
     chosen = choose_device(device, int(os.environ.get("LOCAL_RANK", "0")) if world_size > 1 else None)
     if chosen.type == "cuda":
         torch.cuda.set_device(chosen)
-        torch.backends.cudnn.benchmark = True  # segments all have one length: the search for the fastest way pays
+        torch.backends.cudnn.benchmark = True  # all segments have one length
     if world_size == 1:
         yield Ranks(device=chosen)
         return
-    dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo", timeout=PATIENCE)
+    dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo", timeout=COLLECTIVE_TIMEOUT)
     try:
         yield Ranks(dist.get_rank(), world_size, chosen)
     finally:
@@ -79,7 +83,7 @@ def open_ranks(device: str = "auto") -> Iterator[Ranks]:
 
 
 def choose_device(name: str, local_rank: int | None = None) -> torch.device:
-    """The device that ``name`` means; 'auto' and 'cuda' follow the local rank when there is one."""
+    """Return the device that ``name`` means; 'auto' and 'cuda' follow the local rank when there is one."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
