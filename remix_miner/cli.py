@@ -32,6 +32,7 @@ VERBS = {
     "train": "train a separator, with or without mined excerpts",
     "separate": "estimates of every source of a song",
     "evaluate": "scores per track and source",
+    "export-model": "a trained separator as ONNX or TorchScript",
     "ensemble": "weighted ensembles of estimates or models",
     "leaderboard": "rows, tables, one static page",
     "models": "detectors and separators: sizes, licences, weights",

@@ -93,7 +93,9 @@ def check_arguments(function: Callable[..., Any], values: Mapping[str, Any]) -> 
     For the constructors that settings files fill. Raises `SettingError` for a wrong type or an impossible number, as
     `from_mapping` does; names are not checked. Parameters without annotation take anything.
     """
-    called: Any = function.__dict__["__init__"] if isinstance(function, type) else function
+    called: Any = function
+    if isinstance(function, type):
+        called = next(kind.__dict__["__init__"] for kind in function.__mro__ if "__init__" in kind.__dict__)
     hints = typing.get_type_hints(called, include_extras=True)
     checked = {name: _coerce(hints.get(name, Any), value, name) for name, value in values.items()}
     for name, value in checked.items():

@@ -108,3 +108,27 @@ def test_skips_are_aligned_with_the_estimates():
 class _Passing(torch.nn.Module):
     def forward(self, x):
         return x, None
+
+
+@pytest.mark.parametrize("name", ["demucs", "demucs_v1"])
+def test_the_ablations_without_glu_and_without_lstm(name):
+    """Table 2: ReLU in the place of each GLU halves what the convolutions before them give; no LSTM, no parameters."""
+    settings = {"channels": 4, "depth": 2}
+    plain, no_glu, no_lstm = (build(name, **settings, **more) for more in ({}, {"glu": False}, {"lstm_layers": 0}))
+    mixture = torch.randn(1, 2, 2000)
+    for model in (no_glu, no_lstm):
+        assert model(mixture).shape == (1, 4, 2, 2000)
+        assert count_parameters(model) < count_parameters(plain)
+    assert not any(isinstance(module, torch.nn.GLU) for module in no_glu.modules())
+    assert not any(isinstance(module, torch.nn.LSTM) for module in no_lstm.modules())
+    last = 8  # channels of the deepest layer
+    lstm = sum(2 * (4 * last * (inputs + last) + 8 * last) for inputs in (last, 2 * last)) + 2 * last * last + last
+    assert count_parameters(plain) - count_parameters(no_lstm) == lstm
+
+
+def test_the_paper_size_without_glu_worked_out_from_its_text():
+    widths = [2, 48, 96, 192, 384, 768, 1536]
+    with torch.device("meta"):
+        less = count_parameters(build("demucs")) - count_parameters(build("demucs", glu=False))
+    # encoder: wide x wide + wide; decoder: 2 wide x wide + wide
+    assert less == sum(wide * wide + wide + 2 * wide * wide + wide for wide in widths[1:])

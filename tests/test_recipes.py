@@ -7,7 +7,15 @@ from remix_miner.config import RECIPES, load_settings, read_toml, to_mapping
 from remix_miner.separators import build
 from remix_miner.training.settings import TrainingSettings
 
-NAMES = ["demucs_paper", "demucs_remix", "demucs_simplified", "kuielab_mixer", "kuielab_tfc_tdf", "tiny_cpu"]
+NAMES = [
+    "demucs_paper",
+    "demucs_remix",
+    "demucs_simplified",
+    "kuielab_mixer",
+    "kuielab_tfc_tdf",
+    "tiny_cpu",
+    "tiny_roformer",
+]
 
 
 @pytest.mark.parametrize("name", NAMES)

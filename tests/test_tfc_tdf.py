@@ -15,6 +15,7 @@ PART = {"n_fft": 256, "hop_frames": 64, "bins": 64, "growth": 4, "levels": 2}
 @pytest.mark.parametrize(
     ("name", "settings", "millions"),
     [
+        ("tfc_tdf_v1", {}, 2.2),  # the same table
         ("tfc_tdf_v2", {}, 7.4),  # Kim et al. 2021, the table 'Configurations and Training'
         ("tfc_tdf_v3", {}, 69.6),  # 'about 70 M'
         # a public MUSDB18 configuration of the same network
@@ -112,3 +113,23 @@ def test_the_mixer_takes_trained_separators(tmp_path):
         model.load_parts({"drums": paths["drums"]})
     save_separator(tmp_path / "mixer", model)
     assert torch.equal(load_separator(tmp_path / "mixer").parts["bass"].last.weight, trained["bass"].last.weight)
+
+
+def test_v1_has_nine_blocks_of_five_convolutions_and_segments_of_128_columns():
+    """Kim et al. 2021, the table 'Configurations and Training': # TFC-TDF blocks 9, # convs 5, bottleneck factor 16."""
+    with torch.device("meta"):
+        model = build("tfc_tdf_v1")
+    blocks = [module for module in model.modules() if type(module).__name__ == "DenseTfcTdf"]
+    assert len(blocks) == 9
+    assert {len(block.tfc) for block in blocks} == {5}
+    assert model.spectrogram.bins // blocks[0].tdf[0].out_features == 16
+    frames = model.valid_length(round(model.segment_seconds * model.sample_rate))
+    assert (frames, model.spectrogram.columns(frames)) == (127 * 1024, 128)
+
+
+def test_v1_convolutions_see_every_output_before_them():
+    """Worked by hand for growth 24: 24, 48, ... 120 inputs in the encoder; 48 to 144 after concatenated skips."""
+    with torch.device("meta"):
+        model = build("tfc_tdf_v1")
+    widths = [[layer[0].in_channels for layer in block.tfc] for block in (model.encoder[0], model.decoder[0])]
+    assert widths == [[24, 48, 72, 96, 120], [48, 72, 96, 120, 144]]

@@ -47,7 +47,7 @@ def run(recipe: str, files: tuple[Path, ...], models: tuple[str, ...], out: Path
     from remix_miner.evaluation.ensembles.recipe import load_recipe
     from remix_miner.outputs import check_output_folder
     from remix_miner.progress import Progress
-    from remix_miner.separators.loading import open_separator
+    from remix_miner.separators.loading import missing_models, open_separator
 
     loaded = load_recipe(recipe)
     named = {name: member.get("model") for name, member in loaded.members.items()} | _named(models, "models")
@@ -57,6 +57,11 @@ def run(recipe: str, files: tuple[Path, ...], models: tuple[str, ...], out: Path
         problem = f"no member {', '.join(unknown)}" if unknown else f"no model for {', '.join(lacking)}"
         raise UsageError(
             f"{loaded.title}: {problem}; its members are {', '.join(loaded.members)} (--model MEMBER=MODEL)"
+        )
+    absent = missing_models(named)
+    if absent:
+        raise DataError(
+            f"{loaded.title} lacks models. " + " ".join(f"{name}: {text}." for name, text in absent.items())
         )
     found, skipped = find_audio(files)
     for each in skipped:

@@ -13,6 +13,11 @@ LICENCES = {
     "they come from, facebookresearch/demucs, is MIT",
 }
 """Where code or weights are not under this project's licence alone."""
+LICENCES |= {
+    "htdemucs": "network: MIT (demucs)",
+    "bs_roformer": "network: MIT (bs-roformer)",
+    "mel_band_roformer": "network: MIT (bs-roformer)",
+}
 
 
 @verb(
@@ -21,7 +26,12 @@ LICENCES = {
     "remix-miner models",
 )
 def command(as_json: bool) -> None:
-    document = {"detectors": _detectors(), "detector_networks": _networks(), "separators": _separators()}
+    document = {
+        "detectors": _detectors(),
+        "detector_networks": _networks(),
+        "separators": _separators(),
+        "published": _published(),
+    }
     show(document, as_json, _text(document))
 
 
@@ -90,6 +100,22 @@ def _separators() -> list[dict[str, Any]]:
     return rows
 
 
+def _published() -> list[dict[str, Any]]:
+    """Models whose weights others publish: built-in names of separate, evaluate and ensembles."""
+    from remix_miner.separators.external.published import PUBLISHED
+
+    return [
+        {
+            "name": model.name,
+            "what": model.what,
+            "sources": list(model.sources),
+            "weights": f"here: {model.places[0]}" if not model.missing else f"download {', '.join(model.urls)}",
+            "licence": model.licence,
+        }
+        for model in PUBLISHED
+    ]
+
+
 def _published_hdemucs() -> str:
     """Where the published weights of Hybrid Demucs lie, or where to put them."""
     from remix_miner.separators.hdemucs import PUBLISHED_URL, download_places
@@ -119,6 +145,10 @@ def _text(document: dict[str, Any]) -> str:
         detail = f"{row['sample_rate']} Hz, segments of {row['segment_seconds']:g} s; licence: {row['licence']}"
         lines.append(paragraph("", detail))
         lines.append(paragraph("", f"weights: {row['weights']}"))
+    lines += ["", "Published models (MODEL of separate --download and evaluate)"]
+    for row in document["published"]:
+        lines.append(paragraph(row["name"], f"{row['what']}: {', '.join(row['sources'])}"))
+        lines.append(paragraph("", f"weights: {row['weights']}; licence: {row['licence']}"))
     lines += ["", "Recipes: remix-miner recipes"]
     return "\n".join(lines)
 

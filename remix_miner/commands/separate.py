@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     metavar="SOURCE",
     help="Write SOURCE and the sum of the others, no_SOURCE, instead of every source.",
 )
+@click.option("--download", is_flag=True, help="Fetch the published weights of a built-in name that are not here.")
 @click.option("--restart", is_flag=True, help="Replace estimates made with another model or other settings.")
 @inference_options
 @device_option
@@ -45,6 +46,7 @@ def command(
     out: Path,
     file_format: str,
     two_stems: str | None,
+    download: bool,
     restart: bool,
     device: str,
     as_json: bool,
@@ -67,7 +69,7 @@ def command(
         note(f"skipped {display_name(each.path)}: {each.reason}")
     if not found:
         raise UsageError("nothing to separate: no audio files among " + ", ".join(map(display_name, files)))
-    loaded = open_separator(model, resolve_device(device))
+    loaded = open_separator(model, resolve_device(device), download)
     applied, identity = loaded.model, loaded.identity
     if two_stems is not None:
         applied, identity = TwoStems(applied, two_stems), f"{identity}+{two_stems}"

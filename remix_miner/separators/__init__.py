@@ -20,11 +20,19 @@ SEPARATORS = {
     "demucs": "remix_miner.separators.demucs.Demucs",
     "demucs_v1": "remix_miner.separators.demucs_v1.DemucsV1",
     "hdemucs": "remix_miner.separators.hdemucs.HDemucs",
+    "htdemucs": "remix_miner.separators.external.htdemucs.HTDemucs",
+    "bs_roformer": "remix_miner.separators.external.roformer.BsRoformer",
+    "mel_band_roformer": "remix_miner.separators.external.roformer.MelBandRoformer",
+    "tfc_tdf_v1": "remix_miner.separators.tfc_tdf_v1.TfcTdfV1",
     "tfc_tdf_v2": "remix_miner.separators.tfc_tdf_v2.TfcTdfV2",
     "tfc_tdf_v3": "remix_miner.separators.tfc_tdf_v3.TfcTdfV3",
     "kuielab_mdx_net": "remix_miner.separators.kuielab_mdx_net.KuielabMdxNet",
 }
 """Name -> class. To add a separator: one file and one line here; the shared tests pick it up."""
+
+MODULE_PREFIX = "module:"
+MODULE_CLASS = "remix_miner.separators.external.module.NamedModule"
+"""'module:package.Class' is any `torch.nn.Module` from (B, C, T) to (B, S, C, T)."""
 
 
 def build(name: str, **settings: Any) -> "Separator":
@@ -34,25 +42,31 @@ def build(name: str, **settings: Any) -> "Separator":
     state: seed it for the same weights.
     """
     kind = separator_class(name)
-    known = list(inspect.signature(kind).parameters)
+    named = {"target": name.removeprefix(MODULE_PREFIX)} if name.startswith(MODULE_PREFIX) else {}
+    known = [each for each in inspect.signature(kind).parameters if each not in named]
     for setting in settings:
         if setting not in known:
             raise UsageError(f"{name} has no setting {setting!r}{_nearest(setting, known)}; it has {', '.join(known)}")
-    bound = inspect.signature(kind).bind(**check_arguments(kind, settings))
+    bound = inspect.signature(kind).bind(**check_arguments(kind, {**named, **settings}))
     bound.apply_defaults()
     model = kind(**bound.arguments)
     model.name = name
-    model.settings = {key: list(value) if isinstance(value, tuple) else value for key, value in bound.arguments.items()}
+    model.settings = {
+        key: list(value) if isinstance(value, tuple) else value
+        for key, value in bound.arguments.items()
+        if key not in named
+    }
     return model
 
 
 def separator_class(name: str) -> "type[Separator]":
     """Import and return the class of a separator."""
-    if name not in SEPARATORS:
+    if name not in SEPARATORS and not name.startswith(MODULE_PREFIX):
         raise UsageError(
-            f"unknown separator {name!r}{_nearest(name, SEPARATORS)}; choose among {', '.join(SEPARATORS)}"
+            f"unknown separator {name!r}{_nearest(name, SEPARATORS)}; choose among {', '.join(SEPARATORS)}, or name a "
+            f"class of another package as {MODULE_PREFIX}package.Class"
         )
-    module, _, attribute = SEPARATORS[name].rpartition(".")
+    module, _, attribute = SEPARATORS.get(name, MODULE_CLASS).rpartition(".")
     kind: type[Separator] = getattr(importlib.import_module(module), attribute)
     return kind
 

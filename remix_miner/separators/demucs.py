@@ -24,7 +24,8 @@ class Demucs(Separator):
 
     ``channels``: C_1, the width of the first layer (the number of audio channels is ``audio_channels``); each layer has
     ``growth`` times as many as the one before. ``context``: kernel of the decoder's first convolution. ``rescale``:
-    the reference level a of the weight rescaling, or None for none.
+    the reference level a of the weight rescaling, or None for none. ``glu`` False puts ReLU in the place of the GLUs
+    and ``lstm_layers`` 0 leaves the LSTM out: two rows of the ablation (table 2).
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class Demucs(Separator):
         context: int = 3,
         lstm_layers: int = 2,
         rescale: float | None = 0.1,
+        glu: bool = True,
     ) -> None:
         super().__init__(sources, audio_channels, sample_rate, segment_seconds, normalize)
         check_unet(channels, growth, depth, kernel_size, stride, context, lstm_layers)
@@ -55,14 +57,16 @@ class Demucs(Separator):
                 nn.Sequential(
                     RescaledConv1d(narrow, wide, kernel_size, stride, rescale=rescale),
                     nn.ReLU(),
-                    RescaledConv1d(wide, 2 * wide, 1, rescale=rescale),
-                    nn.GLU(dim=1),
+                    RescaledConv1d(wide, 2 * wide if glu else wide, 1, rescale=rescale),
+                    nn.GLU(dim=1) if glu else nn.ReLU(),
                 )
             )
             out = len(self.sources) * audio_channels if layer == 1 else narrow
-            self.decoder.insert(0, DecoderLayer(wide, out, kernel_size, stride, context, rescale, last=layer == 1))
-        self.lstm = nn.LSTM(widths[-1], widths[-1], lstm_layers, bidirectional=True)
-        self.lstm_out = nn.Sequential(RescaledConv1d(2 * widths[-1], widths[-1], 1, rescale=rescale), nn.ReLU())
+            self.decoder.insert(0, DecoderLayer(wide, out, kernel_size, stride, context, rescale, layer == 1, glu))
+        if lstm_layers:
+            self.lstm = nn.LSTM(widths[-1], widths[-1], lstm_layers, bidirectional=True)
+            self.lstm_out = nn.Sequential(RescaledConv1d(2 * widths[-1], widths[-1], 1, rescale=rescale), nn.ReLU())
+        self.lstm_layers = lstm_layers
 
     def valid_length(self, frames: int) -> int:
         return unet_valid_length(frames, self.depth, self.kernel_size, self.stride, self.context)
@@ -72,7 +76,8 @@ class Demucs(Separator):
         for encode in self.encoder:
             x = encode(x)
             skips.append(x)
-        x = self.lstm_out(self.lstm(x.permute(2, 0, 1))[0].permute(1, 2, 0))
+        if self.lstm_layers:
+            x = self.lstm_out(self.lstm(x.permute(2, 0, 1))[0].permute(1, 2, 0))
         for decode in self.decoder:
             x = decode(x, skips.pop())
         return self.by_source(x)
@@ -82,17 +87,26 @@ class DecoderLayer(nn.Module):
     """Conv + ReLU, concatenation with the encoder's output, 1x1 conv + GLU, transposed conv (+ ReLU)."""
 
     def __init__(
-        self, wide: int, narrow: int, kernel_size: int, stride: int, context: int, rescale: float | None, last: bool
+        self,
+        wide: int,
+        narrow: int,
+        kernel_size: int,
+        stride: int,
+        context: int,
+        rescale: float | None,
+        last: bool,
+        glu: bool = True,
     ) -> None:
         super().__init__()
         self.conv = RescaledConv1d(wide, wide, context, rescale=rescale)
-        self.join = RescaledConv1d(2 * wide, 2 * wide, 1, rescale=rescale)
+        self.join = RescaledConv1d(2 * wide, 2 * wide if glu else wide, 1, rescale=rescale)
         self.synthesis = RescaledConvTranspose1d(wide, narrow, kernel_size, stride, rescale=rescale)
-        self.last = last
+        self.last, self.glu = last, glu
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
         x = F.relu(self.conv(x))
-        x = F.glu(self.join(torch.cat([x, centre_fit(skip, x.shape[-1])], dim=1)), dim=1)
+        x = self.join(torch.cat([x, centre_fit(skip, x.shape[-1])], dim=1))
+        x = F.glu(x, dim=1) if self.glu else F.relu(x)
         x = self.synthesis(x)
         return x if self.last else F.relu(x)
 
@@ -163,10 +177,11 @@ def check_unet(
         ("growth", growth),
         ("depth", depth),
         ("stride", stride),
-        ("lstm_layers", lstm_layers),
     ):
         if value < 1:
             raise UsageError(f"{name} must be at least 1, got {value}")
+    if lstm_layers < 0:
+        raise UsageError(f"lstm_layers must be at least 0, got {lstm_layers}")
     if kernel_size < stride:
         raise UsageError(
             f"kernel_size must be at least the stride ({stride}), or frames are skipped; got {kernel_size}"

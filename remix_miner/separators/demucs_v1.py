@@ -36,6 +36,7 @@ class DemucsV1(Separator):
         context: int = 3,
         lstm_layers: int = 2,
         rescale: float | None = 0.1,
+        glu: bool = True,
     ) -> None:
         super().__init__(sources, audio_channels, sample_rate, segment_seconds, normalize)
         check_unet(channels, growth, depth, kernel_size, stride, context, lstm_layers)
@@ -49,8 +50,8 @@ class DemucsV1(Separator):
                 nn.Sequential(
                     nn.Conv1d(narrow, wide, kernel_size, stride),
                     nn.ReLU(),
-                    nn.Conv1d(wide, 2 * wide, 1),
-                    nn.GLU(dim=1),
+                    nn.Conv1d(wide, 2 * wide if glu else wide, 1),
+                    nn.GLU(dim=1) if glu else nn.ReLU(),
                 )
             )
             out = len(self.sources) * audio_channels if layer == 1 else narrow
@@ -58,14 +59,16 @@ class DemucsV1(Separator):
             self.decoder.insert(
                 0,
                 nn.Sequential(
-                    nn.Conv1d(wide, 2 * wide, context),
-                    nn.GLU(dim=1),
+                    nn.Conv1d(wide, 2 * wide if glu else wide, context),
+                    nn.GLU(dim=1) if glu else nn.ReLU(),
                     synthesis,
                     nn.Identity() if layer == 1 else nn.ReLU(),
                 ),
             )
-        self.lstm = nn.LSTM(widths[-1], widths[-1], lstm_layers, bidirectional=True)
-        self.linear = nn.Linear(2 * widths[-1], widths[-1])
+        if lstm_layers:
+            self.lstm = nn.LSTM(widths[-1], widths[-1], lstm_layers, bidirectional=True)
+            self.linear = nn.Linear(2 * widths[-1], widths[-1])
+        self.lstm_layers = lstm_layers
         if rescale is not None:
             rescale_convolutions(self, rescale)
 
@@ -77,7 +80,8 @@ class DemucsV1(Separator):
         for encode in self.encoder:
             x = encode(x)
             skips.append(x)
-        x = self.linear(self.lstm(x.permute(2, 0, 1))[0]).permute(1, 2, 0)
+        if self.lstm_layers:
+            x = self.linear(self.lstm(x.permute(2, 0, 1))[0]).permute(1, 2, 0)
         for decode in self.decoder:
             x = decode(x + centre_fit(skips.pop(), x.shape[-1]))
         return self.by_source(x)

@@ -3,16 +3,20 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 from torch import Tensor
 
 from remix_miner.checkpoint import load_model, save_model, sha256_of_file, weights_path
 from remix_miner.errors import DataError, UsageError
-from remix_miner.schema import load_json
+from remix_miner.paths import display_name
+from remix_miner.schema import checked, load_json
 from remix_miner.separators import build
 from remix_miner.separators.base import Separator
+from remix_miner.separators.external.description import load_described, weights_of
+from remix_miner.separators.external.onnx_model import load_onnx
+from remix_miner.separators.external.published import PUBLISHED, load_demucs_file, load_published, published_model
 
 
 @dataclass(frozen=True)
@@ -36,19 +40,35 @@ class LoadedSeparator:
         }
 
 
-def open_separator(name_or_path: str, device: str = "cpu") -> LoadedSeparator:
+class SeparatorDescription(TypedDict):
+    """What the JSON beside the weights states at least."""
+
+    name: str
+    settings: dict[str, Any]
+
+
+def open_separator(name_or_path: str, device: str = "cpu", download: bool = False) -> LoadedSeparator:
     """Load a separator and identify it by its name and the first 12 digits of its weights' SHA-256."""
-    model = load_separator(name_or_path, device)
-    name = str(getattr(model, "name", "")) or type(model).__name__
+    model = (
+        load_separator(name_or_path, device, download=download) if download else load_separator(name_or_path, device)
+    )
     path = Path(name_or_path)
+    published = None if path.exists() else published_model(name_or_path)
+    name = published.name if published else str(getattr(model, "name", "")) or path.stem
+    files = published.places if published else _weights(path)
+    digests = "+".join(sha256_of_file(file)[:12] for file in files if file.is_file())
+    return LoadedSeparator(model, name, f"{name}:{digests}" if digests else name, _provenance(files))
+
+
+def _weights(path: Path) -> list[Path]:
+    if path.suffix == ".toml" and path.is_file():
+        return [weights_of(path), path]
     files = [path, weights_path(path)] if path.exists() else []
-    weights = next((file for file in files if file.is_file() and file.suffix != ".json"), None)
-    digest = f":{sha256_of_file(weights)[:12]}" if weights else ""
-    return LoadedSeparator(model, name, f"{name}{digest}", _provenance(weights))
+    return [file for file in files if file.is_file() and file.suffix != ".json"][:1]
 
 
-def _provenance(weights: Path | None) -> dict[str, Any]:
-    description = None if weights is None else weights.with_suffix(".json")
+def _provenance(weights: list[Path]) -> dict[str, Any]:
+    description = weights[0].with_suffix(".json") if weights else None
     if description is None or not description.is_file():
         return {}
     document = load_json(description, "a model's description")
@@ -63,26 +83,59 @@ def save_separator(
     save_model(path, model.state_dict() if state is None else state, description)
 
 
-def load_separator(path_or_name: str | Path, device: str | torch.device = "cpu") -> Separator:
+def load_separator(path_or_name: str | Path, device: str | torch.device = "cpu", download: bool = False) -> Any:
     """Return a trained separator in evaluation mode.
 
-    ``path_or_name``: a run folder, a ``.safetensors`` file, torchaudio's published Hybrid Demucs (a ``.pt`` file), or
-    ``hdemucs`` for that file where torch keeps its downloads. Nothing is downloaded. Raises `DataError` when there is
+    ``path_or_name``: a run folder, a ``.safetensors`` file, a ``.toml`` that names a separator and foreign weights, an
+    ``.onnx`` model, a checkpoint of demucs (``.th``), torchaudio's published Hybrid Demucs (``.pt``), or a built-in
+    name: ``hdemucs`` or one of `PUBLISHED`. Nothing is downloaded unless ``download``. Raises `DataError` when there is
     no such model or its weights do not fit, `UsageError` for a name that is not built in.
     """
     path = Path(path_or_name)
-    if str(path_or_name) == "hdemucs" or path.suffix in (".pt", ".th"):
-        from remix_miner.separators.hdemucs import load_published
+    return _load(str(path_or_name), path, download).to(device).eval()
 
-        return load_published(None if str(path_or_name) == "hdemucs" else path).to(device).eval()
+
+def _load(name: str, path: Path, download: bool) -> Any:
+    if name == "hdemucs" or path.suffix == ".pt":
+        from remix_miner.separators.hdemucs import load_published as load_hdemucs
+
+        return load_hdemucs(None if name == "hdemucs" else path)
+    if not path.exists() and published_model(name) is not None:
+        return load_published(name, download)
     if not path.exists() and not path.suffix and len(path.parts) == 1:
-        raise UsageError(f"no model {path_or_name!r}: neither a run folder, a file, nor a built-in name (hdemucs)")
-    state, description = load_model(path)
-    if description.get("kind", "separator") != "separator":
-        raise DataError(f"{path} holds a {description['kind']}, not a separator")
+        raise UsageError(no_model_message(name))
+    if path.suffix in (".th", ".onnx", ".toml"):
+        if not path.is_file():
+            raise DataError(f"{display_name(path)} does not exist")
+        return {".th": load_demucs_file, ".onnx": load_onnx, ".toml": load_described}[path.suffix](path)
+    state, document = load_model(path)
+    if document.get("kind", "separator") != "separator":
+        raise DataError(f"{path} holds a {document['kind']}, not a separator")
+    description = checked(document, SeparatorDescription, f"{display_name(path)}: its description is damaged")
     model = build(description["name"], **description["settings"])
     try:
         model.load_state_dict(state)
     except RuntimeError as error:
         raise DataError(f"{path}: its weights do not fit {description['name']}: {error}") from error
-    return model.to(device).eval()
+    return model
+
+
+def missing_models(models: Mapping[str, str]) -> dict[str, str]:
+    """Return the members of an ensemble whose model is not here, and what to do for each. Nothing is loaded."""
+    absent = {}
+    for member, name in models.items():
+        published = None if Path(name).exists() else published_model(name)
+        if published is not None and published.missing:
+            absent[member] = published.explain()
+        elif published is None and len(Path(name).parts) > 1 and not Path(name).exists():
+            absent[member] = f"{display_name(name)} does not exist"
+    return absent
+
+
+def no_model_message(name: str) -> str:
+    """Return what to do without the model ``name``: the ways to one."""
+    names = ", ".join(["hdemucs", *(model.name for model in PUBLISHED)])
+    return (
+        f"no model {name!r}: neither a run folder, a file, nor a built-in name ({names}). Train one: remix-miner train "
+        "--stems SONGS --out RUN; or take a published one: remix-miner separate htdemucs SONG --out OUT --download"
+    )
