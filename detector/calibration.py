@@ -135,8 +135,12 @@ class Calibration:
             )
             if problem is not None:
                 return self, None, f"{source} by the detector alone: {problem}; {_loss(self.sources[source], one)}"
-            return dataclasses.replace(self, sources={**self.sources, source: one.calibration}), one.fusion, None
+            return self.joint(source), one.fusion, None
         return self, None, None
+
+    def joint(self, source: str) -> "Calibration":
+        """With the calibration of the joint probabilities of ``source`` in place of the detector's own."""
+        return dataclasses.replace(self, sources={**self.sources, source: self.fused[source].calibration})
 
     def threshold(self, source: str) -> float | None:
         """p_i, or None where this source must not be mined."""

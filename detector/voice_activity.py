@@ -3,6 +3,7 @@
 The network's training data are not published. It sees samples only: files are decoded by `remix_miner.audio`.
 """
 
+import functools
 import hashlib
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,12 @@ import numpy as np
 from jaxtyping import Float, Float32, Int
 from scipy.special import logit
 
-from remix_miner.detector.evidence import EDGE
+from remix_miner.detector.evidence import EDGE, Fusion, difference
+from remix_miner.detector.fused_stream import FusedStream
+from remix_miner.detector.stream import ProbabilityStream
 from remix_miner.detector.windows import WINDOW_FRAMES
+from remix_miner.errors import DataError
+from remix_miner.sources import SOURCES
 
 FRAME_HOP = 160
 SHORTEST = 400
@@ -51,6 +56,23 @@ class VoiceActivity:
         mean = (total[after] - total[first]) / (after - first)
         odds: np.ndarray = -logit(np.clip(mean, EDGE, 1 - EDGE))
         return odds
+
+
+def joint_stream(stream: ProbabilityStream, fusion: Fusion | None) -> ProbabilityStream | FusedStream:
+    """The stream itself without a ``fusion``, else one that asks the evidence; `DataError` when it is another one."""
+    if fusion is None:
+        return stream
+    evidence = _loaded()
+    problem = f"{fusion.evidence} is not installed" if evidence is None else difference(fusion, evidence)
+    if evidence is None or problem is not None:
+        raise DataError(f"the scan was begun with {fusion.evidence} {fusion.version}: {problem}; install that version")
+    return FusedStream(stream, fusion, evidence, SOURCES)
+
+
+@functools.lru_cache(maxsize=1)
+def _loaded() -> "VoiceActivity | None":
+    """The evidence, loaded once per process."""
+    return load_voice_activity()
 
 
 def load_voice_activity() -> VoiceActivity | None:

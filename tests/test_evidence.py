@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from scipy.ndimage import uniform_filter1d
 from scipy.special import expit, logit
@@ -14,12 +15,16 @@ from remix_miner.calibration.fit import calibrate
 from remix_miner.calibration.fusion import cross_fused, fit_fusion
 from remix_miner.calibration.scores import score_source
 from remix_miner.calibration.settings import CalibrationSettings
+from remix_miner.detector import voice_activity
 from remix_miner.detector.calibration import Calibration
 from remix_miner.detector.evidence import LARGEST_LOG_ODDS, Fusion, difference, runs
 from remix_miner.detector.fused_stream import FusedStream, fused_probabilities
 from remix_miner.detector.networks import SilentSourceDetector
 from remix_miner.detector.stream import ProbabilityStream, track_probabilities
-from remix_miner.errors import UsageError
+from remix_miner.errors import DataError, UsageError
+from remix_miner.mining.messages import ScanSettings
+from remix_miner.mining.scan import scan_audio
+from remix_miner.mining.thresholds import joint_as_scanned
 from remix_miner.sources import SOURCES
 
 
@@ -246,3 +251,38 @@ def test_a_calibration_holds_both_and_says_what_is_lost_without(labelled_songs: 
     other = Loudness()
     other.sha256 = "b" * 64  # type: ignore[misc]
     assert "other weights" in str(calibration.with_evidence(other)[2])
+
+
+# --- in a scan ----------------------------------------------------------------------------------------------------
+
+
+def test_a_scan_uses_the_joint_probabilities(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    model = SilentSourceDetector(width=4, hidden=8).eval()
+    mono = np.random.default_rng(1).normal(0, 0.1, 12 * 16000).astype(np.float32)
+    soundfile.write(tmp_path / "a.wav", mono, 16000, subtype="FLOAT")
+    monkeypatch.setattr(voice_activity, "_loaded", Loudness)
+    eager = fusion(gate=1e-6, sure=1.0)
+    settings = ScanSettings({"vocals": 0.5}, min_seconds=1.0, fusion=eager)
+    joint = scan_audio(tmp_path / "a.wav", model, settings).probabilities
+    expected = fused_probabilities(ProbabilityStream(model), eager, Loudness(), SOURCES, mono)
+    np.testing.assert_allclose(joint, expected, atol=1e-5)
+    alone = scan_audio(tmp_path / "a.wav", model, dataclasses.replace(settings, fusion=None)).probabilities
+    assert np.abs(joint[3] - alone[3]).max() > 0.01
+    monkeypatch.setattr(voice_activity, "_loaded", lambda: None)
+    with pytest.raises(DataError, match="loudness is not installed"):
+        scan_audio(tmp_path / "a.wav", model, settings)
+
+
+def test_a_folder_is_mined_again_by_the_calibration_of_its_own_probabilities(labelled_songs: Any) -> None:
+    settings = CalibrationSettings(confidence=0.8, worst_artist=0.75)
+    calibration = calibrate(songs_with_evidence(labelled_songs, 12), "d", "0" * 64, settings, evidence=Loudness())
+    recorded = dataclasses.asdict(calibration.fused["vocals"].fusion)
+    assert joint_as_scanned(calibration, {"fusion": None}) == calibration
+    assert joint_as_scanned(calibration, {}) == calibration
+    assert joint_as_scanned(calibration, {"fusion": recorded}) == calibration.joint("vocals")
+    assert joint_as_scanned(calibration, {"fusion": {**recorded, "min_seconds": 3.0}}) == calibration.joint("vocals")
+    with pytest.raises(DataError, match="in another way"):
+        joint_as_scanned(calibration, {"fusion": {**recorded, "intercept": 1.0}})
+    with pytest.raises(DataError, match="in another way"):
+        joint_as_scanned(dataclasses.replace(calibration, fused={}), {"fusion": recorded})

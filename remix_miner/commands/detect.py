@@ -109,6 +109,8 @@ def command(
     def announce(thresholds: Thresholds) -> None:
         for line in thresholds.promises():
             note(f"expected {line}")
+        if thresholds.loss is not None:
+            note(thresholds.loss)
         for source, reason in thresholds.refused.items():
             note(f"refused without {source}: {reason}")
 

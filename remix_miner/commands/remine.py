@@ -59,7 +59,7 @@ def command(
     from remix_miner.mined.catalogue_view import CatalogueView
     from remix_miner.mining.engines.choice import Engine
     from remix_miner.mining.remine import RemineSettings, parse_thresholds, remine
-    from remix_miner.mining.thresholds import thresholds_of
+    from remix_miner.mining.thresholds import joint_as_scanned, thresholds_of
     from remix_miner.sources import parse_sources
 
     if (purity is None) == (not thresholds):
@@ -73,6 +73,7 @@ def command(
             raise UsageError(f"detector {detector!r} has no calibration beside it; name one with --calibration")
         with CatalogueView.read(mined) as catalogue:
             calibration.check_detector(str(catalogue.settings["detector_sha256"]))
+            calibration = joint_as_scanned(calibration, catalogue.settings)
         found = thresholds_of(calibration, parse_sources(sources), purity)
         chosen, refused = found.of_sources, found.refused
 

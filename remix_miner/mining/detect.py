@@ -26,7 +26,7 @@ from remix_miner.mining.messages import BatchLimits, JobSetup, ScanSettings
 from remix_miner.mining.plan import share_of, tasks_for
 from remix_miner.mining.recorder import Recorder
 from remix_miner.mining.report import REPORT_NAME, RunTally, ScanReport, report_of
-from remix_miner.mining.thresholds import Thresholds, choose_thresholds
+from remix_miner.mining.thresholds import Thresholds, choose_thresholds, fusion_for
 from remix_miner.sources import MINED_SOURCES
 
 FileFilter = Callable[[Sequence[LibraryFile]], Sequence[Skipped]]
@@ -81,6 +81,7 @@ def mine(
         channels=settings.channels,
         precision=settings.precision,
         sampling=settings.sampling,
+        fusion=fusion_for(thresholds, settings.min_seconds),
     )
     recorded = {"detector_sha256": detector.sha256, **dataclasses.asdict(scan_settings)}
     files, skipped = find_audio(library)

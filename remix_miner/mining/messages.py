@@ -7,6 +7,7 @@ from typing import Any, get_args
 
 from remix_miner.datasets.library import LibraryFile
 from remix_miner.detector.calibration import Calibration
+from remix_miner.detector.evidence import Fusion
 from remix_miner.device import Precision, Sampling
 from remix_miner.errors import UsageError
 from remix_miner.mined.probabilities import Codes
@@ -32,6 +33,8 @@ class ScanSettings:
     """Of the detector's network. In bfloat16, probabilities move in the third decimal."""
     sampling: Sampling = "sparse"
     """Of the detector's scattering transform."""
+    fusion: Fusion | None = None
+    """How a second opinion refines one source's probabilities; None: the detector alone."""
 
     def __post_init__(self) -> None:
         if not self.thresholds:

@@ -16,6 +16,7 @@ from remix_miner.audio import display_name
 from remix_miner.checkpoint import versions
 from remix_miner.datasets.library import LibraryFile, file_name_of
 from remix_miner.detector.calibration import Calibration
+from remix_miner.detector.evidence import Fusion
 from remix_miner.detector.windows import HOP_SECONDS, WINDOW_SECONDS
 from remix_miner.duplicates.store import STORE_NAME, FingerprintStore
 from remix_miner.errors import DataError, UsageError
@@ -127,6 +128,8 @@ def _settings(old: Mapping[str, Any], new: RemineSettings) -> tuple[ScanSettings
     values["thresholds"] = dict(new.thresholds)
     if new.min_seconds is not None:
         values["min_seconds"] = float(new.min_seconds)
+    if values.get("fusion") is not None:
+        values["fusion"] = Fusion(**values["fusion"])
     settings = ScanSettings(**values)
     return settings, {**old, **dataclasses.asdict(settings)}
 

@@ -13,6 +13,7 @@ from remix_miner.audio import AudioReader, Block, StreamResampler, display_name,
 from remix_miner.detector.networks import SilentSourceDetector
 from remix_miner.detector.spans import Span, silent_spans
 from remix_miner.detector.stream import ProbabilityStream
+from remix_miner.detector.voice_activity import joint_stream
 from remix_miner.detector.windows import HOP_SECONDS, SAMPLE_RATE
 from remix_miner.errors import AudioError
 from remix_miner.mining.messages import Found, KnownSpans, ScanSettings
@@ -71,7 +72,7 @@ def scan_audio(
         validity = WindowValidity(rate)
         phase = PhaseCheck(rate, reader.channels)
         to_detector = StreamResampler(rate, SAMPLE_RATE, 1)
-        stream = ProbabilityStream(model)
+        stream = joint_stream(ProbabilityStream(model), settings.fusion)
         pieces: list[Float32[np.ndarray, "S N"]] = []
         waiting: list[Float32[np.ndarray, " T"]] = []
         loudest = 0.0

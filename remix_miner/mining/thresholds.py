@@ -1,10 +1,14 @@
 """The thresholds of a scan: which sources are mined, at which probability, and what that promises."""
 
-from collections.abc import Iterable
+import dataclasses
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from remix_miner.detector.calibration import Calibration
+from remix_miner.detector.evidence import Fusion
 from remix_miner.detector.loading import LoadedDetector
+from remix_miner.detector.voice_activity import load_voice_activity
 from remix_miner.errors import DataError, UsageError
 from remix_miner.sources import MINED_SOURCES
 
@@ -16,6 +20,10 @@ class Thresholds:
     of_sources: dict[str, float]
     refused: dict[str, str]
     calibration: Calibration
+    fusion: Fusion | None = None
+    """How a second opinion refines one source, where one is used."""
+    loss: str | None = None
+    """What is lost because the second opinion of the calibration is not here."""
 
     def promises(self) -> list[str]:
         """Return what the calibration lets one expect of each source: purity and yield."""
@@ -31,7 +39,8 @@ def choose_thresholds(
     """Take the thresholds of ``sources`` from ``calibration``, or from the one beside the detector.
 
     ``purity``: the share of the harvested seconds that is promised, on the calibration's curve; None takes the
-    calibration's own thresholds. Raises `DataError` without a calibration, with one that was made for another detector,
+    calibration's own thresholds. A source that the calibration joins with a second opinion takes the joint threshold
+    where that is installed. Raises `DataError` without a calibration, with one that was made for another detector,
     or when every source is refused.
     """
     calibration = calibration or detector.calibration
@@ -41,7 +50,9 @@ def choose_thresholds(
             "with --calibration"
         )
     calibration.check_detector(detector.sha256)
-    return thresholds_of(calibration, sources, purity)
+    evidence = load_voice_activity() if calibration.fused else None
+    calibration, fusion, loss = calibration.with_evidence(evidence)
+    return dataclasses.replace(thresholds_of(calibration, sources, purity), fusion=fusion, loss=loss)
 
 
 def thresholds_of(calibration: Calibration, sources: Iterable[str], purity: float | None = None) -> Thresholds:
@@ -66,11 +77,39 @@ def thresholds_of(calibration: Calibration, sources: Iterable[str], purity: floa
     return Thresholds(thresholds, refused, calibration)
 
 
+def joint_as_scanned(calibration: Calibration, settings: Mapping[str, Any]) -> Calibration:
+    """The calibration of the probabilities that a folder with these recorded settings keeps.
+
+    Raises `DataError` when they were joined with a second opinion in another way than ``calibration`` states.
+    """
+    recorded = settings.get("fusion")
+    if recorded is None:
+        return calibration
+    source = recorded["source"]
+    fused = calibration.fused.get(source)
+    if fused is None or dataclasses.replace(fused.fusion, min_seconds=recorded["min_seconds"]) != Fusion(**recorded):
+        raise DataError(
+            f"the probabilities of {source} were joined with {recorded['evidence']} in another way than this "
+            "calibration states: name the one of the scan with --calibration, or scan again"
+        )
+    return calibration.joint(source)
+
+
+def fusion_for(thresholds: Thresholds, min_seconds: float) -> Fusion | None:
+    """The fusion of a scan whose shortest excerpt lasts ``min_seconds``; None where its source is not mined."""
+    fusion = thresholds.fusion
+    if fusion is None or fusion.source not in thresholds.of_sources:
+        return None
+    return dataclasses.replace(fusion, min_seconds=min(fusion.min_seconds, float(min_seconds)))
+
+
 def promise(calibration: Calibration, source: str) -> str | None:
     """Return what the calibration states of ``source``; None where it states no precision."""
     measured = calibration.sources[source]
     if measured.threshold is None or measured.precision is None:
         return None
+    if calibration.settings.get("bound") == "harvest":
+        return _promise_of_seconds(calibration, source)
     bound = ""
     if measured.precision_lower_bound is not None:
         confidence = calibration.settings.get("confidence")
@@ -84,4 +123,18 @@ def promise(calibration: Calibration, source: str) -> str | None:
     if measured.spans is not None and measured.spans.labelled_seconds:
         per_hour = 60 * measured.spans.seconds / measured.spans.labelled_seconds
         text += f"; {per_hour:.1f} minutes from an hour of the {measured.tracks} calibration songs"
+    return text
+
+
+def _promise_of_seconds(calibration: Calibration, source: str) -> str:
+    """The promise of a bound on harvested seconds, with what the calibration songs gave."""
+    measured, settings = calibration.sources[source], calibration.settings
+    text = (
+        f"without {source}: at least {measured.precision_target:.0%} of the seconds at or below {measured.volume_db:g} "
+        f"dB, {settings['confidence']:.0%} sure"
+    )
+    if measured.spans is not None and measured.spans.precision is not None:
+        text += f" ({measured.spans.precision:.1%} on the songs of {measured.artists} artists"
+        found = measured.span_recall
+        text += f", {found:.0%} of the silent audio found)" if found is not None else ")"
     return text
