@@ -14,6 +14,7 @@ from remix_miner.datasets.declarations import Declaration, read_declaration
 from remix_miner.datasets.layouts.base import subfolders
 from remix_miner.datasets.layouts.folders import find_pairs
 from remix_miner.datasets.library import content_hash
+from remix_miner.datasets.named_stems import find_named_songs
 from remix_miner.datasets.problems import REPLACE, Problem
 from remix_miner.datasets.songs import Song, open_song
 from remix_miner.datasets.tracks import PAIR_SOURCES, PairTrack, StemTrack, Track
@@ -74,7 +75,12 @@ def check_corpus(path: Path) -> CorpusReport:
     """
     layout = find_layout(path)
     pairs = [] if layout else list(find_pairs(path))
-    if pairs:
+    declared = read_declaration(path).sources
+    if declared and not set(SOURCES) <= set(declared):
+        declaration = read_declaration(path)
+        pairs, songs = [], find_named_songs(path, declared, declaration)
+        report = CorpusReport(path, "named sources", declared)
+    elif pairs:
         songs, declaration = pairs, read_declaration(path)
         report = CorpusReport(path, "pairs of vocals and accompaniment", PAIR_SOURCES)
     else:
@@ -92,7 +98,10 @@ def check_corpus(path: Path) -> CorpusReport:
         report.tracks.append(track)
         if song.unread:
             unread = ", ".join(display_name(path.name) for path in song.unread)
-            fix = "rename each after the source it holds, or move it out of the song's folder"
+            fix = (
+                "rename each after the source it holds, or move it out of the song's folder; stems beyond the four are "
+                f"read as part of 'other' where {display_name(declaration.path)} lists them in sources = [...]"
+            )
             report.problems.append(Problem(song.name, f"holds audio that is not read: {unread}", fix))
         split = track.split or "all"
         report.songs_per_split[split] = report.songs_per_split.get(split, 0) + 1

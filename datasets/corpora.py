@@ -1,4 +1,4 @@
-"""From paths to tracks: the table of known layouts, and the two functions that everything else calls."""
+"""Corpora of stems as tracks: the table of layouts, and loading by path."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -15,6 +15,7 @@ from remix_miner.datasets.layouts.musdb import MUSDB18_HQ
 from remix_miner.datasets.layouts.musdb_mp4 import MUSDB18_MP4
 from remix_miner.datasets.layouts.slakh import SLAKH
 from remix_miner.datasets.layouts.stem_csv import STEM_CSV
+from remix_miner.datasets.layouts.stem_folder import StemFolder
 from remix_miner.datasets.layouts.stem_folders import STEM_FOLDERS
 from remix_miner.datasets.songs import Song, open_song
 from remix_miner.datasets.tracks import PAIR_SOURCES, PairTrack, StemTrack, accompaniment_as_other
@@ -38,7 +39,7 @@ def load_stem_tracks(
     absent_ok: bool = False,
     allow_unequal: bool = False,
 ) -> list[StemTrack]:
-    """The tracks of one or more corpora, in order of paths, splits and names; reads headers only.
+    """Return the tracks of one or more corpora, in order of paths, splits and names; reads headers only.
 
     ``split`` keeps one of 'train', 'valid', 'test'; None keeps all, also where a corpus has no splits. ``absent``
     names sources that songs may lack, ``absent_ok`` allows all (a missing file is then silence). ``allow_unequal``
@@ -66,7 +67,7 @@ def load_stem_tracks(
 def load_pair_tracks(
     paths: AnyPath | Iterable[AnyPath], split: str | None = None, *, allow_unequal: bool = False
 ) -> list[PairTrack]:
-    """Songs of which only vocals and accompaniment are known: ``<track>/{vocals,accompaniment}.{flac,wav}``."""
+    """Return songs with vocals and accompaniment apart: ``<track>/{vocals,accompaniment}.{flac,wav}``."""
     tracks = []
     for path in _as_paths(paths):
         declaration = read_declaration(path)
@@ -84,7 +85,7 @@ def load_pair_tracks(
 
 
 def load_target_tracks(paths: AnyPath | Iterable[AnyPath], target: str, split: str | None = None) -> list[StemTrack]:
-    """Tracks for a model of ``target`` against the rest: corpora of stems, and for vocals also pairs.
+    """Return tracks for a model of ``target`` against the rest: corpora of stems, and for vocals also pairs.
 
     The accompaniment of a pair is read as 'other', see `remix_miner.datasets.tracks.accompaniment_as_other`.
     """
@@ -98,7 +99,7 @@ def load_target_tracks(paths: AnyPath | Iterable[AnyPath], target: str, split: s
 
 
 def find_songs(path: AnyPath) -> tuple[list[Song], Declaration]:
-    """The songs of a corpus as its layout names them, no file opened, and what its corpus.toml declares."""
+    """Return the songs of a corpus by its layout, without opening audio, and its corpus.toml."""
     folder = _folder(path)
     layout = find_layout(folder)
     if layout is None:
@@ -107,6 +108,11 @@ def find_songs(path: AnyPath) -> tuple[list[Song], Declaration]:
                 f"{display_name(folder)} holds pairs of vocals and accompaniment, not four stems; "
                 "give it as --pairs where a command has that option (load_pair_tracks in Python)"
             )
+        if declared := read_declaration(folder).sources:
+            raise DataError(
+                f"{display_name(folder)} holds {', '.join(declared)}, not the four sources; name its sources where a "
+                "command has that option (load_named_tracks in Python)"
+            )
         known = "; ".join(f"{layout.name}: {layout.description}" for layout in LAYOUTS)
         raise DataError(f"no stem tracks in {display_name(folder)}: {_what_is_there(folder)}. Known layouts: {known}")
     declaration = read_declaration(folder)
@@ -114,13 +120,29 @@ def find_songs(path: AnyPath) -> tuple[list[Song], Declaration]:
 
 
 def find_layout(folder: Path) -> Layout | None:
-    """The layout of a corpus, or None."""
+    """Return the layout of a corpus, or None."""
     return next((layout for layout in LAYOUTS if layout.recognise(folder)), None)
 
 
 def _declared(songs: Iterable[Song], declaration: Declaration) -> list[Song]:
     kept = [song for song in songs if song.name not in declaration.exclude]
-    return [replace(song, split=declaration.split_of(song.name) or song.split) for song in kept]
+    split = [replace(song, split=declaration.split_of(song.name) or song.split) for song in kept]
+    return [_with_more_sources(song, declaration) for song in split] if declaration.sources else split
+
+
+def _with_more_sources(song: Song, declaration: Declaration) -> Song:
+    """The song with its declared further sources (guitar, piano) as parts of 'other'."""
+    names = {source.casefold() for source in declaration.sources if source not in SOURCES}
+    more = [path for path in song.unread if path.stem.casefold() in names]
+    if not more:
+        return song
+    try:
+        stems = [StemFolder(song.folder).stem(path.stem) for path in more]
+    except DataError as error:
+        return replace(song, problem=str(error))
+    other = (*song.files.get("other", ()), *(stem for stem in stems if stem))
+    unread = tuple(path for path in song.unread if path not in more)
+    return replace(song, files={**song.files, "other": other}, unread=unread)
 
 
 def _of_split(songs: list[Song], split: str | None, path: Path) -> list[Song]:

@@ -1,10 +1,11 @@
-"""``corpus.toml``: what the owner of a corpus states about it, so that every command reads it the same way.
+"""``corpus.toml``: statements of a corpus's owner about it, the same for every command.
 
 The file lies in the corpus folder (or in the parent or grandparent of the folder that is read)::
 
     absent = ["vocals"]          # sources that any song may lack: a missing file then means silence
     allow_unequal = true         # files of one song may differ in length, rate and channels: padded, conformed
     exclude = ["Broken Song"]    # songs that are not read
+    sources = ["drums", "bass", "other", "vocals", "guitar", "piano"]   # what songs hold, where it is not the four
 
     [tracks."Some Artist - Some Song"]
     absent = ["drums", "bass"]   # sources that this song lacks
@@ -37,17 +38,22 @@ class _Content:
     absent: tuple[str, ...] = ()
     allow_unequal: bool = False
     exclude: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
     tracks: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Declaration:
-    """The content of a corpus.toml, or nothing declared; ``path`` is where it lies or would lie."""
+    """The content of a corpus.toml, or nothing declared; ``path`` is where it lies or would lie.
+
+    ``sources`` is empty for the four. Where the four are among them, the others belong to 'other' when four are read.
+    """
 
     path: Path
     absent: tuple[str, ...] = ()
     allow_unequal: bool = False
     exclude: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
     tracks: Mapping[str, TrackDeclaration] = field(default_factory=dict)
 
     def absent_of(self, name: str) -> tuple[str, ...]:
@@ -64,7 +70,7 @@ class Declaration:
 
 
 def read_declaration(folder: Path) -> Declaration:
-    """The nearest corpus.toml: in ``folder``, its parent or its grandparent. Mistakes in it raise `DataError`."""
+    """Return the nearest corpus.toml: in ``folder``, its parent or its grandparent. Raises `DataError` for mistakes."""
     folder = folder.absolute()
     for place in (folder, *folder.parents[:2]):
         path = place / FILE_NAME
@@ -82,4 +88,4 @@ def _parse(path: Path) -> Declaration:
         }
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, UsageError, AttributeError) as error:
         raise DataError(f"{display_name(path)}: {error}") from error
-    return Declaration(path, content.absent, content.allow_unequal, content.exclude, tracks)
+    return Declaration(path, content.absent, content.allow_unequal, content.exclude, content.sources, tracks)

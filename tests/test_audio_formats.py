@@ -189,6 +189,17 @@ def test_links_of_other_rates_and_channels_are_conformed_to_the_first(noise: np.
     assert audio_info(tmp_path / "c.ogg").seconds == pytest.approx(3 * SECONDS, abs=0.01)
 
 
+def test_a_damaged_link_ends_the_file_with_a_remark(noise: np.ndarray, tmp_path: Path) -> None:
+    single = bytearray(written(tmp_path / "a.ogg", noise))
+    damaged = single[:30] + bytes(len(single) - 30)
+    (tmp_path / "b.ogg").write_bytes(single + damaged)
+    audio, problem = whole(tmp_path / "b.ogg")
+    assert len(audio) == FRAMES
+    assert problem is not None
+    assert "link 2 of 2 cannot be decoded" in problem
+    assert audio_info(tmp_path / "b.ogg").frames == FRAMES
+
+
 # --- content before suffix -----------------------------------------------------------------------------------------
 
 CONTAINERS = {

@@ -252,3 +252,12 @@ def test_the_two_thresholds_of_silence_are_both_shown(tmp_path: Path, capsys: py
     assert (corpus["silent_rate"]["vocals"], corpus["mining_silent_rate"]["vocals"]) == (0.1, 0.3)
     app(["check-data", str(tmp_path)], standalone_mode=False)
     assert "V: level of a source relative to the mixture" in capsys.readouterr().out
+
+
+def test_a_corpus_of_declared_sources(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for place, source in enumerate(("dialogue", "music", "effects")):
+        write(tmp_path / "film" / f"{source}.wav", noise(place))
+    (tmp_path / "corpus.toml").write_text('sources = ["dialogue", "music", "effects"]')
+    status, result = check(tmp_path, capsys)
+    assert (status, result["corpora"][0]["songs"]) == (0, 1)
+    assert result["corpora"][0]["silent_rate"] == {"dialogue": 0.0, "music": 0.0, "effects": 0.0}

@@ -112,3 +112,50 @@ def test_changed_bytes_never_crash_the_scan_or_store_what_is_not_finite(
                     audio = shard.read(row)
                     assert np.isfinite(audio).all()
                     assert np.abs(audio).max() > 0
+
+
+READER_FORMATS: dict[str, dict[str, str]] = {
+    "wav": {"subtype": "PCM_24"},
+    "w64": {},
+    "aiff": {},
+    "au": {},
+    "caf": {},
+    "mp3": {},
+    "ogg": {},
+    "flac": {},
+}
+OTHER_NAMES = st.sampled_from(["", ".m4a", ".mp3", ".flac"])
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("suffix", READER_FORMATS)
+@settings(max_examples=20, deadline=None, derandomize=True)
+@given(changes=st.lists(change, min_size=1, max_size=4), other_name=OTHER_NAMES, twice=st.booleans())
+def test_changed_bytes_under_any_name_are_read_or_refused(
+    suffix: str, changes: list[tuple[str, float, Any]], other_name: str, twice: bool
+) -> None:
+    """Lengths stay possible, the reader gives no more than it says, and libraries print nothing of their own."""
+    from remix_miner.audio import AudioReader
+    from remix_miner.audio.lengths import MOST_FRAMES_PER_BYTE
+    from remix_miner.errors import AudioError
+
+    with tempfile.TemporaryDirectory() as folder:
+        song = np.random.default_rng(0).uniform(-0.5, 0.5, (8000, 2))
+        soundfile.write(Path(folder) / f"a.{suffix}", song, 8000, **READER_FORMATS[suffix])
+        original = (Path(folder) / f"a.{suffix}").read_bytes()
+        path = Path(folder) / f"b{other_name or '.' + suffix}"
+        path.write_bytes(mutated(original, changes) + original * twice)
+        try:
+            with AudioReader(path) as reader:
+                assert 0 <= reader.frames <= MOST_FRAMES_PER_BYTE * path.stat().st_size
+                for block in reader.blocks(5000):
+                    assert block.shape[1] == reader.channels
+                    assert np.isfinite(block).all()
+                if reader.problem:
+                    assert "9223372036854775807" not in reader.problem
+        except AudioError as refusal:
+            message = str(refusal)
+        else:
+            return
+        assert path.name in message
+        assert "Error opening" not in message

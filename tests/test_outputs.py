@@ -146,3 +146,11 @@ def test_formats_that_cannot_be_written(tmp_path: Path, suffix: str, subtype: st
     with pytest.raises(UsageError):
         AudioWriter(tmp_path / f"a{suffix}", 8000, 1, subtype)
     assert not list(tmp_path.iterdir())
+
+
+def test_synthesize_checks_its_folder_before_it_works(tmp_path: Path) -> None:
+    from remix_miner.cli import app
+
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match=r"OUT .*file: is a file, not a folder"):
+        app(["synthesize", str(tmp_path / "file"), "--songs", "3"], standalone_mode=False)

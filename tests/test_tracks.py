@@ -312,3 +312,39 @@ def test_a_song_that_cannot_be_used_does_not_hide_the_others(tmp_path: Path) -> 
     (tmp_path / "b" / "drums.flac").write_bytes(b"another")
     songs, _ = find_songs(tmp_path)
     assert [song.problem is None for song in songs] == [True, False]
+
+
+# --- other sources than the four -----------------------------------------------------------------------------------
+
+
+def test_six_stems_are_read_as_six_or_as_four(tmp_path: Path) -> None:
+    """A corpus that declares guitar and piano: named they are apart, and among the four they belong to 'other'."""
+    from remix_miner.datasets.named_stems import load_named_tracks
+
+    stems = write_track(tmp_path / "song")
+    write(tmp_path / "song" / "guitar.wav", noise(11))
+    write(tmp_path / "song" / "Piano.flac", noise(12))
+    np.testing.assert_array_equal(load_stem_tracks(tmp_path)[0].read_source("other"), stems[2])
+    six = (*SOURCES, "guitar", "piano")
+    (tmp_path / "corpus.toml").write_text(f"sources = {list(six)}")
+    (four,) = load_stem_tracks(tmp_path)
+    np.testing.assert_allclose(four.read_source("other"), stems[2] + noise(11) + noise(12), atol=1e-7)
+    (named,) = load_named_tracks([tmp_path])
+    assert named.sources == six
+    np.testing.assert_allclose(named.read_source("piano"), noise(12), atol=1e-7)
+    np.testing.assert_allclose(named.read_mixture(), four.read_mixture(), atol=1e-6)
+
+
+def test_a_corpus_of_other_sources_says_which(tmp_path: Path) -> None:
+    from remix_miner.datasets.named_stems import load_named_tracks
+
+    names = ["dialogue", "music", "effects"]
+    for number, name in enumerate(names):
+        write(tmp_path / "test" / "film" / f"{name}.wav", noise(number))
+    with pytest.raises(DataError, match="does not say which sources"):
+        load_named_tracks([tmp_path])
+    (tmp_path / "corpus.toml").write_text(f"sources = {names}")
+    (track,) = load_named_tracks([tmp_path], split="test")
+    np.testing.assert_allclose(track.read_mixture(), sum(noise(number) for number in range(3)), atol=1e-6)
+    with pytest.raises(DataError, match="holds dialogue, music, effects, not the four sources"):
+        load_stem_tracks(tmp_path)

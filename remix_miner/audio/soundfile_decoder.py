@@ -48,8 +48,8 @@ class SoundfileDecoder:
         self.problem = header.problem
         self._parts: list[tuple[int, int | None]] = [(0, None)]
         if kind in ("Ogg Vorbis", "Ogg Opus"):
-            links = find_links(path)
-            self._parts = list(zip(links, [*links[1:], None], strict=True)) or self._parts
+            links = find_links(path) or [0]
+            self._parts = list(zip(links, [*links[1:], None], strict=True))
         elif self._mp3:
             self._parts = [(_mp3_start(path), None)]
         self._raw = header.read_on
@@ -85,7 +85,10 @@ class SoundfileDecoder:
     def _stated_frames(self) -> int | None:
         total = 0
         for part in range(len(self._parts)):
-            file = self._file if part == 0 else self._open(part)
+            try:
+                file = self._file if part == 0 else self._open(part)
+            except AudioError:  # a damaged link: reading says so
+                return None
             frames = int(file.frames)
             if part:
                 total += -(-frames * self.sample_rate // file.samplerate)
@@ -123,7 +126,11 @@ class SoundfileDecoder:
         for part in range(len(self._parts)):
             if part:
                 self._file.close()
-                self._file = self._open(part)
+                try:
+                    self._file = self._open(part)
+                except AudioError as error:
+                    self.problem = f"damaged: link {part + 1} of {len(self._parts)} cannot be decoded: {error}"
+                    return
             frames = self._file.frames
             if part < len(self._parts) - 1 and skip >= frames:
                 skip -= frames

@@ -69,9 +69,12 @@ def command(path: Path, decode: bool, listen: bool, detector: str, device: str, 
 
 def _is_corpus(path: Path) -> bool:
     from remix_miner.datasets.corpora import find_layout
+    from remix_miner.datasets.declarations import FILE_NAME, read_declaration
     from remix_miner.datasets.layouts.folders import find_pairs
 
-    return find_layout(path) is not None or next(iter(find_pairs(path)), None) is not None
+    if find_layout(path) is not None or next(iter(find_pairs(path)), None) is not None:
+        return True
+    return bool((path / FILE_NAME).is_file() and read_declaration(path).sources)
 
 
 class _Listened(NamedTuple):
@@ -90,8 +93,14 @@ def _listen(corpora: "list[CorpusReport]", detector: str, device: str) -> _Liste
     from remix_miner.datasets.tracks import PairTrack, StemTrack
     from remix_miner.detector.loading import load_detector
     from remix_miner.device import resolve_device
+    from remix_miner.sources import SOURCES
 
-    tracks = [track for report in corpora for track in report.tracks if isinstance(track, StemTrack | PairTrack)]
+    tracks = [
+        track
+        for report in corpora
+        for track in report.tracks
+        if isinstance(track, PairTrack) or (isinstance(track, StemTrack) and track.sources == SOURCES)
+    ]
     checks = check_stems(load_detector(detector, str(resolve_device(device))).model, tracks) if tracks else []
     problems = [Problem(check.song, finding, LISTEN_FIX) for check in checks for finding in findings(check)]
     empty = [f"{check.stem} of {check.song}" for check in checks if check.empty]

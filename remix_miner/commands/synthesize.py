@@ -16,8 +16,10 @@ from remix_miner.commands._options.common import show, verb
 @click.option("--seconds", default=30.0, show_default=True, help="Length of each song.")
 @click.option("--seed", default=0, show_default=True, help="Other seeds give other songs.")
 def command(out: str, songs: int, seconds: float, seed: int, as_json: bool) -> None:
+    from remix_miner.outputs import check_output_folder
     from remix_miner.synthesis.corpus import write_corpus
 
+    check_output_folder(out, "OUT")
     summary = write_corpus(out, songs, seconds, seed)
     stems = sum(name.startswith("stems/") for name in summary["files"])
     minutes = 2 * songs * seconds / 60
