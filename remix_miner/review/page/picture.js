@@ -110,6 +110,11 @@ export class Picture {
   #drawCurves() {
     const pen = this.#prepare(this.curvesCanvas);
     const height = this.curvesCanvas.clientHeight - TIME_HEIGHT;
+    if (height < 40) { // an audit shows no probabilities
+      pen.fillStyle = this.ink;
+      if (this.item) this.#timeAxis(pen, height);
+      return;
+    }
     const y = (probability) => 6 + (1 - probability) * (height - 12);
     pen.strokeStyle = this.style.getPropertyValue("--line");
     pen.fillStyle = this.ink;

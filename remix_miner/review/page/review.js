@@ -48,7 +48,7 @@ async function fill(shown) {
     const curves = await api.probabilities(shown.key);
     if (!current()) return;
     if (curves.sources) picture.setCurves(curves);
-    else at("picture-note").textContent = `no probabilities: ${curves.reason}`;
+    else if (!audit) at("picture-note").textContent = `no probabilities: ${curves.reason}`;
     legend(curves);
   } catch (error) { if (current()) report(error); }
 }
@@ -74,7 +74,7 @@ function show() {
     return Object.assign(document.createElement("li"), { textContent: text });
   }));
   if (item.history?.[0]?.stretch) setStretch(item.history[0].stretch);
-  at("undo").hidden = Boolean(audit);
+  at("undo").hidden = at("advance").parentElement.hidden = Boolean(audit);
   at("back").hidden = at("next").hidden = Boolean(audit);
 }
 
