@@ -287,3 +287,33 @@ def test_the_reviewer_has_a_name(folder):
     assert Session(ReviewSettings(folder)).reviewer
     with pytest.raises(UsageError):
         Filter(source="guitar")
+
+
+# --- without a server ------------------------------------------------------------------------------------------------
+
+
+def test_a_static_page_holds_sound_and_pictures_and_asks_for_nothing(folder, tmp_path, capsys):
+    import base64
+    import re
+
+    from remix_miner.cli import main
+
+    page = tmp_path / "out.html"
+    with pytest.raises(SystemExit) as status:
+        main(["inspect", str(folder), "--page", str(page), "--samples", "2"])
+    assert status.value.code == 0
+    text = page.read_text(encoding="utf-8")
+    assert "<img src=x" not in text
+    assert "&lt;img src=x onerror=alert(1)&gt;&amp;&#34;&#39;.wav" in text
+    addresses = re.findall(r'(?:src|href)="([^"]*)"', text)
+    assert len(addresses) == 8
+    assert all(address.startswith("data:") for address in addresses)
+    lengths = []
+    for address in addresses:
+        kind, content = address.removeprefix("data:").split(";base64,")
+        if kind == "audio/mpeg":
+            audio, rate = soundfile.read(io.BytesIO(base64.b64decode(content)))
+            lengths.append(round(len(audio) / rate))
+        else:
+            assert base64.b64decode(content).startswith(b"\x89PNG")
+    assert sorted(lengths) == [6, 7, 8, 9]

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from remix_miner.commands._options.common import show, verb
+from remix_miner.commands._options.common import note, show, verb
 
 if TYPE_CHECKING:
     from remix_miner.mined.inspection import Inspection
@@ -22,7 +22,14 @@ SHOWN_FILES = 20
 @click.option(
     "--verify", is_flag=True, help="Also read every shard whole and compare its SHA-256 with the catalogue's."
 )
-def command(mined: Path, verify: bool, as_json: bool) -> int:
+@click.option(
+    "--page",
+    default=None,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Also write one HTML file with totals, and a sample of excerpts with pictures and players inside it.",
+)
+@click.option("--samples", default=6, show_default=True, help="Excerpts of each source on the page.")
+def command(mined: Path, verify: bool, page: Path | None, samples: int, as_json: bool) -> int:
     from remix_miner.mined.inspection import inspect_folder
     from remix_miner.progress import Progress
 
@@ -33,6 +40,11 @@ def command(mined: Path, verify: bool, as_json: bool) -> int:
             progress.advance()
 
         inspection = inspect_folder(mined, verify=verify, on_shard=on_shard)
+    if page is not None:
+        from remix_miner.review.static_page import StaticPageSettings, write_static_page
+
+        written = write_static_page(mined, page, StaticPageSettings(samples))
+        note(f"{written} excerpts to look at and listen to in {page}")
     show(_as_json(inspection), as_json, _as_text(inspection))
     return 1 if inspection.damage else 0
 
