@@ -84,7 +84,9 @@ def load_pair_tracks(
     return tracks
 
 
-def load_target_tracks(paths: AnyPath | Iterable[AnyPath], target: str, split: str | None = None) -> list[StemTrack]:
+def load_target_tracks(
+    paths: AnyPath | Iterable[AnyPath], target: str, split: str | None = None, *, absent_ok: bool = False
+) -> list[StemTrack]:
     """Return tracks for a model of ``target`` against the rest: corpora of stems, and for vocals also pairs.
 
     The accompaniment of a pair is read as 'other', see `remix_miner.datasets.tracks.accompaniment_as_other`.
@@ -94,7 +96,7 @@ def load_target_tracks(paths: AnyPath | Iterable[AnyPath], target: str, split: s
         if target == "vocals" and find_layout(path) is None and next(iter(find_pairs(path)), None):
             tracks += [accompaniment_as_other(pair) for pair in load_pair_tracks(path, split)]
         else:
-            tracks += load_stem_tracks(path, split)
+            tracks += load_stem_tracks(path, split, absent_ok=absent_ok)
     return tracks
 
 

@@ -226,6 +226,14 @@ def test_pairs_train_vocals_against_the_rest(capsys, tmp_path, stems):
     options = ("--stems", pairs, "--target", "vocals", "--out")
     status, _, error = train(capsys, *options, tmp_path / "run")
     assert status == 0, error
+    with pytest.raises(SystemExit) as stopped:
+        main(
+            ["evaluate", str(tmp_path / "run"), "--stems", str(pairs), "--metrics", "usdr", "--workers", "1", "--json"]
+        )
+    assert stopped.value.code == 0
+    scores = json.loads(capsys.readouterr().out)["tracks"][0]["sources"]
+    assert set(scores) == {"vocals", "no_vocals"}
+    assert not scores["no_vocals"]["silent"]
     status, _, error = train(capsys, "--stems", pairs, "--target", "drums", "--out", tmp_path / "drums")
     assert status == 2
     assert "holds pairs of vocals and accompaniment" in error

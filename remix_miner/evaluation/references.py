@@ -9,13 +9,14 @@ from collections.abc import Iterable, Sequence
 from os import PathLike
 
 from remix_miner.audio import Audio
-from remix_miner.datasets.corpora import load_stem_tracks
+from remix_miner.datasets.corpora import load_stem_tracks, load_target_tracks
 from remix_miner.datasets.named_stems import load_named_tracks
 from remix_miner.datasets.tracks import StemTrack, Track
 from remix_miner.errors import UsageError
 from remix_miner.sources import SOURCES
 
 WITHOUT_VOCALS = ("instrumental", "instrum", "accompaniment")
+VOCALS_AND_REST = {"vocals", "no_vocals", "rest", *WITHOUT_VOCALS}
 
 
 def reference_parts(track: Track, source: str, sources: Sequence[str]) -> tuple[str, ...]:
@@ -60,9 +61,12 @@ def load_reference_tracks(
     """Return the songs of corpora that have references for ``sources``.
 
     Names that the four stems make up ('vocals', 'rest', 'no_drums', 'instrumental') are read from corpora of four
-    stems; others ('guitar', 'dialogue') from folders ``<track>/<source>.wav``.
+    stems, and where they are the vocals and their rest alone, also from pairs; others ('guitar', 'dialogue') from
+    folders ``<track>/<source>.wav``.
     """
     paths = list(paths)
+    if set(sources) <= VOCALS_AND_REST:
+        return load_target_tracks(paths, "vocals", split, absent_ok=absent_ok)
     if all(source in SOURCES or _made_of_four(source, sources) for source in sources):
         return load_stem_tracks(paths, split, absent_ok=absent_ok)
     if set(sources) & {"rest", *WITHOUT_VOCALS} or any(source.startswith("no_") for source in sources):
