@@ -35,6 +35,8 @@ VERBS = {
     "export-model": "a trained separator as ONNX or TorchScript",
     "ensemble": "weighted ensembles of estimates or models",
     "leaderboard": "rows, tables, one static page",
+    "study": "experiments of the papers, with a verdict on each claim",
+    "perturb": "a test set whose stems are shifted in time and pitch",
     "models": "detectors and separators: sizes, licences, weights",
     "recipes": "built-in settings of training and ensembles",
     "demo": "the whole way on synthesised songs, in minutes",
