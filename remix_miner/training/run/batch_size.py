@@ -12,6 +12,7 @@ from remix_miner.training.targets import build_model
 
 LARGEST_AUTOMATIC_PART = 64
 SHARE_TO_FILL = 0.8  # of the free memory, by an automatic batch size
+NOT_EVEN_ONE = "Not even one example fits: use a smaller network or a smaller segment_seconds"
 
 
 def require_buildable(settings: TrainingSettings, device: torch.device) -> None:
@@ -40,7 +41,7 @@ def fit_batch(settings: TrainingSettings, estimate: MemoryEstimate, world_size: 
         return settings
     most = min(estimate.most_items(SHARE_TO_FILL), LARGEST_AUTOMATIC_PART)
     if not most:
-        raise UsageError(_too_large(estimate, 1, "not even one example fits: use a smaller network or segment_seconds"))
+        raise UsageError(_too_large(estimate, 1, f". {NOT_EVEN_ONE}"))
     items = 2 ** (most.bit_length() - 1)
     group = settings.augment.remix_group
     if group and items % group:
@@ -54,21 +55,22 @@ def _require_fit(settings: TrainingSettings, estimate: MemoryEstimate, world_siz
     if not settings.check_memory or estimate.free is None or items <= most:
         return
     if not most:
-        raise UsageError(_too_large(estimate, items, "not even one example fits: use a smaller network or segment"))
+        raise UsageError(_too_large(estimate, items, f". {NOT_EVEN_ONE}"))
+    most = estimate.most_items(SHARE_TO_FILL) or most  # advice leaves some room
     total = items * settings.accumulate
-    parts = next(
-        count for count in range(settings.accumulate, total + 1) if total % count == 0 and total // count <= most
-    )
-    advice = (
-        f"--set accumulate={parts} computes the same steps in parts of {total // parts}, --set batch_size="
-        f"{most * world_size * settings.accumulate} makes smaller steps, --set batch_size=auto takes what fits, "
-        "--set check_memory=false tries it"
-    )
-    raise UsageError(_too_large(estimate, items, advice))
+    parts = next(count for count in range(2, total + 1) if total % count == 0 and total // count <= most)
+    choices = {
+        f"accumulate={parts}": f"the same steps, computed in parts of {total // parts}",
+        f"batch_size={most * world_size * settings.accumulate}": "smaller steps",
+        "batch_size=auto": "what fits",
+        "check_memory=false": "try it all the same",
+    }
+    lines = [f"  --set {setting:20} {words}" for setting, words in choices.items()]
+    raise UsageError(_too_large(estimate, items, ". Choose one:\n" + "\n".join(lines)))
 
 
 def _too_large(estimate: MemoryEstimate, items: int, advice: str) -> str:
     return (
         f"{items} examples at once need about {gibibytes(estimate.of(items))} of memory, "
-        f"{gibibytes(estimate.free or 0)} are free: {advice}"
+        f"{gibibytes(estimate.free or 0)} are free{advice}"
     )
