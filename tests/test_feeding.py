@@ -82,7 +82,7 @@ def test_a_killed_worker_is_an_error_and_not_a_hang(folder: Path) -> None:
     with Feed(sampler(folder), workers=1, prefetch=1) as feed:
         next(feed)
         feed._workers[0].process.kill()
-        with pytest.raises(RemixMinerError, match="died"):
+        with pytest.raises(RemixMinerError, match="exited with code"):
             take(feed, 3)
 
 

@@ -1,7 +1,7 @@
-"""Cheap effects at 16 kHz that make mixes as varied as records are: equalisation, rooms, limiting, band limits, noise.
+"""Effects at 16 kHz that vary training mixes: equalisation, rooms, limiting, band limits, noise.
 
-Linear ones are one multiplication in the frequency domain (circular: a room's tail wraps round the segment, which
-does no harm to a training example), so they can be applied to stems and keep the labels exact.
+Linear effects are one multiplication in the frequency domain, so they can be applied to stems and keep labels exact.
+The convolution is circular: the end of a room's response continues at the start of the segment.
 """
 
 from functools import lru_cache
@@ -16,7 +16,7 @@ ROOMS = 48
 
 
 def colour(signal: Float32[np.ndarray, "*S T"], spectrum: Complex64[np.ndarray, " F"]) -> Float32[np.ndarray, "*S T"]:
-    """``signal`` filtered by a transfer function over its own length."""
+    """Return ``signal`` filtered by a transfer function over its own length."""
     frames = signal.shape[-1]
     filtered: Float32[np.ndarray, "*S T"] = scipy.fft.irfft(scipy.fft.rfft(signal) * spectrum, n=frames)
     return filtered
@@ -25,7 +25,7 @@ def colour(signal: Float32[np.ndarray, "*S T"], spectrum: Complex64[np.ndarray, 
 def colour_spectrum(
     frames: int, rng: np.random.Generator, depth_db: float, reverberant: bool = False
 ) -> Complex64[np.ndarray, " F"]:
-    """A random equaliser: a tilt, up to three bells, now and then a low or high cut; optionally in a room."""
+    """Return the transfer function of a random equaliser: a tilt, up to three bells, sometimes a cut or a room."""
     octaves = _octaves(frames)
     gain_db = rng.normal(0, depth_db / 6) * (octaves - 6)
     for _ in range(rng.integers(4)):
@@ -42,7 +42,7 @@ def colour_spectrum(
 
 
 def master(mixture: Float32[np.ndarray, " T"], rng: np.random.Generator) -> Float32[np.ndarray, " T"]:
-    """What records have and sums of stems have not: soft limiting, a band limit, a noise floor."""
+    """Return ``mixture`` mastered at random: soft limiting, a band limit, a noise floor."""
     peak = float(np.abs(mixture).max(initial=0.0))
     if peak == 0:
         return mixture
@@ -66,14 +66,14 @@ def _frequencies(frames: int) -> np.ndarray:
 
 @lru_cache(maxsize=4)
 def _octaves(frames: int) -> np.ndarray:
-    """Octaves above 31.25 Hz: 0 to 8 over the audible part of the band."""
+    """Return each frequency in octaves above 31.25 Hz: 0 to 8 over the audible part of the band."""
     octaves: np.ndarray = np.log2(np.maximum(_frequencies(frames), 16) / 31.25)
     return octaves
 
 
 @lru_cache(maxsize=ROOMS)
 def _room(frames: int, number: int) -> Complex64[np.ndarray, " F"]:
-    """Transfer function of room ``number``: a pre-delay, then noise that decays, the higher the faster."""
+    """Return the transfer function of room ``number``: a pre-delay, then noise, high frequencies decaying faster."""
     rng = np.random.default_rng([1871, number])
     decay = rng.uniform(0.15, 2.5)
     length = min(int(decay * SAMPLE_RATE), frames)

@@ -50,7 +50,7 @@ class Song:
 
 @dataclass(frozen=True)
 class Pair:
-    """A song as vocals and accompaniment (2, T): what sounds in the accompaniment is unknown but for the vocals."""
+    """A song as vocals and accompaniment (2, T); of its sources only the vocals are labelled."""
 
     name: str
     artist: str
@@ -68,7 +68,7 @@ class WeakSong:
 
 @dataclass(frozen=True)
 class Material:
-    """Everything that mixes are made of."""
+    """Songs, loops, weakly labelled songs and pairs that mixes are made of."""
 
     songs: list[Song]
     loops: dict[str, list[Clip]]
@@ -76,7 +76,7 @@ class Material:
     pairs: list[Pair] = field(default_factory=list)
 
     def hours(self) -> dict[str, float]:
-        """Hours of isolated material per source: loops and the stems' sounding part."""
+        """Return the hours of isolated material per source: loops, and stems that are not silent."""
         frames = {source: sum(len(clip.audio) for clip in self.loops.get(source, [])) for source in SOURCES}
         for song in self.songs:
             for source, stem in zip(SOURCES, song.stems, strict=True):
@@ -100,17 +100,21 @@ class Material:
 
 
 def load_songs(tracks: Sequence[StemTrack]) -> list[Song]:
-    """Stems of each track, each downmixed and resampled; a broken file raises, since training must not start."""
-    return [Song(one.name, one.artist, _mono(one.read(), one.sample_rate)) for one in track(tracks, "reading stems")]
+    """Return the stems of each track, downmixed and resampled. A broken file raises: training does not start then."""
+    return [
+        Song(song.name, song.artist, _mono(song.read(), song.sample_rate)) for song in track(tracks, "reading stems")
+    ]
 
 
 def load_pairs(tracks: Sequence[PairTrack]) -> list[Pair]:
-    """Vocals and accompaniment of each track, as `load_songs` reads stems."""
-    return [Pair(one.name, one.artist, _mono(one.read(), one.sample_rate)) for one in track(tracks, "reading pairs")]
+    """Return vocals and accompaniment of each track, as `load_songs` reads stems."""
+    return [
+        Pair(pair.name, pair.artist, _mono(pair.read(), pair.sample_rate)) for pair in track(tracks, "reading pairs")
+    ]
 
 
 def load_loops(folders: Sequence[Path], cache: Path | None = None) -> dict[str, list[Clip]]:
-    """Clips of each ``folder/<source>/**``, whatever their format; `DataError` where a folder has no source folders."""
+    """Return the clips of each ``folder/<source>/**``; raise `DataError` where a folder has no source folders."""
     found: dict[str, list[Clip]] = {source: [] for source in SOURCES}
     jobs: list[tuple[str, Path]] = []
     for folder in folders:
@@ -128,7 +132,7 @@ def load_loops(folders: Sequence[Path], cache: Path | None = None) -> dict[str, 
 
 
 def load_weak(table: Path, cache: Path | None = None) -> list[WeakSong]:
-    """Songs of a CSV with columns path, source, start_seconds, end_seconds, silent (0 or 1).
+    """Return the songs of a CSV with columns path, source, start_seconds, end_seconds, silent (0 or 1).
 
     Paths are relative to the table's folder or its parent. A window is labelled where it lies inside one interval.
     """
@@ -159,7 +163,7 @@ def load_weak(table: Path, cache: Path | None = None) -> list[WeakSong]:
 
 
 def read_mono(path: Path, cache: Path | None = None) -> Int16[np.ndarray, " T"]:
-    """A whole recording as mono 16 kHz int16, from the cache where it is there."""
+    """Return a whole recording as mono 16 kHz int16, from the cache where it is there."""
     kept = cache / f"{sha256_of_file(path)[:24]}-mono16k.npy" if cache else None
     if kept is not None and kept.is_file():
         cached: Int16[np.ndarray, " T"] = np.load(kept)
@@ -177,6 +181,6 @@ def _mono(stems: Float[np.ndarray, "S C T"], sample_rate: int) -> Int16[np.ndarr
 
 
 def _int16(audio: Float[np.ndarray, "*S T"]) -> Int16[np.ndarray, "*S T"]:
-    """Scaled down where the peak is over full scale, so that nothing clips; stems keep their balance."""
+    """Return int16 samples, scaled down together where the peak is over full scale."""
     peak = float(np.abs(audio).max(initial=0.0))
     return np.round(audio * (PEAK / max(peak, 1.0))).astype(np.int16)

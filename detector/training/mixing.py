@@ -1,6 +1,6 @@
 """Random and original mixes for the detector, with sources muted, so that silence is as frequent as sound.
 
-Every draw depends on the generator alone: the mix of a step is the same whichever process makes it.
+A draw depends on the generator alone: the mix of a step is the same in every process.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ ACTIVE_BLOCK = SAMPLE_RATE // 20
 
 @dataclass(frozen=True)
 class DetectorMixingSettings(Settings):
-    """How training mixes are drawn. Probabilities are per mix or per source in a mix; levels are in dB.
+    """Settings of the detector's training mixes. Probabilities are per mix or per source in a mix; levels are in dB.
 
     ``original``: share of mixes taken from one song at one time (Jeon et al. 2024, section 3); the rest draw each
     source's recording and start on their own. ``mute``: chance that a source is absent; ``gate``: that a present
@@ -56,7 +56,7 @@ class DetectorMixingSettings(Settings):
 
 @dataclass(frozen=True)
 class Mix:
-    """What labels come from and what is heard: stems (4, T), mixture (T,), and which stems are ``known`` (4,).
+    """Stems (4, T) that give the labels, the mixture (T,), and which stems are ``known`` (4,).
 
     The mixture is the stems' sum, perhaps mastered, at a random level. An accompaniment of unknown instruments stands
     in the place of ``other``, and only the vocals are known.
@@ -68,7 +68,7 @@ class Mix:
 
 
 class DetectorMixer:
-    """Draws training mixes from material with `draw`."""
+    """Draws training mixes from material."""
 
     def __init__(self, material: Material, settings: DetectorMixingSettings) -> None:
         self.settings = settings
@@ -122,7 +122,7 @@ class DetectorMixer:
         return Mix(stems, mixture * np.float32(10 ** (rng.uniform(-24, 6) / 20)), known)
 
     def _on_backing(self, rng: np.random.Generator) -> Stems:
-        """An accompaniment with its own vocals or with others."""
+        """Return an accompaniment with its own vocals or with others."""
         stems = np.zeros((len(SOURCES), self.settings.frames), dtype=np.float32)
         vocals, accompaniment = self._excerpt(self.pairs[rng.integers(len(self.pairs))], rng)
         if rng.random() < 0.5:
@@ -132,7 +132,7 @@ class DetectorMixer:
         return stems
 
     def _excerpt(self, song: Int16[np.ndarray, "S T"], rng: np.random.Generator) -> Stems:
-        """A segment of a song, its stems at slightly other levels."""
+        """Return a segment of a song, its stems at slightly other levels."""
         frames = self.settings.frames
         start = rng.integers(max(song.shape[1] - frames, 0) + 1)
         cut = song[:, start : start + frames].astype(np.float32) / PEAK
@@ -142,7 +142,7 @@ class DetectorMixer:
         return stems
 
     def _source(self, source: str, rng: np.random.Generator) -> Float32[np.ndarray, " T"]:
-        """A segment of one source at its level in the mix: one recording, or a few on top of each other."""
+        """Return a segment of one source at its level in the mix: one recording, or the sum of a few."""
         settings = self.settings
         layers = 1
         while source != "bass" and layers < 3 and rng.random() < settings.layers * (1.6 if source == "other" else 0.7):
@@ -178,7 +178,7 @@ class DetectorMixer:
 
 
 def active_rms(segment: Float[np.ndarray, " T"]) -> float:
-    """Root mean square over the 50 ms blocks within 30 dB of the loudest: the level of a part while it plays."""
+    """Return the root mean square over the 50 ms blocks within 30 dB of the loudest: a part's level while it plays."""
     blocks = segment[: len(segment) // ACTIVE_BLOCK * ACTIVE_BLOCK].reshape(-1, ACTIVE_BLOCK)
     energies = np.einsum("bt,bt->b", blocks, blocks) / ACTIVE_BLOCK
     loudest = energies.max(initial=0.0)
@@ -186,7 +186,7 @@ def active_rms(segment: Float[np.ndarray, " T"]) -> float:
 
 
 def _looped(audio: Float[np.ndarray, " T"], frames: int, rng: np.random.Generator) -> Float[np.ndarray, " T"]:
-    """``frames`` samples from a random start; a shorter recording is repeated, now and then after a rest."""
+    """Return ``frames`` samples from a random start; a shorter recording is repeated, sometimes after a rest."""
     if len(audio) > frames:
         start = rng.integers(len(audio) - frames)
         return audio[start : start + frames]
@@ -197,7 +197,7 @@ def _looped(audio: Float[np.ndarray, " T"], frames: int, rng: np.random.Generato
 
 
 def _gate(frames: int, rng: np.random.Generator) -> Float32[np.ndarray, " T"]:
-    """1 while the source plays, 0 while it rests: it enters, leaves, or rests in between, with a fade."""
+    """Return 1 where the source plays and 0 where it rests: it enters, leaves, or rests in between, with a fade."""
     a, b = np.sort(rng.uniform(-0.15, 1.15, 2)) * frames
     fade = rng.uniform(0.005, 0.3) * SAMPLE_RATE
     time = np.arange(frames)

@@ -1,4 +1,4 @@
-"""Validation while training: whole songs, as they are and with sources muted, judged by the area under the ROC."""
+"""Validation of a detector in training: area under the ROC curve on whole songs, some with sources muted."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,9 +28,9 @@ class ValidationMix:
 
 
 def validation_mixes(songs: Sequence[Song], seed: int = 0) -> list[ValidationMix]:
-    """Each song as it is and twice with a random part of its sources muted, the first minute of each.
+    """Return each song as it is and twice with a random part of its sources muted, the first minute of each.
 
-    What is muted moves the areas by some hundredths, so runs are compared on the same ``seed``, whatever theirs is.
+    The choice of what is muted changes the areas by some hundredths: compare runs at the same ``seed`` here.
     """
     rng = np.random.default_rng(seed)
     mixes = []
@@ -49,7 +49,7 @@ def validation_mixes(songs: Sequence[Song], seed: int = 0) -> list[ValidationMix
 def silence_auc(
     model: SilentSourceDetector, mixes: Sequence[ValidationMix], silent_db: float = SILENT_MINING_DB
 ) -> dict[str, float | None]:
-    """Per source the area under the ROC curve of P_i for V_i <= ``silent_db``, all windows; None where undefined."""
+    """Return the area under the ROC curve of P_i for V_i <= ``silent_db`` per source; None where undefined."""
     from sklearn.metrics import roc_auc_score
 
     probabilities, volumes = [], []
@@ -71,7 +71,7 @@ def silence_auc(
 def split_by_artist(
     tracks: Sequence[StemTrack], seed: int = 0, share: float = 0.2
 ) -> tuple[list[StemTrack], list[StemTrack]]:
-    """(training, validation) tracks with no artist in both; fewer than two artists leave nothing to validate on."""
+    """Return (training, validation) tracks with no artist in both; with fewer than two artists the latter is empty."""
     from sklearn.model_selection import GroupShuffleSplit
 
     artists = [track.artist for track in tracks]

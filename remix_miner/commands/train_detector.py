@@ -41,9 +41,7 @@ from remix_miner.commands._options.common import config_option, device_option, n
 @click.option(
     "--init", "initial", help="A detector whose weights to start from: a run folder, a file, or a built-in name."
 )
-@click.option(
-    "--teacher", help="A detector whose probabilities become part of the labels (teacher_share), and all where unknown."
-)
+@click.option("--teacher", help="A detector whose probabilities are mixed into the labels (setting teacher_share).")
 @click.option("--workers", default=1, show_default=True, help="Processes that draw mixes and compute features.")
 @click.option("--resume", is_flag=True, help="Continue the run in --out where it stopped, with its settings.")
 @config_option

@@ -1,1 +1,1 @@
-"""Training a separator."""
+"""Separator training."""

@@ -1,4 +1,4 @@
-"""What is trained and what trains it: a separator, its average, and an optimiser for each of the two kinds of step."""
+"""Separator under training, its average, and an optimiser for each of the two kinds of step."""
 
 import contextlib
 from typing import Any
@@ -48,17 +48,17 @@ class Learner:
         return estimates.float()
 
     def backward(self, loss: Float[Tensor, ""]) -> None:
-        """Add the loss's gradients to those of the step so far."""
+        """Add the gradients of the loss to those of the step."""
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
 
     def part(self, last: bool) -> contextlib.AbstractContextManager[None]:
-        """Around a part of a step, estimates and gradients: ranks average gradients only with the last one."""
+        """Return the context of a part of a step: ranks average gradients in the last part only."""
         if last or not isinstance(self.network, DistributedDataParallel):
             return contextlib.nullcontext()
         return self.network.no_sync()
 
     def update(self, optimizer: Optimizer) -> None:
-        """One step with the gradients added so far, clipped at their true scale."""
+        """Make an optimiser step with the gradients, clipped after their scaling is undone."""
         if self.settings.optimizer.clip_norm is not None:
             self.scaler.unscale_(optimizer)
             nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.optimizer.clip_norm)
@@ -67,12 +67,12 @@ class Learner:
         self.optimizer.zero_grad(set_to_none=True)
 
     def update_average(self) -> None:
-        """Take the present weights into the averaged model, if there is one."""
+        """Add the current weights to the averaged model, if there is one."""
         if self.ema is not None:
             self.ema.update(self.model)
 
     def candidates(self) -> dict[str, Separator]:
-        """The models that validation chooses between."""
+        """Return the models that validation chooses between."""
         return {"raw": self.model} | ({"ema": self.ema.model} if self.ema is not None else {})
 
     def state_dict(self) -> dict[str, Any]:

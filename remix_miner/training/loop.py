@@ -81,7 +81,7 @@ class Training:
         return self.best
 
     def describe(self) -> str:
-        """One line for people: what will be trained, on what."""
+        """Return a line for people: the model, the length of the run, its remix steps."""
         model, songs = self.learner.model, self.validator.tracks if self.validator else []
         remix = f", remixed with probability {self.remix_probability:.3g}" if self.remixes is not None else ""
         if isinstance(self.stems.sampler, TargetSampler):
@@ -93,11 +93,11 @@ class Training:
 
     @property
     def steps_done(self) -> int:
-        """Main steps since the start of the run."""
+        """Number of main steps since the start of the run."""
         return self.epoch * self.steps_per_epoch + self.step
 
     def _one_step(self) -> Record:
-        """A main step, and with the settings' probability a remix step after it."""
+        """Make a main step, and with the settings' probability a remix step after it."""
         try:
             record: Record = {"loss": main_step(self.learner, self.stems)}
             if self.remixes is not None and self._draw_remix() < self.remix_probability:
@@ -106,7 +106,7 @@ class Training:
             path = self.folder.keep_batch(error.batch, self.steps_done)
             raise DataError(
                 f"the loss is {error.loss} in step {self.steps_done} (epoch {self.epoch}); the batch is kept in "
-                f"{path}. Look for bad audio in it, repair that and --resume; if it is sound, start anew with a lower "
+                f"{path}. If it holds bad audio, repair that and --resume; otherwise start anew with a lower "
                 "optimizer.learning_rate or with optimizer.clip_norm"
             ) from error
         self.learner.update_average()
@@ -159,7 +159,7 @@ class Training:
             save_separator(self.folder.path, self.learner.candidates()[which], trained=trained, **self.provenance)
 
     def save(self) -> None:
-        """Write the checkpoint. Collective: every rank contributes its random state and its place in the data."""
+        """Write the checkpoint. Collective: every rank contributes its random state and its position in the data."""
         mine = {
             "random": random_state(self.ranks.device),
             "stems": self.stems.state_dict(),
@@ -182,12 +182,12 @@ class Training:
         self.schedule.saved()
 
     def resume(self) -> None:
-        """Go on from the folder's checkpoint; the number of processes must be the same."""
+        """Continue from the folder's checkpoint; the number of processes must be the same."""
         state = self.folder.load_state()
         if len(state["ranks"]) != self.ranks.world_size:
             raise DataError(
                 f"the run was made by {len(state['ranks'])} processes, this is {self.ranks.world_size}; "
-                "resume it with as many, since each has its own place in the data"
+                "resume it with as many, since each has its own position in the data"
             )
         mine = state["ranks"][self.ranks.rank]
         self.epoch, self.step, self.best = state["epoch"], state["step"], state["best"]
@@ -212,7 +212,7 @@ class Training:
 
 
 def _rank(validation: Record) -> float:
-    """The score that models are compared by; songs that are all silent say nothing."""
+    """Return the score that models are compared by; without any score, the lowest."""
     mean: float = validation["usdr_mean"]
     return -math.inf if math.isnan(mean) else mean
 
@@ -222,14 +222,14 @@ def _progress(total: int, first: bool) -> Any:
 
 
 class _Silent:
-    """What ranks but the first show."""
+    """Progress of ranks other than the first: none."""
 
     def advance(self, steps: float = 1, note: str | None = None) -> None:
         pass
 
 
 class _Window:
-    """Means since the last log line, each over the steps that had such a number."""
+    """Means since the last log line, each over the steps with that number."""
 
     def __init__(self) -> None:
         self.last_loss = float("nan")

@@ -1,6 +1,6 @@
 """Losses of estimates against targets (B, S, C, T): one number per item and source, then a mean, whole or truncated.
 
-All refuse shapes that differ, since broadcasting would train on nonsense without a word.
+All raise an error for shapes that differ, since broadcasting would hide the mistake.
 """
 
 from collections.abc import Callable
@@ -57,11 +57,11 @@ LOSSES: dict[str, Callable[[Signals, Signals], Losses]] = {
     "spectral_l1": spectral_l1,
     "log_sdr": log_sdr,
 }
-"""Name -> loss. To add one: a function above and a line here; the shared tests pick it up."""
+"""Name -> loss. A new loss is a function above and a line here; the shared tests include it."""
 
 
 def loss_function(name: str) -> Callable[[Signals, Signals], Losses]:
-    """The loss of that name; `UsageError` if there is none."""
+    """Return the loss of that name; raise `UsageError` if there is none."""
     if name not in LOSSES:
         raise UsageError(f"unknown loss {name!r}; choose among {', '.join(LOSSES)}")
     return LOSSES[name]

@@ -46,13 +46,13 @@ OPTIMIZERS: dict[str, Factory] = {
 
 
 def build_optimizer(parameters: Iterable[Parameter], settings: OptimizerSettings, rate_ratio: float = 1.0) -> Optimizer:
-    """An optimiser over the parameters that are trained, at ``rate_ratio`` times the settings' learning rate."""
+    """Return an optimiser over the parameters that are trained, at ``rate_ratio`` times the settings' learning rate."""
     trained = [parameter for parameter in parameters if parameter.requires_grad]
     return OPTIMIZERS[settings.name](trained, settings, rate_ratio * settings.learning_rate)
 
 
 def learning_rate(settings: OptimizerSettings, epoch: int) -> float:
-    """The main learning rate in epoch 0, 1, 2, ...
+    """Return the main learning rate in epoch 0, 1, 2, ...
 
     >>> learning_rate(OptimizerSettings(), 159), round(learning_rate(OptimizerSettings(), 160), 7)
     (0.0005, 0.0001)
@@ -63,7 +63,7 @@ def learning_rate(settings: OptimizerSettings, epoch: int) -> float:
 
 
 def set_learning_rate(optimizer: Optimizer, rate: float) -> None:
-    """Use ``rate`` from the next step on."""
+    """Set the learning rate from the next step on."""
     group: dict[str, Any]
     for group in optimizer.param_groups:
         group["lr"] = rate

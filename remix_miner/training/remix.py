@@ -1,4 +1,4 @@
-"""The remix loss: strong supervision of the source that is known, weak supervision of the others through their sum.
+"""Remix loss: strong supervision of the isolated source, weak supervision of the others through their sum.
 
 Défossez et al. 2019, sections 4 and 5.2, eq. (3), for a mix of an isolated source s_i with an excerpt m_i in which
 source i is silent:
@@ -18,7 +18,7 @@ from remix_miner.config import PROBABILITY, Bounds, Settings
 
 @dataclass(frozen=True)
 class RemixStepSettings(Settings):
-    """The remix step. The defaults are the paper's; the options after ``norm`` go beyond it and are off."""
+    """Settings of the remix step. The defaults are the paper's; the options after ``norm`` are not in it, and off."""
 
     probability: Annotated[float, PROBABILITY] = 0.25  # of a remix step after each main step
     rest_weight: Annotated[float, Bounds(0)] = 1e-6  # lambda of eq. (3)
@@ -41,10 +41,10 @@ def remix_loss(
     settings: RemixStepSettings,
     pseudo: Float[Tensor, "B S C T"] | None = None,
 ) -> tuple[Float[Tensor, ""], dict[str, Tensor]]:
-    """Eq. (3) and what is switched on beside it; also its terms, unweighted, for the log.
+    """Return eq. (3), with the optional terms, and all terms without their weights, for the log.
 
     ``index``: place of the isolated source among the estimates. ``valid``: frames that count. ``weight``: of each item.
-    ``pseudo``: see `pseudo_labels`. A model of one source has no others, so its loss is the first term alone.
+    ``pseudo``: see `pseudo_labels`. For a model of one source the loss is the first term alone.
     """
     estimates = estimates.float()
     others = estimates.sum(dim=1) - estimates[:, index]
@@ -61,7 +61,7 @@ def remix_loss(
         weights["teacher"] = settings.teacher_weight
     used = [name for name in terms if weights[name] > 0]
     items = weight * torch.stack([weights[name] * terms[name] for name in used]).sum(dim=0)
-    if settings.quantile < 1:  # judged by the first term: an excerpt that holds source i after all fits badly there
+    if settings.quantile < 1:  # by the first term, which is large where source i sounds in the excerpt
         first = terms["isolated"].detach()
         items = items[first <= torch.quantile(first, settings.quantile)]
     return items.mean(), {name: terms[name].detach().mean() for name in used}
@@ -70,10 +70,10 @@ def remix_loss(
 def pseudo_labels(
     estimates: Float[Tensor, "B S C T"], rest: Float[Tensor, "B C T"], index: int
 ) -> Float[Tensor, "B S C T"]:
-    """A teacher's ``estimates`` of the excerpt ``rest``, corrected by what is known: source ``index`` is silent in it.
+    """Return a teacher's ``estimates`` of the excerpt ``rest``, corrected: source ``index`` is silent in it.
 
-    That source becomes zero and what the others then lack to the excerpt is spread evenly over them, so they add up
-    to it. A model of one source is told silence.
+    That source becomes zero. The difference between the excerpt and the sum of the others is spread evenly over them,
+    so that they add up to it. For a model of one source the label is silence.
     """
     known = estimates.clone()
     known[:, index] = 0

@@ -33,7 +33,7 @@ class Validation:
     seconds: float
 
     def record(self) -> dict[str, Any]:
-        """As the log holds it."""
+        """Return the validation as a record of the log."""
         return {
             "usdr_mean": self.mean,
             "usdr": self.usdr,
@@ -47,8 +47,8 @@ class Validator:
     """Scores models on ``tracks``.
 
     Songs that do not fit into the time budget of the first validation are left out from then on, so that all figures
-    of a run are of the same songs: `chosen` says which (places in ``tracks``), and belongs to the run's state. Every
-    rank scores at least one of its songs.
+    of a run are of the same songs. `chosen` lists the others (indices into ``tracks``) and is part of the run's state.
+    Every rank scores at least one of its songs.
     """
 
     def __init__(self, tracks: Sequence[StemTrack], settings: ValidationSettings, ranks: Ranks) -> None:
@@ -83,15 +83,15 @@ class Validator:
             start = (track.frames - frames) // 2
         parts = [reference_parts(track, source, model.sources) for source in model.sources]
         stems = [track.read(start, frames, names).sum(axis=0) for names in parts]
-        references = np.stack([_as_heard(stem, track, model) for stem in stems])
-        mixture = _as_heard(track.read_mixture(start, frames), track, model)
-        with torch.random.fork_rng(devices=[]):  # scoring must not move the training's random stream
+        references = np.stack([_as_model_input(stem, track, model) for stem in stems])
+        mixture = _as_model_input(track.read_mixture(start, frames), track, model)
+        with torch.random.fork_rng(devices=[]):  # training continues with its own random state
             estimates = separate(model, mixture, overlap=self.settings.overlap, shifts=self.settings.shifts)
         as_estimates: Float32[np.ndarray, "S C T"] = np.broadcast_to(mixture, references.shape)
         return usdr(references, estimates.numpy()), usdr(references, as_estimates)
 
 
-def _as_heard(audio: Audio, track: StemTrack, model: Separator) -> Audio:
+def _as_model_input(audio: Audio, track: StemTrack, model: Separator) -> Audio:
     return resample(to_channels(audio, model.audio_channels), track.sample_rate, model.sample_rate)
 
 

@@ -1,8 +1,8 @@
-"""Feed batches to a training loop: drawn ahead by worker processes, in order, and the same with any number of them.
+"""Batches for a training loop, drawn ahead by worker processes, in order, and the same for any number of workers.
 
-Not torch's DataLoader: that makes fresh shared memory for every batch, and its workers abort now and then when they
-are stopped while a large batch is under way (seen with torch 2.13). Here each worker writes into a few buffers that it
-shares with the loop for good, and only short messages pass between them.
+Torch's DataLoader allocates shared memory for every batch, and its workers sometimes abort when stopped while a large
+batch is in transfer (seen with torch 2.13). Here each worker writes into a few buffers that it shares with the
+loop all the time, and only short messages pass between them.
 """
 
 import contextlib
@@ -18,11 +18,11 @@ from torch import Tensor
 
 from remix_miner.errors import RemixMinerError, UsageError
 from remix_miner.processes import one_thread_each
-from remix_miner.training.batches.sampler import Batch, Kind, Sampler
+from remix_miner.training.batches.sampler import Kind, Sampler, TensorBatch
 
 
 class Feed(Generic[Kind]):
-    """Batches of ``sampler`` from where it stands, on ``device``, augmented there.
+    """Batches of ``sampler`` from its current step on, on ``device``, augmented there.
 
     ``workers`` processes (0: this one) call `Sampler.draw` for the batches to come, each holding up to ``prefetch`` of
     them; since a batch depends on its number alone, what is fed does not depend on the workers. They are spawned with
@@ -58,11 +58,11 @@ class Feed(Generic[Kind]):
         return self.sampler.augment(drawn.to(self.device), step)
 
     def state_dict(self) -> dict[str, int]:
-        """The state of the sampler: batches drawn ahead but not yet handed out do not count."""
+        """Return the state of the sampler; batches that are drawn ahead do not count."""
         return self.sampler.state_dict()
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Go on from ``state``, forgetting what was drawn ahead."""
+        """Continue from ``state``; batches that were drawn ahead are dropped."""
         self.close()
         self.sampler.load_state_dict(state)
 
@@ -87,7 +87,7 @@ class Feed(Generic[Kind]):
 
 
 class _Worker:
-    """A process that draws batches ``step``, ``step + stride``, ... ahead of time, into ``slots``."""
+    """Process that draws batches ``step``, ``step + stride``, ... ahead of time, into ``slots``."""
 
     def __init__(self, sampler: Sampler[Any], slots: list[Any], step: int, stride: int) -> None:
         context = multiprocessing.get_context("spawn")
@@ -104,13 +104,13 @@ class _Worker:
             self._ask()
 
     def take(self, device: torch.device) -> Any:
-        """The next batch, copied out of its slot, which is then filled anew."""
+        """Return the next batch, copied out of its slot, which the worker then fills again."""
         try:
             answer = self.connection.recv()
         except (EOFError, ConnectionResetError) as error:
             self.process.join(timeout=5)
             raise RemixMinerError(
-                f"a worker that reads batches died (exit code {self.process.exitcode}): killed, or out of memory? "
+                f"a worker that reads batches exited with code {self.process.exitcode}: killed, or out of memory? "
                 "Fewer workers, or 0, need less"
             ) from error
         if isinstance(answer, BaseException):
@@ -127,22 +127,22 @@ class _Worker:
         self.process.join()
 
     def _ask(self) -> None:
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # `take` says what happened
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # `take` reports it
             self.connection.send((self.asked, self.asked // self.stride % len(self.slots)))
         self.asked += self.stride
 
 
 def _work(sampler: Sampler[Any], slots: list[Any], connection: Connection) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the loop decides
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; the loop handles it
     torch.set_num_threads(1)
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:
             step, slot = connection.recv()
             try:
-                drawn: Batch = sampler.draw(step)
+                drawn: TensorBatch = sampler.draw(step)
                 for name, tensor in _tensors(drawn).items():
                     getattr(slots[slot], name).copy_(tensor)
-                # Tensors are in the slot; the rest of the batch travels as it is.
+                # Tensors are in the slot; the rest of the batch is sent.
                 connection.send(drawn.map_tensors(lambda tensor: tensor.new_empty(0)))
             except (EOFError, BrokenPipeError, ConnectionResetError):
                 raise
@@ -155,6 +155,6 @@ def _shared_like(tensor: Tensor) -> Tensor:
     return shared
 
 
-def _tensors(batch: Batch) -> dict[str, Tensor]:
+def _tensors(batch: TensorBatch) -> dict[str, Tensor]:
     values = {item.name: getattr(batch, item.name) for item in fields(batch)}
     return {name: value for name, value in values.items() if isinstance(value, Tensor)}

@@ -1,4 +1,4 @@
-"""How loud a mined excerpt is in a remix, and how much its label is trusted."""
+"""Level of a mined excerpt in a remix, and its weight in the loss."""
 
 import math
 
@@ -9,7 +9,9 @@ from remix_miner.volume import SILENT_MINING_DB
 
 
 def level_gain(excerpt: Audio, rest: Audio, max_gain_db: float) -> float:
-    """The factor that gives ``excerpt`` the mean power of ``rest``, within +-``max_gain_db``; 1 where either is silent.
+    """Return the factor that gives ``excerpt`` the mean power of ``rest``, within +-``max_gain_db``.
+
+    It is 1 where either is silent.
 
     >>> level_gain(np.full((1, 4), 0.1, np.float32), np.full((2, 4), 0.2, np.float32), max_gain_db=12.0)
     2.0
@@ -23,7 +25,7 @@ def level_gain(excerpt: Audio, rest: Audio, max_gain_db: float) -> float:
 
 
 def volume_weight(expected_volume_db: float, half_db: float = SILENT_MINING_DB) -> float:
-    """What an excerpt counts whose 'silent' source is expected at ``expected_volume_db``: 1 / (1 + 10^((V - half)/10)).
+    """Return the weight of an excerpt whose silent source is expected at V: 1 / (1 + 10^((V - half)/10)).
 
     The leaked source is noise in the target, of energy 10^(V/10) times the excerpt's; weights inverse to the variance
     of noise plus a constant have this form. 1/2 at ``half_db``, 0.91 at 10 dB below, 0.09 at 10 dB above; 1 where the

@@ -1,4 +1,4 @@
-"""Loudness normalisation to a level in LUFS (ITU-R BS.1770-4, by pyloudnorm), guarded for silence and shortness."""
+"""Loudness normalisation to a level in LUFS (ITU-R BS.1770-4, by pyloudnorm); silent or short audio keeps its level."""
 
 import math
 from functools import lru_cache
@@ -13,7 +13,7 @@ MIN_SECONDS = 0.4
 """One gating block: BS.1770 defines no loudness for less."""
 
 MAX_GAIN_DB = 30.0
-"""Near-silence is not blown up beyond this."""
+"""Largest gain, so that near-silence is not raised to full level."""
 
 
 @lru_cache(maxsize=8)
@@ -29,7 +29,7 @@ def _meter(sample_rate: int) -> Any:
 
 
 def loudness_lufs(audio: Audio, sample_rate: int) -> float:
-    """Integrated loudness of (channels, frames); -inf where it is silent, below the gate or under 0.4 s."""
+    """Return the integrated loudness of (channels, frames); -inf where it is silent, below the gate or under 0.4 s."""
     meter = _meter(sample_rate)
     if audio.shape[-1] < MIN_SECONDS * sample_rate or not np.any(audio):
         return -math.inf
@@ -39,7 +39,7 @@ def loudness_lufs(audio: Audio, sample_rate: int) -> float:
 
 
 def loudness_gain(audio: Audio, sample_rate: int, target_lufs: float) -> float:
-    """The factor that brings ``audio`` to ``target_lufs``; 1 where no loudness is defined, at most +-30 dB."""
+    """Return the factor that brings ``audio`` to ``target_lufs``; 1 where no loudness is defined, at most +-30 dB."""
     loudness = loudness_lufs(audio, sample_rate)
     if loudness == -math.inf:
         return 1.0

@@ -18,7 +18,7 @@ from remix_miner.sources import SOURCES
 from remix_miner.training.batches.loudness import loudness_gain, loudness_lufs
 from remix_miner.training.batches.pitch_tempo import PitchTempoSettings, change_pitch_tempo, source_frames
 
-# The first number of a generator's seed says what it is for, so that no two purposes share random numbers.
+# First number of a generator's seed: one for each purpose, so that no two share random numbers.
 MIX_STREAM, ORDER_STREAM, REPLAY_STREAM, REMIX_STREAM, AUGMENT_STREAM, TARGET_STREAM = range(1, 7)
 
 

@@ -18,7 +18,7 @@ from remix_miner.errors import UsageError
 
 @dataclass(frozen=True)
 class PitchTempoSettings(Settings):
-    """Off by default. Jeon et al. 2024, section 4: whole semitones up to +-3, 'consistent' or drawn per stem."""
+    """Settings of pitch and tempo, off by default. Jeon et al. 2024, section 4, shift by whole semitones up to +-3."""
 
     probability: Annotated[float, PROBABILITY] = 0.2  # share of mixes that are changed at all
     semitones: Annotated[int, Bounds(0, 12)] = 0  # uniform over the whole numbers in [-semitones, semitones]
@@ -58,12 +58,12 @@ def require_stretch() -> None:
 
 
 def source_frames(frames: int, tempo: float) -> int:
-    """How many frames to read so that ``frames`` are left when they are played ``tempo`` times faster."""
+    """Return the frames to read for ``frames`` frames at ``tempo`` times the speed."""
     return math.ceil(frames * tempo)
 
 
 def change_pitch_tempo(audio: Audio, sample_rate: int, semitones: float, tempo: float, frames: int) -> Audio:
-    """``audio`` (channels, T) shifted by ``semitones`` and played ``tempo`` times faster, fitted to ``frames`` frames.
+    """Return ``audio`` (channels, T) shifted by ``semitones`` at ``tempo`` times the speed, fitted to ``frames``.
 
     A tempo of 1.2 turns 12 s into 10 s. Silence stays exact silence, and nothing is touched at 0 semitones and tempo 1.
     """

@@ -1,7 +1,7 @@
-"""What every sampler of training batches is: a function from the batch's number to the batch.
+"""Base of the samplers of training batches: batch number in, batch out.
 
-Batch number k is a function of (seed, k, rank) alone. A sampler therefore has one number as its state, `batch(k)` may
-be called in any order and process, and resuming in mid-epoch is setting that number.
+Batch number k is a function of (seed, k, rank) alone. The state of a sampler is therefore one number, `batch(k)` may be
+called in any order and process, and a run resumes in mid-epoch by setting that number.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,20 +18,20 @@ from remix_miner.training.batches.mixing import AUGMENT_STREAM
 
 
 @dataclass(frozen=True)
-class Batch:
-    """Tensors that travel together; what is not a tensor stays as it is."""
+class TensorBatch:
+    """Dataclass of tensors, and of values that stay as they are when tensors move to another device."""
 
     def to(self, device: torch.device | str) -> Self:
         return self.map_tensors(lambda tensor: tensor.to(device))
 
     def map_tensors(self, change: Callable[[Tensor], Tensor]) -> Self:
-        """The batch with ``change`` applied to each of its tensors."""
+        """Return the batch with ``change`` applied to each of its tensors."""
         values = {item.name: getattr(self, item.name) for item in fields(self)}
         changed = {name: change(value) for name, value in values.items() if isinstance(value, Tensor)}
         return replace(self, **changed)
 
 
-Kind = TypeVar("Kind", bound=Batch)
+Kind = TypeVar("Kind", bound=TensorBatch)
 
 
 class Sampler(Generic[Kind]):
@@ -58,7 +58,7 @@ class Sampler(Generic[Kind]):
         raise NotImplementedError
 
     def batch(self, step: int) -> Kind:
-        """Batch ``step``, augmented, on the CPU."""
+        """Return batch ``step``, augmented, on the CPU."""
         return self.augment(self.draw(step), step)
 
     def __iter__(self) -> Iterator[Kind]:
@@ -70,17 +70,17 @@ class Sampler(Generic[Kind]):
         return batch
 
     def state_dict(self) -> dict[str, int]:
-        """Where the sampler stands: the number of the next batch, and the seed it belongs to."""
+        """Return the number of the next batch and the seed that it belongs to."""
         return {"step": self.step, "seed": self.seed}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Go on where another sampler with the same settings stood."""
+        """Continue from the state of another sampler with the same settings."""
         if state["seed"] != self.seed:
             raise UsageError(f"the state belongs to seed {state['seed']}, this sampler has seed {self.seed}")
         self.step = state["step"]
 
     def _indices(self, step: int) -> range:
-        """Numbers of this rank's examples: ranks share out each global batch, which does not depend on their count."""
+        """Return the numbers of this rank's examples. The examples of a step do not depend on the number of ranks."""
         first = (step * self.world_size + self.rank) * self.batch_size
         return range(first, first + self.batch_size)
 

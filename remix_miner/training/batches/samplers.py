@@ -1,4 +1,4 @@
-"""The two kinds of training batch: stems to be mixed, and an isolated source to be remixed with a mined excerpt."""
+"""Samplers of training batches: stems to mix, and an isolated source to remix with a mined excerpt."""
 
 import math
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from remix_miner.training.batches.levels import level_gain, volume_weight
 from remix_miner.training.batches.loudness import loudness_gain
 from remix_miner.training.batches.mixing import REMIX_STREAM, Mixer, MixingSettings
 from remix_miner.training.batches.pitch_tempo import change_pitch_tempo, source_frames
-from remix_miner.training.batches.sampler import Batch, Sampler
+from remix_miner.training.batches.sampler import Sampler, TensorBatch
 
 REDRAWS = 20
 SILENT_POWER = 1e-8
@@ -29,8 +29,8 @@ SILENT_POWER = 1e-8
 
 
 @dataclass(frozen=True)
-class StemBatch(Batch):
-    """Stems in SOURCES order; what the separator hears is their sum."""
+class StemBatch(TensorBatch):
+    """Stems in SOURCES order; the mixture is their sum."""
 
     stems: Float[Tensor, "B S C T"]
 
@@ -44,11 +44,11 @@ class StemBatch(Batch):
 
 
 @dataclass(frozen=True)
-class RemixBatch(Batch):
+class RemixBatch(TensorBatch):
     """An isolated source, and excerpts in which that source is silent (Défossez et al. 2019, section 4).
 
     ``source`` indexes SOURCES. ``valid`` is False where an excerpt is shorter than the segment: the loss must not count
-    those frames. ``weight`` is what an example counts in the loss, 1 unless excerpts are weighted by their expected V.
+    those frames. ``weight``: of an example in the loss, 1 unless excerpts are weighted by their expected V.
     """
 
     isolated: Float[Tensor, "B C T"]
@@ -88,7 +88,7 @@ class StemSampler(Sampler[StemBatch]):
 
     @property
     def steps_per_epoch(self) -> int:
-        """Batches of one epoch; the last one may reach into the next epoch, never short."""
+        """Batches of one epoch; the last one may include examples of the next epoch."""
         return -(-self.mixer.mixes_per_epoch // (self.batch_size * self.world_size))
 
     def draw(self, step: int) -> StemBatch:
@@ -103,7 +103,7 @@ class StemSampler(Sampler[StemBatch]):
 
 @dataclass(frozen=True)
 class RemixSettings(Settings):
-    """How mined excerpts become examples."""
+    """Settings of examples made of mined excerpts."""
 
     enough_minutes: Annotated[float, Bounds(0)] = (
         10.0  # of a source; below, fewer remix steps for it, see `source_shares`
@@ -135,10 +135,9 @@ class RemixSampler(Sampler[RemixBatch]):
     pieces amounts to. The excerpt is a random crop; one that is shorter than the segment lies at a random place in it,
     and `RemixBatch.valid` says where.
 
-    Levels: a remix must sound like a mixture, neither a source buried in a mastered song nor a solo. The excerpt
-    therefore takes the place of the labelled song's own rest, at that rest's level: both are measured over the
-    segment, and the excerpt's gain is limited to ``max_gain_db``. So the isolated source keeps its level, and its
-    level relative to the rest is distributed as in the labelled mixtures. Where either is silent the gain is 1.
+    Levels: with ``match_level`` the excerpt gets the level of the labelled song's own rest, measured over the segment,
+    with a gain of at most ``max_gain_db``. The isolated source keeps its level, and its level relative to the rest is
+    distributed as in the labelled mixtures. Where either is silent the gain is 1.
     """
 
     def __init__(
@@ -188,13 +187,13 @@ class RemixSampler(Sampler[RemixBatch]):
         )
 
     def augment(self, batch: RemixBatch, step: int) -> RemixBatch:
-        """Gain, swap and sign of the isolated source and of the excerpt, each its own; masked frames stay masked."""
+        """Augment the isolated source and the excerpt, each on its own; masked frames stay masked."""
         pair = torch.stack([batch.isolated, batch.rest], dim=1)
         isolated, rest = self.augmentation(pair, self._generator(step, kind=1)).unbind(dim=1)
         return replace(batch, isolated=isolated, rest=rest)
 
     def example(self, source: str, index: int) -> tuple[Audio, Audio, np.ndarray, float]:
-        """Example ``index``: the isolated source, the excerpt, which frames the excerpt fills, and its weight."""
+        """Return example ``index``: the isolated source, the excerpt, the frames that the excerpt fills, its weight."""
         generator = np.random.default_rng([REMIX_STREAM, 1, self.seed, index])
         (semitones,), (tempo,) = self.mixing.pitch_tempo.draw(generator, 1)
         frames = source_frames(self.frames, tempo)
@@ -222,7 +221,7 @@ class RemixSampler(Sampler[RemixBatch]):
         return song, start, isolated
 
     def _excerpt(self, source: str, generator: np.random.Generator) -> tuple[Audio, int, int, float]:
-        """A crop at the model's rate and channels, where in the segment it begins and ends, and its weight."""
+        """Return a crop at the model's rate and channels, its first and last frame in the segment, and its weight."""
         sample_rate = self.reader.sample_rate
         wanted = math.ceil(self.frames * self.excerpts.sample_rate / sample_rate)
         item = self.excerpts.crop(self.excerpts.draw(source, generator), wanted, generator)

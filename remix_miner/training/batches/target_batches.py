@@ -20,12 +20,12 @@ from remix_miner.mined.excerpts import MinedExcerpts
 from remix_miner.sources import SOURCES
 from remix_miner.training.batches.augment import Augmentation, AugmentSettings
 from remix_miner.training.batches.mixing import TARGET_STREAM, Mixer, MixingSettings
-from remix_miner.training.batches.sampler import Batch, Sampler
+from remix_miner.training.batches.sampler import Sampler, TensorBatch
 from remix_miner.training.batches.samplers import RemixSampler, RemixSettings
 
 
 @dataclass(frozen=True)
-class TargetBatch(Batch):
+class TargetBatch(TensorBatch):
     """A target and the sum of all other sources; ``source`` names the target."""
 
     target: Float[Tensor, "B C T"]

@@ -23,7 +23,7 @@ COLLECTIVE_TIMEOUT = timedelta(hours=2)
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process among ``world_size`` that train one model together, each with its own share of every batch."""
+    """Place of this process among ``world_size`` that train one model, each with its own share of every batch."""
 
     rank: int = 0
     world_size: int = 1

@@ -1,4 +1,4 @@
-"""From settings and folders to a run that is ready to go, new or resumed; all is checked before the first step."""
+"""Preparation of a run, new or resumed: settings, data, memory and model are checked before the first step."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -36,7 +36,7 @@ CHANGEABLE = ("epochs", "validation", "log_every_steps", "checkpoint_every_steps
 
 @dataclass(frozen=True)
 class Inputs:
-    """Where things are: corpora to train on, to validate on, mined shards, and a folder for the cache of stems."""
+    """Folders of a run: corpora to train on, to validate on, mined shards, and the cache of stems."""
 
     stems: Sequence[str | Path]
     valid: Sequence[str | Path] = ()
@@ -54,7 +54,7 @@ def prepare(
     workers: int = 0,
     resume: bool = False,
 ) -> Training:
-    """A `Training` that stands before its next step.
+    """Return a `Training` before its next step.
 
     Raises `UsageError` when the folder holds a run and ``resume`` is not asked for, or when the settings are not those
     of the run to resume; `DataError` when the data are not usable, or not those of that run.
@@ -82,7 +82,7 @@ def prepare(
     training = Training(
         learner,
         Feed[Any](stems, workers=workers, device=ranks.device),
-        # One step in four: a single worker keeps ahead of it.
+        # Remix steps are one in four: a single worker is enough.
         Feed(remixes, workers=min(workers, 1), device=ranks.device) if remixes is not None else None,
         validator,
         folder,
@@ -103,7 +103,7 @@ def prepare(
 
 
 def inputs_of_run(folder: RunFolder) -> Inputs:
-    """The folders that a run was started with."""
+    """Return the folders that a run was started with."""
     data = folder.read_description()["data"]
     return Inputs(data["stems"], data["valid_folders"], data["mined"] and data["mined"]["folder"])
 
@@ -139,7 +139,7 @@ def _load_parts(model: Separator, parts: Mapping[str, str]) -> None:
 
 
 def _use_cache(reader: SegmentReader, folder: str | Path, ranks: Ranks) -> None:
-    if ranks.first:  # the others find it written
+    if ranks.first:  # the other ranks read what it writes
         use_stem_cache(reader, folder)
     ranks.gather(None)
     use_stem_cache(reader, folder)
