@@ -28,7 +28,9 @@ SUFFIX_OF_KIND = {
 }
 """A name under which a library file of each format is found."""
 
-SNIFFED_BYTES = 1 << 16
+SNIFFED_BYTES = 1 << 13
+"""Four frames of mp3 at the highest bit rate."""
+
 MOST_GARBAGE_BYTES = 1 << 20
 """Audio is looked for behind so many bytes of zeros or garbage."""
 

@@ -15,6 +15,9 @@ UNKNOWN_SIZES = (0x7FFF0000, 0xFFFFFFFF)
 UNACCOUNTED_BYTES = 4096
 """Fewer bytes after the stated audio are padding or an unknown tag."""
 
+HEADER_BYTES = 1 << 12
+LONG_HEADER_BYTES = 1 << 20
+
 RAW_SUBTYPES = {
     (1, 8): "PCM_U8",
     (1, 16): "PCM_16",
@@ -66,9 +69,7 @@ def check_header(path: Path, kind: str) -> HeaderCheck:
     """Compare the length that a header states with the file's size; nothing to say of other formats."""
     size = path.stat().st_size
     with open(path, "rb") as file:
-        head = file.read(1 << 20)
-        data = _wav_data(head) if kind == "WAV" else _aiff_data(head) if kind == "AIFF" else None
-        data = _au_data(head) if kind == "AU" else data
+        data = _find_data(file, kind)
         if data is None or data.bytes_per_second <= 0 or not 0 < data.start <= size:
             return HeaderCheck()
         available = size - data.start
@@ -90,6 +91,15 @@ def check_header(path: Path, kind: str) -> HeaderCheck:
     return HeaderCheck(
         problem=f"its header states {stated:.2f} s, and the file holds {held:.2f} s; the rest is not read"
     )
+
+
+def _find_data(file: BinaryIO, kind: str) -> _Data | None:
+    """Parse the chunks in front of the samples; most headers are short, and few hold pictures."""
+    parse = {"WAV": _wav_data, "AIFF": _aiff_data, "AU": _au_data}.get(kind)
+    if parse is None:
+        return None
+    head = file.read(HEADER_BYTES)
+    return parse(head) or parse(head + file.read(LONG_HEADER_BYTES))
 
 
 def _wav_data(head: bytes) -> _Data | None:

@@ -105,6 +105,7 @@ class SoundfileDecoder:
         buffer = np.empty((block_frames, self.channels), dtype=np.float32)
         filled = 0
         position = start_frame
+        self._wanted = block_frames
         for piece in self._pieces(start_frame):
             while len(piece):
                 taken = min(len(piece), block_frames - filled)
@@ -115,6 +116,7 @@ class SoundfileDecoder:
                 if filled == block_frames:
                     yield buffer
                     filled = 0
+            self._wanted = block_frames - filled
         if filled:
             yield buffer[:filled]
         if not self.problem:
@@ -147,15 +149,16 @@ class SoundfileDecoder:
         buffer = np.empty((READ_FRAMES, file.channels), dtype=np.float32)
         ended = False
         while not ended:
+            step = min(READ_FRAMES, self._wanted)  # no frame more than asked for: a part of a file costs its length
             try:
                 with self._quiet():
-                    read = len(file.read(dtype="float32", always_2d=True, out=buffer))
+                    read = len(file.read(dtype="float32", always_2d=True, out=buffer[:step]))
             except (soundfile.LibsndfileError, RuntimeError) as error:
                 if not self._mp3 or self._audio_is_left():
                     self.problem = f"damaged after {position / file.samplerate:.2f} s: {sndfile_reason(error)}"
                 return
             position += read
-            ended = read < READ_FRAMES
+            ended = read < step
             if same:
                 yield buffer[:read]
             else:  # a link of its own rate or channels: short, as announcements between songs of a radio stream are
@@ -208,9 +211,10 @@ def _raw_options(raw: RawAudio) -> dict[str, Any]:
 def _mp3_start(path: Path) -> int:
     """Return where mp3 audio or its ID3 tag begins behind zeros or garbage; 0 where there is none."""
     with open(path, "rb") as file:
-        head = file.read(2 * MOST_GARBAGE_BYTES)
-    if head[:3] == b"ID3" or frame_header(head, 0) is not None:
-        return 0
+        head = file.read(4)
+        if head[:3] == b"ID3" or frame_header(head, 0) is not None:
+            return 0
+        head += file.read(2 * MOST_GARBAGE_BYTES)
     tag = head.find(b"ID3", 0, MOST_GARBAGE_BYTES)
     if tag > 0 and find_frames(head[tag:], id3_bytes(head[tag:]), most=4096) is not None:
         return tag
