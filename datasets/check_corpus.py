@@ -170,7 +170,7 @@ def _blocks(track: Track, block: int) -> Iterator[tuple[np.ndarray, Audio | None
 
 
 def _unnamed(path: Path, songs: list[Song]) -> list[Problem]:
-    """Folders beside the songs that hold audio, none of it under a source's name."""
+    """Return folders beside the songs that hold audio, none of it under a source's name."""
     known = {song.folder for song in songs}
     parents = {song.folder.parent for song in songs if song.folder != path}
     problems = []
@@ -188,7 +188,7 @@ def _unnamed(path: Path, songs: list[Song]) -> list[Problem]:
 
 
 def _duplicates(tracks: list[Track]) -> list[Problem]:
-    """Songs that share a file, byte for byte: the same song twice, perhaps on both sides of a split."""
+    """Return songs that share a file, byte for byte: the same song twice, perhaps on both sides of a split."""
     of_equal_size: dict[tuple[str, int], list[tuple[Track, Path]]] = defaultdict(list)
     for track in tracks:
         for source in track.sources:
@@ -220,7 +220,7 @@ def _sounds(track: Track, source: str) -> bool:
 
 
 def _unmatched(declaration: Declaration, songs: list[Song]) -> list[Problem]:
-    """Songs that corpus.toml names and the corpus does not hold."""
+    """Return songs that corpus.toml names and the corpus does not hold."""
     names = {song.name for song in songs}
     return [
         Problem(display_name(declaration.path), f"declares {name!r}, which is not a song here", "correct the name")

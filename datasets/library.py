@@ -70,7 +70,7 @@ def folder_labels(paths: Iterable[AnyPath]) -> dict[str, Path]:
 
 
 def content_hash(path: AnyPath) -> str:
-    """Hexadecimal SHA-256 of the file's bytes. Raises `AudioError` where it cannot be read."""
+    """Return the hexadecimal SHA-256 of the file's bytes. Raises `AudioError` where it cannot be read."""
     try:
         return sha256_of_file(Path(path))
     except OSError as error:
@@ -78,7 +78,7 @@ def content_hash(path: AnyPath) -> str:
 
 
 def storable_text(name: str) -> str:
-    r"""A file name as UTF-8 text, reversibly: bytes that are not UTF-8 become ``\xNN``, a backslash is doubled.
+    r"""Return a file name as UTF-8 text, reversibly: bytes that are not UTF-8 become ``\xNN``, a backslash is doubled.
 
     Ordinary names, newlines and emoji among them, stay as they are.
 
@@ -90,7 +90,7 @@ def storable_text(name: str) -> str:
 
 
 def file_name_of(text: str) -> str:
-    """The inverse of `storable_text`: the name that the file system knows."""
+    """Return the file system's name for a text from `storable_text`."""
 
     def original(match: re.Match[str]) -> str:
         return "\\" if match[0] == "\\\\" else chr(0xDC00 + int(match[0][2:], 16))
@@ -99,7 +99,7 @@ def file_name_of(text: str) -> str:
 
 
 class _Walk:
-    """Visits each folder and file once, whatever way leads to it."""
+    """Walk over folders that visits each folder and file once, by whatever path it is reached."""
 
     def __init__(self) -> None:
         self.files: list[LibraryFile] = []

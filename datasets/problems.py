@@ -1,4 +1,4 @@
-"""What is wrong with data, and what to do about it: the common currency of `check-data`."""
+"""Problems of data and their fixes, as `check-data` lists them."""
 
 from dataclasses import dataclass
 
@@ -18,6 +18,6 @@ class Problem:
 
     @classmethod
     def of_error(cls, where: str, error: RemixMinerError) -> "Problem":
-        """Our errors say what was found, a semicolon, and what to do."""
+        """Split an error's message, which says what was found, a semicolon, and what to do."""
         what, _, fix = str(error).partition("; ")
         return cls(display_name(where), what, fix or REPLACE)

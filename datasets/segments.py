@@ -1,4 +1,4 @@
-"""Segments of labelled stems: the songs of one or several corpora, read in parts at one sample rate and channel count.
+"""Segments of labelled stems, read from one or several corpora at one sample rate and channel count.
 
 Frames are counted at the reader's own rate. Where a file has another one, the part that is read is resampled as if the
 whole file had been, so stems stay aligned and mixtures stay sums.
@@ -36,7 +36,7 @@ class Corpus:
 
 
 class Reads(Protocol):
-    """Where the frames of a source come from: the files themselves, or the cache of `stem_cache`."""
+    """A reader of frames of a source: from the files themselves, or from the cache of `stem_cache`."""
 
     def __call__(self, song: int, source: str, start_frame: int, frames: int) -> Audio: ...
 
@@ -111,13 +111,13 @@ class SegmentReader:
         return cumulative
 
     def draw_start(self, song: int, frames: int, generator: np.random.Generator) -> int:
-        """A start for ``frames`` frames that lies wholly in the song; 0 where the song is shorter."""
+        """Draw a start for ``frames`` frames that lies wholly in the song; 0 where the song is shorter."""
         return int(generator.integers(0, max(self.frames[song] - frames, 0) + 1))
 
     def extracts(self, frames: int, stride_frames: int) -> Extracts:
-        """Every (song, start) of ``frames`` frames each ``stride_frames``; a song that is shorter gives one extract.
+        """Return every (song, start) of ``frames`` frames each ``stride_frames``; a shorter song gives one extract.
 
-        What the 2019 paper calls an epoch is a pass over these, at 5 s and 0.5 s (section 5.2).
+        An epoch of the 2019 paper is a pass over these, at 5 s and 0.5 s (section 5.2).
         """
         if stride_frames < 1:
             raise UsageError(f"the stride between extracts is at least one frame, got {stride_frames}")
@@ -137,11 +137,11 @@ class SegmentReader:
         return audio
 
     def read_stems(self, song: int, start_frame: int, frames: int) -> Stems:
-        """(S, C, frames) of all sources in SOURCES order."""
+        """Return (S, C, frames) of all sources in SOURCES order."""
         return np.stack([self.read(song, source, start_frame, frames) for source in SOURCES])
 
     def use(self, reads: Reads) -> None:
-        """Read from elsewhere from now on: see `remix_miner.datasets.stem_cache`."""
+        """Replace the place that frames are read from, see `remix_miner.datasets.stem_cache`."""
         self.reads = reads
 
     def _read_file(self, song: int, source: str, start_frame: int, frames: int) -> Audio:
@@ -149,7 +149,7 @@ class SegmentReader:
 
 
 def conform(track: StemTrack, sample_rate: int, channels: int) -> StemTrack:
-    """``track`` as if its stems had this rate and these channels; its mixture is then their sum."""
+    """Return ``track`` conformed to this rate and these channels; its mixture is then the sum of its stems."""
     if (track.sample_rate, track.channels) == (sample_rate, channels):
         return replace(track, mixture=None)
     files = {
@@ -161,7 +161,7 @@ def conform(track: StemTrack, sample_rate: int, channels: int) -> StemTrack:
 
 
 def _sample_bytes(path: Path) -> tuple[int, str]:
-    """Size, and a digest of three blocks of a file: tells another version from the same file elsewhere, quickly."""
+    """Return size and a digest of three blocks of a file: equal for copies, different for other versions."""
     size = path.stat().st_size
     digest = hashlib.sha256()
     with open(path, "rb") as file:

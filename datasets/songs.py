@@ -1,4 +1,4 @@
-"""What a layout finds (`Song`), and how it becomes a track: every header compared, nothing repaired in silence."""
+"""Songs as layouts find them, and their opening as tracks: every header is compared, differences are errors."""
 
 import json
 from collections import Counter
@@ -18,7 +18,7 @@ Kind = TypeVar("Kind", bound=Track)
 
 
 class StemPath(NamedTuple):
-    """Where a stem lies: a file, or one audio stream of a ``.stem.mp4`` file."""
+    """The place of a stem: a file, or one audio stream of a ``.stem.mp4`` file."""
 
     path: Path
     stream: int | None = None
@@ -58,7 +58,7 @@ def open_song(
     absent: Iterable[str] = (),
     allow_unequal: bool = False,
 ) -> Kind:
-    """The track of a song; reads headers only.
+    """Return the track of a song; reads headers only.
 
     Raises `DataError` naming the song and the file where a source is missing and not declared absent, or where files
     differ in sample rate, channels or length and neither ``allow_unequal`` nor the declaration allows it. Allowed,

@@ -1,4 +1,4 @@
-"""A one-time HDF5 copy of stems at the model's rate and channels, from which random segments are read fastest.
+"""HDF5 cache of stems at the model's rate and channels, for fast reads of random segments.
 
 Measured by `benchmarks/train_feed.py`: 2.5 to 3 times the reads per second of wav files, 8 to 10 times those of
 flac. Audio is int16 with one scale per source (16-bit sources at their own rate come back exactly up to rounding), laid
@@ -24,7 +24,7 @@ FORMAT_VERSION = 1
 
 
 class StemCache:
-    """Reads segments of the cache; opened lazily in each process, so it may be handed to workers."""
+    """Reader of segments of the cache; opens its file in each process, so workers may receive it."""
 
     def __init__(self, path: str | Path, fingerprint: str) -> None:
         self.path = Path(path)
@@ -33,7 +33,7 @@ class StemCache:
         self._process = 0
 
     def __call__(self, song: int, source: str, start_frame: int, frames: int) -> Audio:
-        """(C, frames) of source ``source`` of the song at place ``song`` in the reader's list of tracks."""
+        """Return (C, frames) of source ``source`` of the song at place ``song`` in the reader's list of tracks."""
         dataset = self._open()[f"{song}/{source}"]
         if dataset.shape is None:
             return np.zeros((int(dataset.attrs["channels"]), frames), dtype=np.float32)

@@ -10,7 +10,7 @@ from remix_miner.audio import Audio, display_name
 from remix_miner.errors import AudioError
 
 PREROLL_SECONDS = 0.2
-"""AAC frames overlap: the first frames after a seek are wrong, so decoding starts this much earlier."""
+"""AAC frames overlap: the first frames after a seek are wrong. Decoding starts this much earlier."""
 
 PADDING_FRAMES = 2048
 """An encoder's last two frames may be stated and not decoded; they are silence."""

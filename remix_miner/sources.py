@@ -1,4 +1,4 @@
-"""The four sources and their order, which every array, file and table of the project follows."""
+"""The four sources, in the order of every array, file and table of the project."""
 
 from collections.abc import Iterable
 
@@ -12,7 +12,7 @@ MINED_SOURCES = ("drums", "bass", "vocals")
 
 
 def parse_sources(text: str | Iterable[str]) -> tuple[str, ...]:
-    """Sources named in ``text`` ('drums,bass'), in the project's order, each once.
+    """Return the sources named in ``text`` ('drums,bass'), in the project's order, each once.
 
     >>> parse_sources("vocals, drums")
     ('drums', 'vocals')

@@ -1,8 +1,8 @@
-"""The one module that imports torchaudio, also where its compiled extension does not load.
+"""Import of torchaudio, also where its compiled extension does not load.
 
 torchaudio 2.11 is built for CUDA 13.0. Beside a CPU-only torch or a torch for another CUDA, importing it fails, though
-nothing that we use is compiled: models and most transforms are plain torch. There, its extension is replaced by a
-stand-in that says it is absent. What does need it (forced alignment, fast `lfilter`) then fails or is slow: keep off.
+the parts in use here are plain torch: models and most transforms. There, its extension is replaced by a stand-in that
+states its absence. Forced alignment and fast `lfilter` need the extension: do not use them.
 """
 
 import importlib
@@ -14,7 +14,7 @@ EXTENSION = "torchaudio._extension"
 
 
 def load_torchaudio() -> Any:
-    """The torchaudio package, with its extension if that loads.
+    """Return the torchaudio package, with its extension if that loads.
 
     Raises ImportError when torchaudio is not installed.
     """

@@ -1,4 +1,4 @@
-"""The relative volume V_i of a source in a mixture: what 'silent' means everywhere in this project."""
+"""Relative volume V_i of a source in a mixture: the definition of 'silent'."""
 
 import math
 
@@ -11,11 +11,11 @@ SILENT_TRAINING_DB = -13.0
 """A source at or below this relative volume is labelled silent in training (Défossez et al. 2019, section 4.1)."""
 
 SILENT_MINING_DB = -20.0
-"""The relative volume that calibrated thresholds promise (section 4.2)."""
+"""Mined excerpts are promised to hold their source at or below this relative volume (section 4.2)."""
 
 
 def relative_volume_db(stems: Float[Tensor, "*B S C T"], window: int, hop: int) -> Float[Tensor, "*B S W"]:
-    """Level of each source relative to the mixture, in dB, per window.
+    """Return the level of each source relative to the mixture, in dB, per window.
 
     The mixture is the sum of the stems over the source axis; windows start at 0, ``hop``, 2 ``hop``, ... and lie
     wholly inside the signal, so W = (T - window) // hop + 1. A silent source gives -inf; a silent mixture gives nan,
@@ -34,13 +34,13 @@ def relative_volume_db(stems: Float[Tensor, "*B S C T"], window: int, hop: int) 
 
 
 def energy_ratio_db(energy: Tensor, mixture_energy: Tensor) -> Tensor:
-    """10 log10(energy / mixture_energy), with -inf for a silent source and nan for a silent mixture."""
+    """Return 10 log10(energy / mixture_energy), with -inf for a silent source and nan for a silent mixture."""
     ratio = energy / mixture_energy
     return torch.where(mixture_energy > 0, 10 * torch.log10(ratio), torch.full_like(ratio, torch.nan))
 
 
 def window_energies(signal: Float[Tensor, "*B T"], window: int, hop: int) -> Float[Tensor, "*B W"]:
-    """Sum of squares over windows of ``window`` frames every ``hop`` frames, in float64 and without drift.
+    """Return the sum of squares over windows of ``window`` frames every ``hop`` frames, in float64 and without drift.
 
     >>> window_energies(torch.tensor([1.0, 2.0, 3.0, 4.0]), window=2, hop=2).tolist()
     [5.0, 25.0]

@@ -166,7 +166,7 @@ class SoundfileDecoder:
                 yield resample(audio, file.samplerate, self.sample_rate).T
         if self._mp3 and self._stated is None and self._audio_is_left():
             self.problem = (
-                f"read for the {position / file.samplerate:.2f} s that its first frames foretell; more audio follows "
+                f"read for the {position / file.samplerate:.2f} s that its first frames state; more audio follows "
                 "(an mp3 of variable bit rate without Xing header)"
             )
 

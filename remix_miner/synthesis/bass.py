@@ -48,7 +48,7 @@ LOWEST = 28  # E1
 
 
 def play_bass(score: Score, rng: Generator) -> Stereo:
-    """The bass stem (2, frames) of a song; centred, almost dry."""
+    """Return the bass stem (2, frames) of a song; centred, almost dry."""
     timbre = str(rng.choice(list(TIMBRES)))
     bass = Bass(timbre, rng)
     figures = {name: FIGURES[str(rng.choice(TIMBRES[timbre]))] for name in ("verse", "chorus")}
@@ -79,7 +79,7 @@ def play_bass(score: Score, rng: Generator) -> Stereo:
 
 
 def _semitones(steps: int, above_tonic: int, scale: tuple[int, ...]) -> int:
-    """Semitones from a root, ``above_tonic`` semitones above the tonic, to ``steps`` scale steps above it."""
+    """Return semitones from a root, ``above_tonic`` semitones above the tonic, to ``steps`` scale steps above it."""
     degree = scale.index(above_tonic % 12) if above_tonic % 12 in scale else 0
     return scale[(degree + steps) % 7] + 12 * ((degree + steps) // 7) - scale[degree]
 
@@ -100,7 +100,7 @@ class Bass:
         self.drive = {"pick": rng.uniform(0, 2), "808": rng.uniform(0, 4), "acid": rng.uniform(1, 5)}.get(timbre, 0.0)
 
     def note(self, hz: float, frames: int, sample_rate: int) -> Mono:
-        """A note (T,) at unit loudness."""
+        """Return a note (T,) at unit loudness."""
         frames = max(frames, 64)
         spectrum, attack, release = self._spectrum(hz)
         pitch: float | np.ndarray = hz
@@ -122,7 +122,7 @@ class Bass:
         return np.asarray(tone / max(float(np.sqrt(np.mean(tone**2))), 1e-9), dtype=np.float32)
 
     def _spectrum(self, hz: float) -> tuple[Spectrum, float, float]:
-        """The note's spectrum, attack and release seconds."""
+        """Return the note's spectrum, attack and release seconds."""
         timbre, cutoff, q = self.timbre, self.cutoff_hz, self.resonance
 
         def plucked(seconds: np.ndarray, harmonic_hz: np.ndarray) -> np.ndarray:

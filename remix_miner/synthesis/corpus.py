@@ -1,4 +1,4 @@
-"""Write synthetic songs to disk: labelled stems, and an unlabelled library whose truth is kept apart."""
+"""Synthetic corpora on disk: songs with stems, and an unlabelled library with its stems in a folder apart."""
 
 import json
 from pathlib import Path
@@ -20,7 +20,7 @@ SEEDS_PER_CORPUS = 1_000_000
 def write_corpus(
     out: str | Path, songs: int = 12, seconds: float = 30.0, seed: int = 0, sample_rate: int = 44100
 ) -> dict[str, Any]:
-    """``songs`` songs with stems in ``out/stems/{train,valid,test}`` and as many others in ``out/library``.
+    """Write ``songs`` songs with stems in ``out/stems/{train,valid,test}`` and as many others in ``out/library``.
 
     About a fifth of the songs (at least one) is for validation and a fifth for testing. The library's mixtures
     alternate between wav, flac, ogg and mp3; ``out/library_truth/<name>/`` holds their stems. No song occurs twice,
@@ -57,7 +57,7 @@ def write_corpus(
 
 
 def _places(out: Path, name: str, index: int, songs: int) -> tuple[Path, Path | None]:
-    """The folder of a song's stems, and the library file if it is one of the library's songs."""
+    """Return the folder of a song's stems, and the library file if it is one of the library's songs."""
     if index < songs:
         return out / "stems" / _split(index, songs) / name, None
     suffix = LIBRARY_SUFFIXES[index % len(LIBRARY_SUFFIXES)]
@@ -65,7 +65,7 @@ def _places(out: Path, name: str, index: int, songs: int) -> tuple[Path, Path | 
 
 
 def write_stems(folder: Path, song: SyntheticSong) -> None:
-    """A track folder of 16-bit wav files; the mixture comes last, so a folder with a mixture is complete."""
+    """Write a track folder of 16-bit wav files; the mixture comes last, so a folder with a mixture is complete."""
     for source, stem in zip(SOURCES, song.stems, strict=True):
         write_audio(folder / f"{source}.wav", stem, song.sample_rate, "int16")
     write_audio(folder / "mixture.wav", song.mixture, song.sample_rate, "int16")
@@ -79,7 +79,7 @@ def _split(index: int, songs: int) -> str:
 
 
 def _claim(out: Path, settings: dict[str, Any]) -> dict[str, Any]:
-    """Write the settings into a new folder, or check that they are those of the folder; what is written already."""
+    """Write the settings into a new folder, or compare them with the folder's; return the songs that are there."""
     path = out / SETTINGS_NAME
     if not path.exists():
         if any((out / name).exists() for name in ("stems", "library", "library_truth")):

@@ -123,7 +123,7 @@ LEVELS = {
 
 
 def play_drums(score: Score, rng: Generator) -> Stereo:
-    """The drum stem (2, frames) of a song."""
+    """Return the drum stem (2, frames) of a song."""
     kit = KITS[str(rng.choice(list(KITS), p=[0.24, 0.2, 0.08, 0.16, 0.14, 0.12, 0.06]))]
     player = _Player(score, kit, rng)
     for section in score.playing("drums"):
@@ -183,14 +183,14 @@ class _Player:
 
 
 def _retake(sound: Mono, sample_rate: int, rng: Generator) -> Mono:
-    """The same piece struck at another spot: a touch brighter or duller."""
+    """Return the same piece struck at another spot: slightly brighter or duller."""
     duller = filtered(sound, sample_rate, "lowpass", rng.uniform(4000, 12000), 1)
     share = np.float32(rng.uniform(0.0, 0.5))
     return sound * (1 - share) + duller * share
 
 
 def make_piece(piece: str, kit: Kit, sample_rate: int, rng: Generator) -> Mono:
-    """One stroke (T,), peak 1, of a piece drawn from the kit's ranges."""
+    """Return one stroke (T,), peak 1, of a piece drawn from the kit's ranges."""
     sound = _MAKERS[piece](kit, sample_rate, rng)
     sound = saturated(sound, rng.uniform(*kit.drive))
     sound = sound * envelope(len(sound), sample_rate, 0.0005, 0.02)
@@ -242,7 +242,7 @@ def _clap(kit: Kit, sample_rate: int, rng: Generator) -> Mono:
 
 
 def _metal(seconds: float, kit: Kit, sample_rate: int, rng: Generator, partials: int = 6) -> Mono:
-    """Inharmonic squares and noise above the kit's hat frequency, as in drum machines and cymbals."""
+    """Return inharmonic squares and noise above the kit's hat frequency, as in drum machines and cymbals."""
     frames = int(4 * seconds * sample_rate)
     time = np.arange(frames, dtype=np.float32) / sample_rate
     metal = np.zeros(frames, dtype=np.float32)

@@ -24,7 +24,7 @@ from remix_miner.synthesis.sound import (
 
 @dataclass(frozen=True)
 class Timbre:
-    """A family of instruments: the shape of its spectrum and envelope, and what it likes to play."""
+    """A family of instruments: the shape of its spectrum and envelope, and its playing styles."""
 
     roles: tuple[str, ...]
     tilt: tuple[float, float]  # amplitude of harmonic n is n ** -tilt
@@ -71,7 +71,7 @@ LEADERS = tuple(name for name, timbre in TIMBRES.items() if "lead" in timbre.rol
 
 
 def play_other(score: Score, rng: Generator) -> Stereo:
-    """The stem of everything else (2, frames): one to three instruments, and a lead where nobody sings."""
+    """Return the 'other' stem (2, frames): one to three instruments, and a lead melody where vocals rest."""
     names = [
         str(name) for name in rng.choice(list(TIMBRES), size=rng.choice([1, 2, 3], p=[0.3, 0.45, 0.25]), replace=False)
     ]
@@ -104,7 +104,7 @@ def play_other(score: Score, rng: Generator) -> Stereo:
 
 
 class Instrument:
-    """One instrument with its own constants; notes that were played once are remembered."""
+    """One instrument with its own constants; notes are cached."""
 
     def __init__(self, timbre: Timbre, rng: Generator) -> None:
         self.timbre, self.rng = timbre, rng
@@ -165,7 +165,7 @@ class Instrument:
 
 
 def _voicing(chord: tuple[int, ...], low: int) -> list[int]:
-    """The chord's pitches, each in the octave from ``low``."""
+    """Return the chord's pitches, each in the octave from ``low``."""
     return sorted({low + (pitch - low) % 12 for pitch in chord})
 
 
@@ -233,7 +233,7 @@ def _arpeggio(player: Instrument, score: Score, section: Section, canvas: Stereo
 
 
 def _riff(player: Instrument, score: Score, section: Section, canvas: Stereo, rng: Generator, chug: bool) -> None:
-    """Power chords, driven as a whole and doubled left and right, as rock guitars are."""
+    """Play power chords, driven as a whole and doubled left and right, as rock guitars are."""
     low = int(rng.integers(38, 46))
     for side in (-0.8, 0.8):
         line: Stereo = np.zeros((2, canvas.shape[1]), dtype=np.float32)
@@ -261,7 +261,7 @@ def _chug(player: Instrument, score: Score, section: Section, canvas: Stereo, pa
 
 
 def _lead(player: Instrument, score: Score, section: Section, canvas: Stereo, pan: float, rng: Generator) -> None:
-    """A line that walks along the scale and lands on chord tones, without long rests."""
+    """Play a melody of scale steps with chord tones on strong beats, without long rests."""
     centre, degree = int(rng.integers(64, 78)), int(rng.integers(7))
     for bar in _bars(section):
         beat = 0.0

@@ -1,4 +1,4 @@
-"""The composition of a synthetic song: tempo, key, chords, sections, and who plays in which section."""
+"""Scores of synthetic songs: tempo, key, chords, sections, and the sources that play in each section."""
 
 from dataclasses import dataclass
 
@@ -54,7 +54,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Score:
-    """What all players of a song share. ``chords`` holds one chord a bar, as pitches above the tonic's octave."""
+    """What the four parts of a song share. ``chords`` holds one chord a bar, as pitches above the tonic's octave."""
 
     sample_rate: int
     frames: int
@@ -82,17 +82,17 @@ class Score:
         return 60 / self.tempo
 
     def frame(self, bar: float, beat: float = 0.0) -> int:
-        """Frame of a position; the second half of each beat comes late by ``swing`` beats."""
+        """Return the frame of a position; the second half of each beat is delayed by ``swing`` beats."""
         late = self.swing if 0.25 < beat % 1 < 0.75 else 0.0
         return round((bar * BEATS + beat + late) * self.beat_seconds * self.sample_rate)
 
     def playing(self, source: str) -> list[Section]:
-        """The sections in which a source plays."""
+        """Return the sections in which a source plays."""
         return [section for section in self.sections if source in section.playing]
 
 
 def compose(rng: Generator, seconds: float, sample_rate: int, only: str | None = None) -> Score:
-    """A score of ``seconds``; with ``only``, one long section in which that source plays alone."""
+    """Return a score of ``seconds``; with ``only``, one long section in which that source plays alone."""
     tempo = round(float(rng.triangular(66, 112, 172)), 1)
     bar_seconds = BEATS * 60 / tempo
     bars = max(int(seconds / bar_seconds + 0.999), 1)

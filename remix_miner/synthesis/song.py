@@ -1,6 +1,6 @@
 """Synthetic songs with known stems: seeded, many times faster than real time, no downloads.
 
-Four players (one a file: drums, bass, other, vocals) read one score. Every instrument is synthesised anew for each
+Four parts (one a file: drums, bass, other, vocals) follow one score. Every instrument is synthesised anew for each
 seed, so kits, timbres, singers, tempi and keys differ; sources rest for 4 to 20 s about as often as in MUSDB18.
 """
 
@@ -29,7 +29,7 @@ SIXTEEN_BIT = 32768
 
 @dataclass(frozen=True)
 class SyntheticSong:
-    """Stems (S, C, T) in `SOURCES` order, float32 on the 16-bit grid, and what was composed.
+    """Stems (S, C, T) in `SOURCES` order, float32 on the 16-bit grid, tempo, key and sections.
 
     ``sections`` lists (name, start_seconds, seconds, sources that play) in order.
     """
@@ -44,24 +44,24 @@ class SyntheticSong:
 
     @property
     def mixture(self) -> Audio:
-        """(C, T): the exact sum of the stems; it does not clip."""
+        """The exact sum of the stems (C, T); it does not clip."""
         mixture: Audio = self.stems.sum(axis=0)
         return mixture
 
     def description(self) -> dict[str, Any]:
-        """What was composed, as JSON can hold it."""
+        """Return seed, tempo, key and sections as JSON can hold them."""
         names = ("name", "start_seconds", "seconds", "playing")
         sections = [dict(zip(names, section, strict=True)) for section in self.sections]
         return {"seed": self.seed, "tempo": self.tempo, "key": self.key, "sections": sections}
 
 
 def song_name(seed: int) -> str:
-    """The name of the song of a seed."""
+    """Return the name of the song of a seed."""
     return f"Synthetic {seed:05d}"
 
 
 def synthesize_song(seed: int, seconds: float = 30.0, sample_rate: int = 44100) -> SyntheticSong:
-    """The stereo song of a seed, of ``seconds`` (at least 1); the same on every call.
+    """Return the stereo song of a seed, of ``seconds`` (at least 1); the same on every call.
 
     Stems lie on the 16-bit grid, so 16-bit files hold them, and their sum, exactly.
 
@@ -93,7 +93,7 @@ def synthesize_song(seed: int, seconds: float = 30.0, sample_rate: int = 44100) 
 
 
 def synthesize_part(source: str, seed: int, seconds: float = 10.0, sample_rate: int = 44100) -> Audio:
-    """One source alone (2, T), playing throughout: rests are no longer than those between phrases. Peak 0.5 to 0.95."""
+    """Return one source alone (2, T); its only rests are those between phrases. Peak 0.5 to 0.95."""
     _check(seconds, sample_rate)
     if source not in SOURCES:
         raise UsageError(f"unknown source {source!r}; choose among {', '.join(SOURCES)}")
@@ -110,7 +110,7 @@ def _check(seconds: float, sample_rate: int) -> None:
 
 
 def _fade(frames: int, sample_rate: int, rng: Generator) -> np.ndarray:
-    """Half of the songs fade out; the others stop, within 50 ms."""
+    """Return the gain over time: half of the songs fade out, the others stop within 50 ms."""
     seconds = min(float(rng.choice([0.05, rng.uniform(0.5, 3.0)])), 0.2 * frames / sample_rate)
     fade = np.ones(frames, dtype=np.float32)
     length = max(int(seconds * sample_rate), 1)

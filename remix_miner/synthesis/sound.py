@@ -1,6 +1,6 @@
-"""The building blocks of synthetic sounds: tones whose harmonics evolve, shaped noise, panning, filters, a room.
+"""Elements of synthetic sounds: tones with changing harmonics, shaped noise, panning, filters, a room.
 
-Everything is mono (T,) float32 unless a shape says otherwise, and takes its randomness from a generator.
+Signals are mono (T,) float32 unless a shape says otherwise; randomness comes from a generator.
 """
 
 import functools
@@ -22,14 +22,14 @@ SHORTEST_PERIOD = 64
 
 
 def hertz(pitch: float) -> float:
-    """Frequency of a MIDI pitch number; 69 is 440 Hz."""
+    """Return the frequency of a MIDI pitch number; 69 is 440 Hz."""
     return float(440.0 * 2.0 ** ((pitch - 69) / 12))
 
 
 def harmonic_tone(
     hz: float | np.ndarray, frames: int, sample_rate: int, spectrum: Spectrum, phases: np.ndarray | None = None
 ) -> Mono:
-    """A tone whose harmonics' amplitudes change from one period to the next, free of aliasing.
+    """Return a tone whose harmonics' amplitudes change from one period to the next, free of aliasing.
 
     Each period is one inverse Fourier transform of ``spectrum``; the periods are laid end to end and read at the
     speed of the pitch ``hz``, a number or one value a frame (vibrato, glides).
@@ -59,7 +59,7 @@ def harmonic_tone(
 
 
 def shaped_noise(gains: np.ndarray, rng: Generator) -> Mono:
-    """Noise with a spectrum that moves: ``gains`` (F, 513) per frame of 256 samples; F * 256 samples long."""
+    """Return noise with a changing spectrum: ``gains`` (F, 513) per frame of 256 samples; F * 256 samples long."""
     shape = gains.shape
     values = rng.standard_normal((2, *shape), dtype=np.float32)
     spectra = (values[0] + 1j * values[1]) * gains
@@ -73,23 +73,23 @@ def shaped_noise(gains: np.ndarray, rng: Generator) -> Mono:
 
 
 def noise_hertz(sample_rate: int) -> np.ndarray:
-    """Frequencies of the 513 columns of `shaped_noise`."""
+    """Return the frequencies of the 513 columns of `shaped_noise`."""
     return np.linspace(0, sample_rate / 2, NOISE_WINDOW // 2 + 1, dtype=np.float32)
 
 
 def white(frames: int, rng: Generator) -> Mono:
-    """Gaussian noise (T,)."""
+    """Return Gaussian noise (T,)."""
     return rng.standard_normal(frames, dtype=np.float32)
 
 
 def decay(frames: int, sample_rate: int, seconds: float) -> Mono:
-    """Exponential decay to 1/e in ``seconds``."""
+    """Return an exponential decay to 1/e in ``seconds``."""
     shape: Mono = np.exp(-np.arange(frames, dtype=np.float32) / np.float32(seconds * sample_rate))
     return shape
 
 
 def envelope(frames: int, sample_rate: int, attack: float, release: float) -> Mono:
-    """Smooth rise over ``attack`` seconds, 1, smooth fall over the last ``release`` seconds."""
+    """Return an envelope: smooth rise over ``attack`` seconds, 1, smooth fall over the last ``release`` seconds."""
     shape = np.ones(frames, dtype=np.float32)
     rise = min(max(int(attack * sample_rate), 1), frames)
     fall = min(max(int(release * sample_rate), 1), frames)
@@ -106,7 +106,7 @@ def _half_cosine(frames: int) -> Mono:
 def filtered(
     signal: np.ndarray, sample_rate: int, kind: str, hz: float | tuple[float, float], order: int = 2
 ) -> np.ndarray:
-    """A Butterworth ``lowpass``, ``highpass`` or ``bandpass`` along the last axis, kept below half the rate."""
+    """Apply a Butterworth ``lowpass``, ``highpass`` or ``bandpass`` along the last axis, kept below half the rate."""
     limit = 0.49 * sample_rate
     bounds = min(hz, limit) if not isinstance(hz, tuple) else (min(hz[0], 0.9 * limit), min(hz[1], limit))
     sections = scipy.signal.butter(order, bounds, kind, fs=sample_rate, output="sos")
@@ -114,7 +114,7 @@ def filtered(
 
 
 def saturated(signal: np.ndarray, drive: float) -> np.ndarray:
-    """tanh distortion; ``drive`` 0 leaves the signal as it is, about 1 is warm, 10 is a fuzz. Peaks stay below 1."""
+    """Apply tanh distortion; ``drive`` 0 changes nothing, 1 is mild, 10 is fuzz. Peaks stay below 1."""
     if drive <= 0:
         return signal
     peak = float(np.abs(signal).max()) or 1.0
@@ -122,7 +122,7 @@ def saturated(signal: np.ndarray, drive: float) -> np.ndarray:
 
 
 def place(canvas: Stereo, start: int, sound: Mono, gain: float = 1.0, pan: float = 0.0) -> None:
-    """Add ``sound`` to the canvas at frame ``start``; pan -1 is left, 1 right, equal power. What sticks out is cut."""
+    """Add ``sound`` to the canvas at frame ``start``; pan -1 is left, 1 right, equal power. Audio beyond it is cut."""
     first = max(-start, 0)
     last = min(len(sound), canvas.shape[1] - start)
     if last <= first:
@@ -134,7 +134,7 @@ def place(canvas: Stereo, start: int, sound: Mono, gain: float = 1.0, pan: float
 
 
 def reverberated(dry: Stereo, sample_rate: int, seconds: float, wet: float, rng: Generator) -> Stereo:
-    """``dry`` plus a decaying, darkening, decorrelated room; ``seconds`` is the time to -60 dB."""
+    """Return ``dry`` plus a decaying, darkening, decorrelated room; ``seconds`` is the time to -60 dB."""
     if wet <= 0 or not dry.any():
         return dry
     frames = int(seconds * sample_rate)
@@ -149,7 +149,7 @@ def reverberated(dry: Stereo, sample_rate: int, seconds: float, wet: float, rng:
 
 
 def loudness(signal: np.ndarray, sample_rate: int) -> float:
-    """Root mean square over the parts that sound: blocks of 50 ms within 30 dB of the loudest."""
+    """Return the root mean square over the parts that sound: blocks of 50 ms within 30 dB of the loudest."""
     block = max(sample_rate // 20, 1)
     whole = signal[..., : signal.shape[-1] // block * block]
     energies = np.square(whole.reshape(*signal.shape[:-1], -1, block), dtype=np.float32).mean(axis=-1)

@@ -89,7 +89,7 @@ class Syllable:
 
 
 def play_vocals(score: Score, rng: Generator) -> Stereo:
-    """The vocal stem (2, frames): a lead in phrases with breaths between, doubled, harmonised or joined by a choir."""
+    """Return the vocal stem (2, frames): a lead in phrases, doubled, harmonised or joined by a choir."""
     style = str(rng.choice(STYLES, p=[0.36, 0.2, 0.16, 0.1, 0.08, 0.1]))
     singer = Singer.draw(rng)
     melody = _Melody(score, singer, rng, fast=style == "spoken")
@@ -104,7 +104,7 @@ def play_vocals(score: Score, rng: Generator) -> Stereo:
 
 
 def _ensemble(style: str, section: Section, lead: Singer, rng: Generator) -> list[tuple[Singer, int, float, float]]:
-    """Who sings a phrase: (voice, scale steps above the lead, pan, gain)."""
+    """Return the singers of a phrase: (voice, scale steps above the lead, pan, gain)."""
     parts = [(lead, 0, 0.0, 1.0)]
     if style == "doubled" or (style == "harmony" and section.name != "chorus"):
         parts += [(_like(lead, rng), 0, pan, 0.4) for pan in (-0.6, 0.6)][: 2 if style == "doubled" else 0]
@@ -117,7 +117,7 @@ def _ensemble(style: str, section: Section, lead: Singer, rng: Generator) -> lis
 
 
 def _like(singer: Singer, rng: Generator) -> Singer:
-    """The same singer recorded again: a little later, another vibrato."""
+    """Return the same singer recorded again: slightly later, with another vibrato."""
     return replace(
         singer,
         late_seconds=singer.late_seconds + float(rng.normal(0, 0.025)),
@@ -127,7 +127,7 @@ def _like(singer: Singer, rng: Generator) -> Singer:
 
 
 def _shifted(phrase: list[Syllable], steps: int, score: Score) -> list[Syllable]:
-    """A parallel voice ``steps`` steps of the scale away."""
+    """Return a parallel voice ``steps`` steps of the scale away."""
     if steps == 0:
         return phrase
 
@@ -188,7 +188,7 @@ class _Melody:
 
 
 def sing(phrase: list[Syllable], singer: Singer, sample_rate: int, rng: Generator, style: str = "sung") -> Mono:
-    """One phrase (T,) by one singer, at unit loudness; a breath is drawn before it now and then."""
+    """Return one phrase (T,) by one singer, at unit loudness, sometimes after an audible breath."""
     if not phrase:
         return np.zeros(0, dtype=np.float32)
     tail = 0.12
@@ -226,7 +226,7 @@ def sing(phrase: list[Syllable], singer: Singer, sample_rate: int, rng: Generato
 def _gestures(
     phrase: list[Syllable], singer: Singer, times: np.ndarray, sample_rate: int, rng: Generator
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Formants (R, 5), voice level (R,), pitch (R,) and consonant noise (R, 513) of a phrase at ``times``."""
+    """Return formants (R, 5), voice level (R,), pitch (R,) and consonant noise (R, 513) of a phrase at ``times``."""
     bins = noise_hertz(sample_rate)
     formants = np.empty((len(times), 5), dtype=np.float32)
     level = np.zeros(len(times))
@@ -260,7 +260,7 @@ def _gestures(
 
 
 def _resonances(hz: np.ndarray, formants: np.ndarray, singer: Singer) -> np.ndarray:
-    """Gain (R, K) of the tract's resonances at frequencies ``hz`` (R, K); ``formants`` is (R, 5)."""
+    """Return the gain (R, K) of the tract's resonances at frequencies ``hz`` (R, K); ``formants`` is (R, 5)."""
     gain = np.ones(hz.shape, dtype=np.float32)
     # The resonances above the fifth, which are left out, hold the spectrum up: higher-pole correction (Fant 1960).
     gain += np.square(hz / (np.float32(0.75) * formants[:, 4:]))
@@ -277,7 +277,7 @@ def _resonances(hz: np.ndarray, formants: np.ndarray, singer: Singer) -> np.ndar
 
 
 def _smooth(values: np.ndarray, seconds: float, times: np.ndarray) -> np.ndarray:
-    """Gaussian smoothing with the ends held; ``times`` are evenly spaced."""
+    """Return Gaussian smoothing with the ends held; ``times`` are evenly spaced."""
     if len(times) < 2:
         return np.asarray(values, dtype=np.float64)
     deviation = max(seconds / (times[1] - times[0]), 1e-3)
