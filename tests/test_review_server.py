@@ -283,6 +283,23 @@ def test_bodies_that_are_not_json_objects_are_refused(client):
         assert response.status_code == 400, body[:20]
 
 
+def test_totals_follow_decisions_as_the_catalogue_counts_them(folder):
+    session = Session(ReviewSettings(folder))
+    for key, decision, stretch in (
+        ("e1", "rejected", None), ("e2", "rejected", (1.0, 1.5)), ("e3", "accepted", None), ("e1", "accepted", None),
+        ("e4", "rejected", None), ("e4", "rejected", (0.0, 3.9)),
+    ):  # fmt: skip
+        session.decide(key, decision, stretch)
+        with CatalogueView.read(folder) as catalogue:
+            counted = catalogue.harvest()
+        shown = session.overview()["sources"]
+        for source in ("drums", "bass", "vocals"):
+            expected = counted.get(source, {"excerpts": 0, "seconds": 0.0})
+            assert shown[source] == {name: pytest.approx(expected[name]) for name in ("excerpts", "seconds")}
+    session.undo()
+    assert session.overview()["reviews"] == {"accepted": 2, "rejected": 2}
+
+
 def test_the_reviewer_has_a_name(folder):
     assert Session(ReviewSettings(folder)).reviewer
     with pytest.raises(UsageError):
@@ -317,3 +334,20 @@ def test_a_static_page_holds_sound_and_pictures_and_asks_for_nothing(folder, tmp
         else:
             assert base64.b64decode(content).startswith(b"\x89PNG")
     assert sorted(lengths) == [6, 7, 8, 9]
+
+
+def test_stored_probabilities_are_shown_without_the_detector(folder, library):
+    from remix_miner.mined.probabilities import ProbabilityStore, StoredTrack, encode
+
+    probabilities = np.linspace(0.1, 0.9, 4)[:, None].repeat(900, axis=1).astype(np.float32)
+    valid = np.arange(900) != 200
+    with ProbabilityStore(folder) as store:
+        store.write([StoredTrack(HOSTILE, "0" * 64, 1, 1, 1, 1, encode(probabilities, valid))])
+    session = Session(ReviewSettings(folder, (library,)))
+    client = TestClient(review_app(session, TOKEN, ["127.0.0.1"]), base_url="http://127.0.0.1")
+    found = get(client, "api/items/e2/probabilities").json()  # 10 to 17 s, so shown from 0 to 27 s
+    assert (found["first_seconds"], found["item_start_seconds"]) == (0.0, 10.0)
+    assert {len(values) for values in found["sources"].values()} == {int(27 / 0.064) + 1}
+    assert found["sources"]["drums"][0] == pytest.approx(0.1, abs=0.01)
+    assert found["sources"]["vocals"][0] == pytest.approx(0.9, abs=0.01)
+    assert found["sources"]["bass"][200] is None

@@ -12,6 +12,7 @@ from remix_miner.mined.reviews import Review, has_reviews, record, review_transa
 from remix_miner.review.audio_parts import PARTS, AudioParts, Part
 from remix_miner.review.audit import Audit, AuditSettings
 from remix_miner.review.items import Item, item_of_excerpt
+from remix_miner.review.totals import Totals
 from remix_miner.review.track_probabilities import TrackProbabilities, curves
 
 
@@ -39,13 +40,16 @@ class Session:
         self.settings = settings
         self.reviewer = settings.name
         self.decisions = 0
+        self.totals = Totals()
         with CatalogueView.read(settings.folder) as catalogue:
             self.mined = catalogue.settings
             self.library = LibraryFolders.of(catalogue.database, settings.library)
             (tracks,) = catalogue.database.execute("SELECT count(*) FROM tracks WHERE status = 'done'").fetchone()
             example = catalogue.database.execute("SELECT path FROM tracks WHERE status = 'done' LIMIT 1").fetchone()
         self.has_library = bool(tracks) and self.library.path_of(example[0]) is not None
-        self.probabilities = TrackProbabilities(self.library, settings.detector, self.mined.get("detector_sha256"))
+        self.probabilities = TrackProbabilities(
+            settings.folder, self.library, settings.detector, self.mined.get("detector_sha256")
+        )
         self.parts = AudioParts(settings.folder, self.library)
         self.audit = None
         if settings.audit is not None:
@@ -54,22 +58,15 @@ class Session:
     def overview(self) -> dict[str, Any]:
         """What the page shows first."""
         with CatalogueView.read(self.settings.folder) as catalogue:
-            harvest = catalogue.harvest()
-            counts = {}
-            if has_reviews(catalogue.database):
-                counts = dict(
-                    catalogue.database.execute(
-                        "SELECT review, count(*) FROM excerpts WHERE review IN ('accepted', 'rejected', 'unsure') "
-                        "GROUP BY review"
-                    ).fetchall()
-                )
+            harvest = self.totals.harvest(catalogue.database)
+            decisions = self.totals.decisions(catalogue.database)
         return {
             "folder": self.settings.folder.resolve().name,
             "reviewer": self.reviewer,
             "sources": harvest,
             "thresholds": self.mined.get("thresholds", {}),
             "min_seconds": self.mined.get("min_seconds", 5.0),
-            "reviews": counts,
+            "reviews": decisions,
             "has_library": self.has_library,
             "audit": self.audit is not None,
         }

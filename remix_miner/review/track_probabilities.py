@@ -1,4 +1,4 @@
-"""Probabilities of silence around a stretch of a track, all sources: computed from the library's file."""
+"""Probabilities of silence around a stretch of a track, all sources: as the scan stored them, else computed anew."""
 
 import math
 import threading
@@ -14,6 +14,7 @@ from remix_miner.detector.stream import track_probabilities
 from remix_miner.detector.windows import HOP_SECONDS, SAMPLE_RATE
 from remix_miner.errors import RemixMinerError
 from remix_miner.mined.library_folders import LibraryFolders
+from remix_miner.mined.probabilities import ProbabilityStore
 from remix_miner.sources import SOURCES
 
 Probabilities = Float32[np.ndarray, "S W"]
@@ -26,11 +27,13 @@ MARGIN_WINDOWS = 128
 class TrackProbabilities:
     """Of stretches of the tracks of one mined folder, for many threads; the last ones are kept.
 
-    ``detector_sha256`` is the detector that the folder was mined with: another one tells of other thresholds, so
+    They come from ``folder/probabilities.sqlite``. A folder that was mined before there was one takes the library's
+    file and ``detector``, which must be that of the scan (``detector_sha256``): another one has other thresholds.
     ``reason`` then says why there are no probabilities, and `around` gives None.
     """
 
-    def __init__(self, library: LibraryFolders, detector: str, detector_sha256: str | None) -> None:
+    def __init__(self, folder: Path, library: LibraryFolders, detector: str, detector_sha256: str | None) -> None:
+        self.folder = folder
         self.library = library
         self.reason: str | None = None
         self._wanted = (detector, detector_sha256)
@@ -41,7 +44,8 @@ class TrackProbabilities:
     def around(self, track: str, start_seconds: float, end_seconds: float) -> tuple[int, Probabilities] | None:
         """The number of the first window, and P of all windows (4, W) centred in a stretch, in the order of SOURCES.
 
-        None: no file, not the folder's detector, or the file cannot be decoded there.
+        NaN where a window has no label. None: not stored, and no file, not the folder's detector, or the file cannot
+        be decoded there.
         """
         first, last = max(math.ceil(start_seconds / HOP_SECONDS), 0), int(end_seconds / HOP_SECONDS)
         key = (track, first, last)
@@ -49,6 +53,8 @@ class TrackProbabilities:
             if key in self._held:
                 self._held.move_to_end(key)
                 return self._held[key]
+            if (stored := self._stored(track)) is not None:
+                return first, stored[:, first : last + 1]
             path = self.library.path_of(track)
             if path is None or (detector := self._detector()) is None:
                 return None
@@ -60,6 +66,13 @@ class TrackProbabilities:
             if len(self._held) > HELD_STRETCHES:
                 self._held.popitem(last=False)
             return found
+
+    def _stored(self, track: str) -> Probabilities | None:
+        try:
+            with ProbabilityStore(self.folder, to_read=True) as store:
+                return store.read(track)
+        except RemixMinerError:  # there is none, or it is damaged
+            return None
 
     def _detector(self) -> LoadedDetector | None:
         name, sha256 = self._wanted
@@ -98,11 +111,12 @@ def probabilities_of_windows(detector: LoadedDetector, path: Path, first: int, l
 
 
 def curves(first: int, probabilities: Probabilities) -> dict[str, object]:
-    """For the page: ``first_seconds``, ``hop_seconds``, and P per source."""
+    """For the page: ``first_seconds``, ``hop_seconds``, and P per source, None without a label."""
     return {
         "first_seconds": first * HOP_SECONDS,
         "hop_seconds": HOP_SECONDS,
         "sources": {
-            source: [round(float(value), 4) for value in probabilities[row]] for row, source in enumerate(SOURCES)
+            source: [None if math.isnan(value) else round(float(value), 4) for value in probabilities[row]]
+            for row, source in enumerate(SOURCES)
         },
     }

@@ -134,7 +134,11 @@ export class Picture {
         pen.lineWidth = source === this.item.source ? 2.2 : 1.1;
         pen.globalAlpha = source === this.item.source ? 1 : 0.75;
         pen.beginPath();
-        values.forEach((value, at) => pen.lineTo(this.x(first + at * this.curves.hop_seconds), y(value)));
+        let joined = false;
+        values.forEach((value, at) => {
+          if (value !== null) pen[joined ? "lineTo" : "moveTo"](this.x(first + at * this.curves.hop_seconds), y(value));
+          joined = value !== null;
+        });
         pen.stroke();
       }
       pen.globalAlpha = 1;
