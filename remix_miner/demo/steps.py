@@ -123,7 +123,7 @@ def demo_steps(folder: DemoFolder) -> list[Step]:
         Step(
             "Songs",
             "Generates songs with known stems, and a library of other songs in wav, flac, ogg and mp3.",
-            lambda: ["synthesize", f"{songs}", "--songs", "10"],
+            lambda: ["synthesize", f"{songs}", "--songs", "6", "--seconds", "60"],
         ),
         Step(
             "Check",
