@@ -57,6 +57,8 @@ def test_a_board_is_not_made_among_other_files_and_foreign_rows_are_named(tmp_pa
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(DataError, match="holds other files"):
         Leaderboard(tmp_path)
+    with pytest.raises(DataError, match="is a file, not a folder"):
+        Leaderboard(tmp_path / "notes.txt")
     board = Leaderboard(tmp_path / "board")
     board.add(_result("first"))
     (tmp_path / "board" / "rows" / "x.json").write_text('{"format": "other"}')

@@ -24,6 +24,7 @@ def _run(*arguments: str | Path) -> int:
 
 def test_training_songs_are_found_in_any_section_of_a_description() -> None:
     description = {"songs": ["a"], "data": {"train": ["b"], "valid": ["c"]}, "settings": {"train": 3}, "train": "d"}
+    assert training_songs({"train_songs": ["e"], "valid_songs": ["f"]}) == {"e", "f"}  # as `train` writes them
     assert training_songs(description) == {"a", "b", "c"}
     assert songs_in_training(description, ["c", "x"]) == ["c"]
     assert songs_in_training(None, ["c"]) == []

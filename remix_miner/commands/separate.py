@@ -91,7 +91,7 @@ def command(
                     job,
                     path,
                     folder,
-                    advance=lambda seconds, name=path.stem: progress.advance(seconds / 60, note=name),  # type: ignore[misc]
+                    advance=lambda seconds, name=display_name(path.stem): progress.advance(seconds / 60, note=name),  # type: ignore[misc]
                 )
             except WriteError:
                 raise

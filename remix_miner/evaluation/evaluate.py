@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from remix_miner.progress import Progress
 from remix_miner.separators.apply_separator import conversions, estimate_blocks
 from remix_miner.separators.loading import LoadedSeparator
 from remix_miner.separators.overlap_add import InferenceSettings, settings_mapping
+from remix_miner.separators.stem_sums import StemSums, four_of_more
 from remix_miner.sources import SOURCES
 
 READ_SECONDS = 30.0
@@ -102,6 +104,9 @@ def evaluate_model(
     """
     _unique_names(tracks)
     oracle = isinstance(model, str)
+    notes: list[str] = []
+    if not isinstance(model, str):
+        model, notes = _as_four(model, tracks)
     names = SOURCES if isinstance(model, str) else tuple(model.model.sources)
     sources = _scored_sources(tracks, names)
     if keep and not isinstance(model, str):
@@ -143,6 +148,7 @@ def evaluate_model(
         cost=cost.document(),
         estimates=str(folder) if keep else None,
         notes=[
+            *notes,
             *(f"not scored, since the songs have no such stem: {name}" for name in names if name not in sources),
             *([] if isinstance(model, str) else _training_note(model, tracks)),
         ],
@@ -199,6 +205,15 @@ def _scored_sources(tracks: Sequence[Track], names: Sequence[str]) -> list[str]:
             f"{', '.join(tracks[0].sources) if tracks else 'no songs'})"
         )
     return [*(source for source in SOURCES if source in common), *(name for name in common if name not in SOURCES)]
+
+
+def _as_four(model: LoadedSeparator, tracks: Sequence[Track]) -> tuple[LoadedSeparator, list[str]]:
+    """Let 'other' take the sources that four-stem songs count to it, with a note that says so."""
+    sums = four_of_more(model.model.sources, SOURCES)
+    if sums is None or any(set(track.sources) != set(SOURCES) for track in tracks):
+        return model, []
+    note = f"other is scored as the sum of the model's {', '.join(sums['other'])}, as the songs' stems have it"
+    return replace(model, model=StemSums(model.model, sums)), [note]
 
 
 def _training_note(model: LoadedSeparator, tracks: Sequence[Track]) -> list[str]:

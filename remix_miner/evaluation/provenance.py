@@ -10,7 +10,7 @@ from remix_miner.schema import load_json
 
 RECORD = "estimates.json"
 
-FIELDS = ("songs", "validation_songs", "train", "valid", "training_songs")
+FIELDS = ("songs", "validation_songs", "train", "valid", "train_songs", "valid_songs", "training_songs")
 """Fields of a description, at its top or in a section, that list names of songs."""
 
 

@@ -46,6 +46,8 @@ class Leaderboard:
         if board.exists():
             document = checked(_read(board, BOARD_FORMAT), BoardFile, f"{display_name(board)} is damaged")
             self.title = document.get("title", "Leaderboard")
+        elif self.folder.exists() and not self.folder.is_dir():
+            raise DataError(f"--board {display_name(self.folder)} is a file, not a folder; choose another folder")
         elif self.folder.is_dir() and any(self.folder.iterdir()):
             raise DataError(f"{self.folder} holds other files and no leaderboard; choose another --board")
         else:
