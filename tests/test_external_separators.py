@@ -358,3 +358,25 @@ def test_a_small_roformer_trains_separates_and_is_scored(songs_dir: Path, tmp_pa
     assert _run("evaluate", run, *shared, "--out", result) == 0
     scores = json.loads(result.read_text())["tracks"][0]["sources"]
     assert set(scores) == {"drums", "bass", "other", "vocals"}
+
+
+def test_weights_are_fetched_on_request_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The stand-in for the download writes a checkpoint that the demucs package could have made."""
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    asked: list[tuple[str, str]] = []
+
+    def fetch(url: str, place: str, hash_prefix: str | None = None, progress: bool = True) -> None:
+        asked.append((url.rpartition("/")[2], str(hash_prefix)))
+        _demucs_file(Path(place))
+
+    monkeypatch.setattr(torch.hub, "download_url_to_file", fetch)
+    write_audio(tmp_path / "song.wav", np.zeros((2, 5000), np.float32), 44100)
+    arguments = ("separate", "htdemucs", tmp_path / "song.wav", "--out", tmp_path / "out")
+    assert _run(*arguments) == 2
+    assert asked == []
+    assert "pass --download" in capsys.readouterr().err
+    assert _run(*arguments, "--download") == 0
+    assert asked == [("955717e8-8726e21a.th", "8726e21a")]
+    assert sorted(path.name for path in (tmp_path / "out" / "song").glob("*.wav")) == ["bass.wav", "drums.wav"]

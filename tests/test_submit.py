@@ -174,3 +174,23 @@ def test_something_that_is_no_zip_is_said_to_be_none(tmp_path: Path) -> None:
     (tmp_path / "up.zip").write_bytes(b"not a zip")
     with pytest.raises(DataError, match=r"up\.zip cannot be unpacked"):
         unpack(tmp_path / "up.zip", tmp_path / "out", ROOMY)
+
+
+def test_a_submission_of_vocals_and_instrumental_is_scored(tmp_path: Path, stems: Path) -> None:
+    """As MVSep's Multisong set: the instrumental's reference is the sum of the three other stems."""
+    signals = [soundfile.read(io.BytesIO(_wav(seed=seed)), dtype="float32")[0] for seed in range(len(SOURCES))]
+    parts = {"vocals": signals[-1], "instrumental": sum(signals[:-1])}
+    members = {}
+    for track in TRACKS:
+        for name, signal in parts.items():
+            buffer = io.BytesIO()
+            soundfile.write(buffer, 0.9 * signal, RATE, format="WAV", subtype="FLOAT")
+            members[f"{track}_{name}.wav"] = buffer.getvalue()
+    upload, board = _zip(tmp_path / "up.zip", members), tmp_path / "board"
+    arguments = ["leaderboard", "submit", str(upload), "--stems", str(stems), "--board", str(board), "--name", "pair"]
+    with pytest.raises(SystemExit) as ended:
+        main([*arguments, "--sources", "vocals,instrumental", "--workers", "1"])
+    assert not ended.value.code
+    (row,) = Leaderboard(board).rows()
+    scores = row.document["aggregates"]["usdr"]["mean_over_tracks"]
+    assert [scores[name]["value"] for name in parts] == [pytest.approx(20, abs=0.01)] * 2

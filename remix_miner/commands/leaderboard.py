@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from remix_miner.commands._options.common import note, show, verb, warn
+from remix_miner.commands._options.source_names import parse_names, sources_option
 from remix_miner.errors import UsageError
 
 if TYPE_CHECKING:
@@ -151,7 +152,7 @@ def compare(first: Path, second: Path, seed: int, as_json: bool) -> int:
 @click.option("--split", default=None, help="Of --stems: train, valid or test.")
 @click.option("--name", required=True, help="Name of the row.")
 @click.option("--corpus", default="private set", show_default=True, help="What the set is called on the board.")
-@click.option("--sources", default="drums,bass,other,vocals", show_default=True, help="What a submission must hold.")
+@sources_option
 @click.option("--metrics", default="usdr", show_default=True, help="Which scores.")
 @click.option("--workers", type=int, default=None, help="Scoring processes; default: one per CPU core.")
 @board_option
@@ -161,31 +162,32 @@ def submit(
     split: str | None,
     name: str,
     corpus: str,
-    sources: str,
+    sources: str | None,
     metrics: str,
     workers: int | None,
     board: Path,
     as_json: bool,
 ) -> int:
-    from remix_miner.datasets.corpora import load_stem_tracks
     from remix_miner.evaluation.leaderboard.board import Leaderboard
     from remix_miner.evaluation.leaderboard.submission import score_submission
+    from remix_miner.evaluation.references import load_reference_tracks
     from remix_miner.evaluation.scores import parse_metrics
     from remix_miner.evaluation.tables import result_text
-    from remix_miner.sources import parse_sources
+    from remix_miner.sources import SOURCES
 
     leaderboard = Leaderboard(board)
     if any(row.document["name"] == name and row.document["corpus"]["name"] == corpus for row in leaderboard.rows()):
         raise UsageError(f"{name!r} is on the board already; choose another --name")
     if not upload.is_file():
         raise UsageError(f"{upload} is no file; give a zip")
+    wanted = SOURCES if sources is None else tuple(parse_names(sources))
     result = score_submission(
         upload,
-        load_stem_tracks(stems, split),
+        load_reference_tracks(stems, wanted, split),
         parse_metrics(metrics),
         name=name,
         corpus=corpus,
-        sources=parse_sources(sources),
+        sources=wanted,
         workers=(os.cpu_count() or 1) if workers is None else workers,
     )
     row = leaderboard.add(result)

@@ -7,7 +7,7 @@ of the references than names, rates and lengths, which participants have from th
 from collections.abc import Sequence
 from pathlib import Path
 
-from remix_miner.datasets.tracks import StemTrack
+from remix_miner.datasets.tracks import Track
 from remix_miner.errors import AudioError, DataError
 from remix_miner.evaluation.archive import limits_for, unpack
 from remix_miner.evaluation.estimates import FoundEstimates, check_estimate, find_estimates, missing_estimates
@@ -19,7 +19,7 @@ from remix_miner.sources import SOURCES
 
 def score_submission(
     path: str | Path,
-    tracks: Sequence[StemTrack],
+    tracks: Sequence[Track],
     metrics: Sequence[str],
     *,
     name: str,
@@ -38,7 +38,7 @@ def score_submission(
             raise DataError(str(error).replace(f"{folder}/", "")) from error
 
 
-def check_submission(folder: Path, tracks: Sequence[StemTrack], sources: Sequence[str]) -> FoundEstimates:
+def check_submission(folder: Path, tracks: Sequence[Track], sources: Sequence[str]) -> FoundEstimates:
     """Return the estimates of a folder after checking every file's name, rate, channels and length."""
     found = find_estimates(folder, sources)
     if found.unknown:
