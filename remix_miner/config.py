@@ -255,7 +255,10 @@ def _coerce(hint: Any, value: Any, name: str) -> Any:
         kinds = typing.get_args(hint)
         return {key: _coerce(kinds[1], part, f"{name}.{key}") if kinds else part for key, part in value.items()}
     if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError as error:
+            raise UsageError(f"setting {name!r} is too large a number") from error
     if hint is Any or (isinstance(value, hint) and not (hint is int and isinstance(value, bool))):
         return value
     raise UsageError(f"setting {name!r} is {getattr(hint, '__name__', hint)}, got {value!r}")

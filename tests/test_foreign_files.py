@@ -33,6 +33,8 @@ from remix_miner.evaluation.results import Result
 from remix_miner.evaluation.tables import result_text
 from remix_miner.evaluation.temporary import temporary_folder
 from remix_miner.paths import display_name, printable
+from remix_miner.separators import build
+from remix_miner.separators.loading import open_separator, save_separator
 from remix_miner.separators.records import output_folders, read_record
 from remix_miner.sources import SOURCES
 
@@ -365,3 +367,42 @@ def _run(*arguments: str | Path) -> int:
     with pytest.raises(SystemExit) as ended:
         main([str(argument) for argument in arguments])
     return int(ended.value.code or 0)
+
+
+def test_mutated_descriptions_of_models_are_refused_or_load(tmp_path: Path) -> None:
+    """model.json of a run, and the TOML that names foreign weights."""
+    generator, seen = random.Random(5), []
+    settings = {"channels": 2, "depth": 1, "sample_rate": 4000, "segment_seconds": 0.5}
+    save_separator(tmp_path / "run", build("demucs", **settings), data={"train_songs": ["a"]})
+    path = tmp_path / "run" / "model.json"
+    document = json.loads(path.read_text())
+    for _ in range(150):
+        path.write_text(json.dumps(_mutated(document, generator)))
+        _survives(lambda: open_separator(str(tmp_path / "run")), seen)
+    path.write_text(json.dumps(document))
+    lines = ['name = "demucs"', 'weights = "run/model.safetensors"', "[settings]"]
+    text = "\n".join([*lines, *(f"{name} = {value}" for name, value in settings.items())])
+    described = tmp_path / "model.toml"
+    for _ in range(100):
+        at = generator.randrange(len(text))
+        described.write_text(text[:at] + generator.choice(["", "[", '"', "-", "nan", "9"]) + text[at + 1 :])
+        _survives(lambda: open_separator(str(described)), seen)
+    assert 10 < sum(seen) < 240
+
+
+@pytest.mark.parametrize(
+    ("name", "setting", "value"),
+    [
+        ("demucs", "channels", 10**9),
+        ("demucs", "depth", 100),
+        ("demucs", "segment_seconds", float("inf")),
+        ("demucs_v1", "rescale", float("nan")),
+        ("hdemucs", "sample_rate", -1),
+        ("tfc_tdf_v2", "bins", 0),
+        ("tfc_tdf_v3", "levels", 10**25),
+        ("bs_roformer", "dim", 10**9),
+    ],
+)
+def test_settings_that_cannot_be_are_refused_by_name(name: str, setting: str, value: float) -> None:
+    with pytest.raises(UsageError, match=setting):
+        build(name, **{setting: value})

@@ -1,13 +1,19 @@
 """Base class of separators: a mixture (B, C, T) in, one estimate per source (B, S, C, T) out."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from remix_miner.config import Bounds
 from remix_miner.errors import UsageError
+
+Seconds = Annotated[float, Bounds(above=0, most=3600)]
+Width = Annotated[int, Bounds(1, 4096)]
+Transform = Annotated[int, Bounds(1, 2**17)]
+"""Types of settings: a length, a number of channels or taps, a number of frames or bins of a transform."""
 
 
 class Separator(nn.Module):

@@ -8,14 +8,16 @@ ReLU. Decoder: conv (kernel 3) + ReLU, concatenation with the encoder's output, 
 
 import math
 from collections.abc import Sequence
+from typing import Annotated
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from remix_miner.config import Bounds
 from remix_miner.errors import UsageError
-from remix_miner.separators.base import Separator, centre_fit
+from remix_miner.separators.base import Seconds, Separator, Width, centre_fit
 from remix_miner.sources import SOURCES
 
 
@@ -31,18 +33,18 @@ class Demucs(Separator):
     def __init__(
         self,
         sources: Sequence[str] = SOURCES,
-        audio_channels: int = 2,
-        sample_rate: int = 44100,
-        segment_seconds: float = 5.0,
+        audio_channels: Annotated[int, Bounds(1, 64)] = 2,
+        sample_rate: Annotated[int, Bounds(1, 10**6)] = 44100,
+        segment_seconds: Seconds = 5.0,
         normalize: bool = False,
-        channels: int = 48,
-        growth: int = 2,
-        depth: int = 6,
-        kernel_size: int = 8,
-        stride: int = 4,
-        context: int = 3,
-        lstm_layers: int = 2,
-        rescale: float | None = 0.1,
+        channels: Width = 48,
+        growth: Annotated[int, Bounds(1, 8)] = 2,
+        depth: Annotated[int, Bounds(1, 16)] = 6,
+        kernel_size: Width = 8,
+        stride: Width = 4,
+        context: Width = 3,
+        lstm_layers: Annotated[int, Bounds(0, 16)] = 2,
+        rescale: Annotated[float, Bounds(above=0, most=1000)] | None = 0.1,
         glu: bool = True,
     ) -> None:
         super().__init__(sources, audio_channels, sample_rate, segment_seconds, normalize)

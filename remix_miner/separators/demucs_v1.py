@@ -8,12 +8,14 @@ since a random mix has no song. Written from the descriptions; the released code
 """
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from remix_miner.separators.base import Separator, centre_fit
+from remix_miner.config import Bounds
+from remix_miner.separators.base import Seconds, Separator, Width, centre_fit
 from remix_miner.separators.demucs import check_unet, unet_valid_length
 from remix_miner.sources import SOURCES
 
@@ -24,18 +26,18 @@ class DemucsV1(Separator):
     def __init__(
         self,
         sources: Sequence[str] = SOURCES,
-        audio_channels: int = 2,
-        sample_rate: int = 44100,
-        segment_seconds: float = 10.0,
+        audio_channels: Annotated[int, Bounds(1, 64)] = 2,
+        sample_rate: Annotated[int, Bounds(1, 10**6)] = 44100,
+        segment_seconds: Seconds = 10.0,
         normalize: bool = True,
-        channels: int = 100,
-        growth: int = 2,
-        depth: int = 6,
-        kernel_size: int = 8,
-        stride: int = 4,
-        context: int = 3,
-        lstm_layers: int = 2,
-        rescale: float | None = 0.1,
+        channels: Width = 100,
+        growth: Annotated[int, Bounds(1, 8)] = 2,
+        depth: Annotated[int, Bounds(1, 16)] = 6,
+        kernel_size: Width = 8,
+        stride: Width = 4,
+        context: Width = 3,
+        lstm_layers: Annotated[int, Bounds(0, 16)] = 2,
+        rescale: Annotated[float, Bounds(above=0, most=1000)] | None = 0.1,
         glu: bool = True,
     ) -> None:
         super().__init__(sources, audio_channels, sample_rate, segment_seconds, normalize)

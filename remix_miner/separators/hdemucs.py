@@ -5,13 +5,15 @@ The network normalises its input itself. 83.6 M parameters with the default sett
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from remix_miner.config import Bounds
 from remix_miner.errors import DataError
-from remix_miner.separators.base import Separator
+from remix_miner.separators.base import Seconds, Separator, Transform, Width
 from remix_miner.sources import SOURCES
 from remix_miner.torchaudio_loader import load_torchaudio
 
@@ -25,13 +27,13 @@ class HDemucs(Separator):
     def __init__(
         self,
         sources: Sequence[str] = SOURCES,
-        audio_channels: int = 2,
-        sample_rate: int = 44100,
-        segment_seconds: float = 10.0,
-        channels: int = 48,
-        growth: int = 2,
-        nfft: int = 4096,
-        depth: int = 6,
+        audio_channels: Annotated[int, Bounds(1, 64)] = 2,
+        sample_rate: Annotated[int, Bounds(1, 10**6)] = 44100,
+        segment_seconds: Seconds = 10.0,
+        channels: Width = 48,
+        growth: Annotated[int, Bounds(1, 8)] = 2,
+        nfft: Transform = 4096,
+        depth: Annotated[int, Bounds(1, 16)] = 6,
     ) -> None:
         super().__init__(sources, audio_channels, sample_rate, segment_seconds, normalize=False)
         self.nfft = nfft

@@ -6,14 +6,15 @@ trained with the separators frozen. Here it starts as the map that changes nothi
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from remix_miner.config import Bounds
 from remix_miner.errors import DataError, UsageError
-from remix_miner.separators.base import Separator
+from remix_miner.separators.base import Seconds, Separator
 from remix_miner.separators.tfc_tdf_v2 import TfcTdfV2
 from remix_miner.sources import SOURCES
 
@@ -24,9 +25,9 @@ class KuielabMdxNet(Separator):
     def __init__(
         self,
         sources: Sequence[str] = SOURCES,
-        audio_channels: int = 2,
-        sample_rate: int = 44100,
-        segment_seconds: float = 5.0,
+        audio_channels: Annotated[int, Bounds(1, 64)] = 2,
+        sample_rate: Annotated[int, Bounds(1, 10**6)] = 44100,
+        segment_seconds: Seconds = 5.0,
         part: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(sources, audio_channels, sample_rate, segment_seconds, normalize=False)

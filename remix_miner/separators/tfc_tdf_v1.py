@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from remix_miner.config import Bounds
 from remix_miner.errors import UsageError
-from remix_miner.separators.base import Separator
+from remix_miner.separators.base import Seconds, Separator
 from remix_miner.separators.spectrogram import Spectrogram
 
 COLUMNS = 128
@@ -31,7 +31,7 @@ class TfcTdfV1(Separator):
         sources: Sequence[str] = ("vocals",),
         audio_channels: Annotated[int, Bounds(1, 8)] = 2,
         sample_rate: Annotated[int, Bounds(1, 10**6)] = 44100,
-        segment_seconds: Annotated[float, Bounds(above=0, most=3600)] | None = None,
+        segment_seconds: Seconds | None = None,
         n_fft: Annotated[int, Bounds(16, 2**17)] = 4096,
         hop_frames: Annotated[int, Bounds(1, 2**16)] = 1024,
         bins: Annotated[int, Bounds(1, 2**16)] = 2048,

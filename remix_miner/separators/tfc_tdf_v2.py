@@ -6,12 +6,14 @@ the output itself, not a mask.
 """
 
 from collections.abc import Sequence
+from typing import Annotated
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from remix_miner.config import Bounds
 from remix_miner.errors import UsageError
-from remix_miner.separators.base import Separator
+from remix_miner.separators.base import Seconds, Separator, Transform, Width
 from remix_miner.separators.spectrogram import Spectrogram
 
 N_FFT = {"vocals": 6144, "drums": 4096, "bass": 16384, "other": 8192}
@@ -28,16 +30,16 @@ class TfcTdfV2(Separator):
     def __init__(
         self,
         sources: Sequence[str] = ("vocals",),
-        audio_channels: int = 2,
-        sample_rate: int = 44100,
-        segment_seconds: float | None = None,
-        n_fft: int | None = None,
-        hop_frames: int = 1024,
-        bins: int = 2048,
-        growth: int = 32,
-        levels: int = 5,
-        convolutions: int = 3,
-        bottleneck: int = 8,
+        audio_channels: Annotated[int, Bounds(1, 64)] = 2,
+        sample_rate: Annotated[int, Bounds(1, 10**6)] = 44100,
+        segment_seconds: Seconds | None = None,
+        n_fft: Transform | None = None,
+        hop_frames: Transform = 1024,
+        bins: Transform = 2048,
+        growth: Width = 32,
+        levels: Annotated[int, Bounds(1, 12)] = 5,
+        convolutions: Annotated[int, Bounds(1, 32)] = 3,
+        bottleneck: Width = 8,
     ) -> None:
         if bins % 2**levels or bins // 2**levels < bottleneck:
             raise UsageError(

@@ -8,13 +8,15 @@ defaults are ours, chosen to fit what is (8192-point transforms every 2048 frame
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Annotated
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from remix_miner.config import Bounds
 from remix_miner.errors import UsageError
-from remix_miner.separators.base import Separator
+from remix_miner.separators.base import Seconds, Separator, Transform, Width
 from remix_miner.separators.spectrogram import Spectrogram
 from remix_miner.sources import SOURCES
 
@@ -25,18 +27,18 @@ class TfcTdfV3(Separator):
     def __init__(
         self,
         sources: Sequence[str] = SOURCES,
-        audio_channels: int = 2,
-        sample_rate: int = 44100,
-        segment_seconds: float = 6.0,
-        n_fft: int = 8192,
-        hop_frames: int = 2048,
-        bins: int = 4096,
-        subbands: int = 4,
-        channels: int = 64,
-        growth: int = 128,
-        levels: int = 4,
-        blocks: int = 3,
-        bottleneck: int = 4,
+        audio_channels: Annotated[int, Bounds(1, 64)] = 2,
+        sample_rate: Annotated[int, Bounds(1, 10**6)] = 44100,
+        segment_seconds: Seconds = 6.0,
+        n_fft: Transform = 8192,
+        hop_frames: Transform = 2048,
+        bins: Transform = 4096,
+        subbands: Width = 4,
+        channels: Width = 64,
+        growth: Width = 128,
+        levels: Annotated[int, Bounds(1, 12)] = 4,
+        blocks: Annotated[int, Bounds(1, 32)] = 3,
+        bottleneck: Width = 4,
     ) -> None:
         super().__init__(sources, audio_channels, sample_rate, segment_seconds, normalize=False)
         if bins % (subbands * 2**levels) or bins // (subbands * 2**levels) < bottleneck:

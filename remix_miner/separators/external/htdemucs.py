@@ -8,6 +8,7 @@ from torch import Tensor
 
 from remix_miner.config import Bounds
 from remix_miner.errors import UsageError
+from remix_miner.separators.base import Seconds
 from remix_miner.separators.external.module import ModuleSeparator, build_module
 from remix_miner.sources import SOURCES
 
@@ -26,7 +27,7 @@ class HTDemucs(ModuleSeparator):
         sources: Sequence[str] = SOURCES,
         audio_channels: Annotated[int, Bounds(1, 8)] = 2,
         sample_rate: Annotated[int, Bounds(1, 10**6)] = 44100,
-        segment_seconds: Annotated[float, Bounds(above=0, most=3600)] = 7.8,
+        segment_seconds: Seconds = 7.8,
         channels: Annotated[int, Bounds(1, 4096)] = 48,
         depth: Annotated[int, Bounds(1, 16)] = 4,
         t_layers: Annotated[int, Bounds(0, 64)] = 5,

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from remix_miner.config import Bounds
 from remix_miner.errors import DataError, UsageError
-from remix_miner.separators.base import Separator
+from remix_miner.separators.base import Seconds, Separator
 from remix_miner.sources import SOURCES
 
 PREFIX = "module:"
@@ -76,7 +76,7 @@ class NamedModule(ModuleSeparator):
         sources: Sequence[str] = SOURCES,
         audio_channels: Annotated[int, Bounds(1, 8)] = 2,
         sample_rate: Annotated[int, Bounds(1, 10**6)] = 44100,
-        segment_seconds: Annotated[float, Bounds(above=0, most=3600)] = 10.0,
+        segment_seconds: Seconds = 10.0,
         normalize: bool = False,
         multiple: Annotated[int, Bounds(1, 10**7)] = 1,
         least_frames: Annotated[int, Bounds(1, 10**7)] = 1,

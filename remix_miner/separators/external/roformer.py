@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from remix_miner.config import Bounds
 from remix_miner.errors import UsageError
+from remix_miner.separators.base import Seconds
 from remix_miner.separators.external.module import ModuleSeparator, build_module
 from remix_miner.sources import SOURCES
 
@@ -26,7 +27,7 @@ class BsRoformer(ModuleSeparator):
         sources: Sequence[str] = SOURCES,
         audio_channels: Annotated[int, Bounds(1, 2)] = 2,
         sample_rate: Annotated[int, Bounds(1, 10**6)] = 44100,
-        segment_seconds: Annotated[float, Bounds(above=0, most=3600)] = 8.0,
+        segment_seconds: Seconds = 8.0,
         dim: Width = 192,
         depth: Depth = 6,
         time_transformer_depth: Depth = 1,
