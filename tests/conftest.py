@@ -258,14 +258,14 @@ def stem_corpus() -> Callable[..., Path]:
 
 @pytest.fixture(scope="session")
 def killed_merges() -> Callable[..., None]:
-    """A function that starts ``remix-miner merge [options] out parts...`` again and again, and kills each one.
+    """A function that starts ``remix-miner merge [options] parts... --out out`` again and again, and kills each one.
 
     The kill falls between the appearance of ``out`` and ``longest_seconds`` later, at random.
     """
 
     def run(out: Path, parts: list[Path], *options: str, times: int, longest_seconds: float, seed: int) -> None:
         code = "import sys; from remix_miner.cli import main; main(sys.argv[1:])"
-        arguments = [sys.executable, "-c", code, "merge", *options, str(out), *map(str, parts)]
+        arguments = [sys.executable, "-c", code, "merge", *options, *map(str, parts), "--out", str(out)]
         generator = np.random.default_rng(seed)
         for _ in range(times):
             process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

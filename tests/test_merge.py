@@ -135,11 +135,11 @@ def test_a_killed_merge_goes_on(tmp_path, parts, killed_merges):
 
 def test_the_command(tmp_path, parts, capsys):
     with pytest.raises(SystemExit) as status:
-        main(["merge", str(tmp_path / "out"), *map(str, parts)])
+        main(["merge", *map(str, parts), "--out", str(tmp_path / "out")])
     assert status.value.code == 0
     assert "2 parts: 4 tracks, 5 excerpts and 3 shards added" in capsys.readouterr().out
     with pytest.raises(SystemExit) as status:
-        main(["merge", str(tmp_path / "out"), str(tmp_path)])
+        main(["merge", str(tmp_path), "--out", str(tmp_path / "out")])
     assert status.value.code == 2
     assert "holds no catalogue" in capsys.readouterr().err
     assert os.listdir(tmp_path / "out" / "shards")

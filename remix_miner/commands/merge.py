@@ -6,19 +6,26 @@ from pathlib import Path
 import click
 
 from remix_miner.commands._options.common import show, verb
+from remix_miner.errors import UsageError
 
 
 @verb(
     "Join mined folders, for example those of detect --shard i/n, into OUT. Of the copies of a recording that several "
     "parts mined, one is taken. Shards are linked where the file system can, else copied; the parts stay as they are. "
-    "Run again, it goes on where it stopped.",
-    "remix-miner merge mined/ part-1/ part-2/ part-3/",
+    "Resumes where an earlier run stopped.",
+    "remix-miner merge part-1/ part-2/ part-3/ --out mined/",
 )
-@click.argument("out", type=click.Path(path_type=Path, file_okay=False))
 @click.argument("parts", nargs=-1, required=True, type=click.Path(path_type=Path, file_okay=False))
+@click.option("--out", default=None, type=click.Path(path_type=Path, file_okay=False), help="The folder to join into.")
 @click.option("--copy", is_flag=True, help="Copy every shard and compare its SHA-256, even where it could be linked.")
 @click.option("--keep-duplicates", is_flag=True, help="Take every copy of a recording; without it, one.")
-def command(out: Path, parts: tuple[Path, ...], copy: bool, keep_duplicates: bool, as_json: bool) -> int:
+def command(parts: tuple[Path, ...], out: Path | None, copy: bool, keep_duplicates: bool, as_json: bool) -> int:
+    if out is None:
+        first, *others = map(str, parts)
+        raise UsageError(
+            f"merge needs --out: to join into {first}, as the first argument did before, type\n"
+            f"  remix-miner merge {' '.join(others) or 'PARTS...'} --out {first}"
+        )
     from remix_miner.mining.merge import merge
 
     merged = merge(out, parts, copy=copy, duplicates=not keep_duplicates)

@@ -23,6 +23,7 @@ from remix_miner.mined.catalogue_db import (
     clear_errors,
     connect,
     create,
+    reading_errors,
 )
 from remix_miner.mined.catalogue_view import CatalogueView
 from remix_miner.mined.lock import FolderLock
@@ -78,7 +79,7 @@ class Catalogue(CatalogueView):
                     "with --out, or delete them with --restart"
                 )
             catalogue = cls(folder, connect(path, "rwc"), lock)
-            with clear_errors(path):
+            with reading_errors(path):
                 catalogue._create_or_check(_canonical(settings))
                 catalogue._remove_leftovers()
             return catalogue

@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-from remix_miner.errors import DataError
+from remix_miner.errors import DataError, RemixMinerError
 
 CATALOGUE_NAME = "catalogue.sqlite"
 FORMAT_VERSION = 1
@@ -90,7 +90,7 @@ def connect(path: Path, mode: str) -> sqlite3.Connection:
 
 
 def connect_to_read(folder: Path) -> sqlite3.Connection:
-    """The catalogue of a mined folder, for looking only; a scan may go on meanwhile. `DataError` if there is none."""
+    """Return the catalogue of a mined folder, for reading only; a scan may run meanwhile. `DataError` without one."""
     path = folder / CATALOGUE_NAME
     if not path.is_file():
         raise DataError(f"{folder} holds no {CATALOGUE_NAME}; name a folder written by `remix-miner detect --out`")
@@ -128,8 +128,22 @@ def clear_errors(path: Path) -> Iterator[None]:
     """Turn SQLite's errors into a `DataError` that says which file and what to do."""
     try:
         yield
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeError) as error:  # a damaged schema is quoted in messages that are no UTF-8
         raise DataError(
             f"{path}: {error}; what was recorded before is intact if the disk is full or busy; if the file itself is "
             "damaged, restore it or begin anew with --restart"
+        ) from error
+
+
+@contextlib.contextmanager
+def reading_errors(path: Path) -> Iterator[None]:
+    """Turn all that a damaged database leads to, wrong types and texts included, into a `DataError`."""
+    try:
+        with clear_errors(path):
+            yield
+    except RemixMinerError:
+        raise
+    except (ValueError, TypeError, KeyError, IndexError, OverflowError, AttributeError, MemoryError) as error:
+        raise DataError(
+            f"{path} is damaged: {type(error).__name__}: {error}; restore it, or scan into another folder"
         ) from error

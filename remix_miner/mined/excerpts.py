@@ -12,7 +12,7 @@ from jaxtyping import Float32
 from torch.utils.data import Dataset
 
 from remix_miner.errors import DataError, UsageError
-from remix_miner.mined.catalogue_db import CATALOGUE_NAME, clear_errors, connect_to_read
+from remix_miner.mined.catalogue_db import CATALOGUE_NAME, connect_to_read, reading_errors
 from remix_miner.mined.live_excerpts import live_excerpts
 from remix_miner.mined.reader import Shard
 from remix_miner.mined.writer import shard_paths
@@ -202,7 +202,7 @@ def _read_index(folder: Path, sources: Iterable[str]) -> tuple[list[Path], np.nd
                     piece["expected_volume_db"] = np.nan
                     pieces.append(piece)
         return paths, np.concatenate(pieces) if pieces else np.zeros(0, dtype=INDEX_DTYPE)
-    with clear_errors(folder / CATALOGUE_NAME):
+    with reading_errors(folder / CATALOGUE_NAME):
         database = connect_to_read(folder)
         try:
             index = np.fromiter(_live_excerpts(database, paths, list(sources)), dtype=INDEX_DTYPE)

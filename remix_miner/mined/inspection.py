@@ -1,4 +1,4 @@
-"""What a mined folder holds, and whether every shard is what the catalogue says it is."""
+"""Inspection of a mined folder: totals per source, and whether every shard is as the catalogue states."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,10 +9,10 @@ import numpy as np
 
 from remix_miner.checkpoint import sha256_of_file
 from remix_miner.errors import DataError
-from remix_miner.mined.catalogue_db import CATALOGUE_NAME
+from remix_miner.mined.catalogue_db import CATALOGUE_NAME, reading_errors
 from remix_miner.mined.catalogue_view import CatalogueView
 from remix_miner.mined.reader import Shard
-from remix_miner.mined.writer import shard_paths, temporary_paths
+from remix_miner.mined.writer import shard_path, shard_paths, temporary_paths
 from remix_miner.sources import SOURCES
 
 
@@ -53,7 +53,7 @@ def inspect_folder(
     """
     if not (folder / CATALOGUE_NAME).is_file():
         return _inspect_shards_alone(folder, on_shard)
-    with CatalogueView.read(folder) as catalogue:
+    with reading_errors(folder / CATALOGUE_NAME), CatalogueView.read(folder) as catalogue:
         inspection = Inspection(folder, catalogued=True, verified=verify)
         known, harvest = catalogue.shards(), catalogue.harvest()
         inspection.sources = {
@@ -73,7 +73,7 @@ def inspect_folder(
         inspection.settings = catalogue.settings
         inspection.shards = len(known)
         for name, facts in known.items():
-            path = folder / "shards" / name
+            path = shard_path(folder, name)
             inspection.damage += _check(path, facts, catalogue.excerpt_places(name), verify)
             on_shard(len(known))
     unknown = [path.name for path in shard_paths(folder) if path.name not in known]

@@ -11,7 +11,8 @@ import numpy as np
 from jaxtyping import Float32, Int16
 
 from remix_miner.errors import DataError
-from remix_miner.mined.writer import FORMAT, FORMAT_VERSION
+from remix_miner.mined.writer import EXCERPT_DTYPE, FORMAT, FORMAT_VERSION
+from remix_miner.sources import SOURCES
 
 
 class Shard:
@@ -28,8 +29,8 @@ class Shard:
             self._file = h5py.File(self.path, "r", locking=False, rdcc_nbytes=0)
         except FileNotFoundError:
             raise DataError(f"{self.path} does not exist") from None
-        except OSError as error:
-            raise _damaged(self.path, str(error).splitlines()[0]) from error
+        except (OSError, RuntimeError, ValueError) as error:
+            raise _damaged(self.path, _first_line(error)) from error
         try:
             self._check_format()
             self.source: str = self._file.attrs["source"]
@@ -38,13 +39,23 @@ class Shard:
             self.detector_sha256: str = self._file.attrs["detector_sha256"]
             self.threshold = float(self._file.attrs["threshold"])
             self.settings: dict[str, Any] = json.loads(self._file.attrs["settings"])
-            self._audio = self._file["audio"]
+            self._audio = self._own_dataset("audio")
             self.frames = int(self._audio.shape[0])
-            self.excerpts: np.ndarray = self._file["excerpts"][:]
+            self.excerpts: np.ndarray = self._own_dataset("excerpts")[:]
             """Structured array, one row an excerpt; `track` and `track_sha256` are bytes (UTF-8)."""
-        except (KeyError, OSError, RuntimeError, ValueError) as error:
+            self._check_table()
+        except (
+            KeyError,
+            OSError,
+            RuntimeError,
+            ValueError,
+            TypeError,
+            AttributeError,
+            IndexError,
+            MemoryError,
+        ) as error:
             self.close()
-            raise _damaged(self.path, str(error).splitlines()[0]) from error
+            raise _damaged(self.path, _first_line(error)) from error
         except DataError:
             self.close()
             raise
@@ -59,6 +70,24 @@ class Shard:
                 f"{self.path} has format version {version}, this Remix Miner reads up to {FORMAT_VERSION}: "
                 "update remix-miner"
             )
+
+    def _own_dataset(self, name: str) -> Any:
+        """A dataset that lies in this very file: links and storage in other files could read anything."""
+        if not isinstance(self._file.get(name, getlink=True), h5py.HardLink):
+            raise ValueError(f"/{name} is a link or missing")
+        dataset = self._file[name]
+        if not isinstance(dataset, h5py.Dataset) or dataset.external or dataset.is_virtual:
+            raise ValueError(f"/{name} is no dataset, or lies in another file")
+        return dataset
+
+    def _check_table(self) -> None:
+        if self.source not in SOURCES or self.sample_rate <= 0 or self.channels <= 0 or self._audio.ndim != 2:
+            raise ValueError(f"source {self.source!r}, {self.sample_rate} Hz, {self.channels} channels")
+        if self.excerpts.ndim != 1 or not set(EXCERPT_DTYPE.names or ()) <= set(self.excerpts.dtype.names or ()):
+            raise ValueError("the table of excerpts lacks columns")
+        for name, expected in EXCERPT_DTYPE.fields.items() if EXCERPT_DTYPE.fields else ():
+            if self.excerpts.dtype[name] != expected[0]:
+                raise ValueError(f"the column {name!r} has type {self.excerpts.dtype[name]}")
 
     def row_of(self, first: int, frames: int) -> tuple[int, int]:
         """The excerpt that holds ``frames`` of `/audio` from its row ``first``, and how far into it they begin."""
@@ -88,7 +117,7 @@ class Shard:
         try:
             stored: Int16[np.ndarray, "T C"] = self._audio[first : first + frames]
         except OSError as error:
-            raise _damaged(self.path, str(error).splitlines()[0]) from error
+            raise _damaged(self.path, _first_line(error)) from error
         if len(stored) != frames:
             raise _damaged(self.path, f"/audio ends at frame {self.frames}, excerpt {row} needs {first + frames}")
         return stored
@@ -124,3 +153,7 @@ def _damaged(path: Path, reason: str) -> DataError:
     return DataError(
         f"{path} is damaged ({reason}); delete it and run `remix-miner detect` again: its tracks are then scanned anew"
     )
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

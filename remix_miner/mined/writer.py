@@ -1,15 +1,16 @@
-"""Shards: closed HDF5 files of excerpts in which one source is silent. The format and its writer.
+"""Writer of shards: closed HDF5 files of excerpts in which one source is silent.
 
 A shard holds one source. Its excerpts lie one after the other in `/audio` (frames, channels) int16; the table
 `/excerpts` says for each where it starts, how long it is, which track it comes from, and its own scale
 (audio = int16 * scale, so that quiet excerpts keep 15 bits and decoded peaks above 1 do not clip). A shard appears
-under its name when it is complete and on the disk, and is never altered afterwards. `shard_reader` reads one,
-`mined` a folder of them; docs/reference/formats.md has the details.
+under its name when it is complete and on the disk, and is never altered afterwards. `mined.reader` reads one,
+`mined.excerpts` a folder of them; docs/reference/formats.md has the details.
 """
 
 import contextlib
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,7 +96,7 @@ class ShardWriter:
         if source not in SOURCES:
             raise UsageError(f"unknown source {source!r}; choose among {', '.join(SOURCES)}")
         name = f"{source}-{shard_id}"
-        if not all(character.isalnum() or character in "-_" for character in name):
+        if not is_shard_name(f"{name}.h5"):
             raise UsageError(f"shard id {shard_id!r} may hold letters, digits, '-' and '_' only")
         self.source = source
         self.sample_rate = sample_rate
@@ -257,6 +258,25 @@ def _quantised(audio: Float32[np.ndarray, "T C"], scale: np.float32) -> Int16[np
         piece = audio[start : start + PIECE_FRAMES] / scale
         quantised[start : start + PIECE_FRAMES] = np.rint(piece, out=piece)
     return quantised
+
+
+def is_shard_name(name: str) -> bool:
+    """Whether a file name is one that `ShardWriter` gives: ``<source>-<id>.h5``, the id of letters, digits, '-', '_'.
+
+    >>> is_shard_name("drums-a1.h5"), is_shard_name("../drums-a1.h5"), is_shard_name("drums-a/b.h5")
+    (True, False, False)
+    """
+    return re.fullmatch(rf"(?:{'|'.join(SOURCES)})-[\w-]+\.h5", name) is not None
+
+
+def shard_path(folder: str | os.PathLike[str], name: str) -> Path:
+    """Return the path of a shard that a catalogue names; `DataError` for a name that no writer gives."""
+    if not is_shard_name(name):
+        raise DataError(
+            f"{display_name(folder)}: the catalogue names a shard {display_name(name)!r}, which is no shard's name; "
+            "it is damaged or was not made by remix-miner"
+        )
+    return Path(folder) / "shards" / name
 
 
 def shard_paths(folder: str | os.PathLike[str]) -> list[Path]:

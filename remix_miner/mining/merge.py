@@ -1,13 +1,14 @@
-"""Join mined folders of one library: what the shares of ``detect --shard i/n`` found becomes one folder.
+"""Merge of mined folders, for example the shares of ``detect --shard i/n``, into one.
 
-Part after part, shard files are put in place first (a hard link where the file system can, else a verified copy), then
-one transaction records the part. So a merge that is killed and run again ends as an undisturbed one, a part that was
-merged before adds nothing, and the parts stay as they are.
+For each part, shard files are put in place first (a hard link where the file system can, else a verified copy), then
+one transaction records the part. So a merge that is killed and run again gives the same result, a part that was merged
+before adds nothing, and the parts stay as they are.
 """
 
 import contextlib
 import errno
 import os
+import re
 import shutil
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -20,11 +21,13 @@ from remix_miner.datasets.library import Skipped
 from remix_miner.duplicates.merge_filter import choose, take_fingerprints
 from remix_miner.errors import DataError, UsageError
 from remix_miner.mined.catalogue import Catalogue, differing_settings
-from remix_miner.mined.catalogue_db import CATALOGUE_NAME, clear_errors
+from remix_miner.mined.catalogue_db import CATALOGUE_NAME, reading_errors
 from remix_miner.mined.catalogue_view import CatalogueView
 from remix_miner.mined.library_folders import take_folders
 from remix_miner.mined.lock import FolderLock
+from remix_miner.mined.probabilities import PROBABILITIES_NAME, ProbabilityStore
 from remix_miner.mined.reviews import take_reviews
+from remix_miner.mined.writer import shard_path
 from remix_miner.mining.report import REPORT_NAME, RunTally, report_of
 from remix_miner.progress import track
 
@@ -116,10 +119,11 @@ def merge(out: Path, parts: Sequence[Path], *, copy: bool = False, duplicates: b
         choice = choose(out, parts, duplicates)
         merged.left_out, merged.without_fingerprint = len(choice.left_out), choice.without_fingerprint
         take_fingerprints(out, parts)
+        take_probabilities(out, parts)
         catalogue.database.execute("CREATE TEMP TABLE left_out (path TEXT PRIMARY KEY)")
         catalogue.database.executemany("INSERT INTO left_out VALUES (?)", [(name,) for name in choice.left_out])
         for part in track(parts, "merging"):
-            with clear_errors(part / CATALOGUE_NAME):
+            with reading_errors(part / CATALOGUE_NAME):
                 _merge_one(catalogue, part, copy, merged)
         skipped = [Skipped(Path(name), reason) for name, reason in sorted(choice.left_out.items())]
         report = report_of(catalogue, refused={}, skipped=skipped, run=RunTally(), planted={})
@@ -127,10 +131,19 @@ def merge(out: Path, parts: Sequence[Path], *, copy: bool = False, duplicates: b
     return merged
 
 
+def take_probabilities(out: Path, parts: Sequence[Path]) -> None:
+    """Copy the parts' probabilities; parts of older versions have none."""
+    having = [part for part in parts if (part / PROBABILITIES_NAME).is_file()]
+    if having:
+        with ProbabilityStore(out) as store:
+            for part in having:
+                store.take_over(part)
+
+
 @contextlib.contextmanager
 def _reading(part: Path) -> Iterator[CatalogueView]:
     """The part's catalogue, and nobody scans into it meanwhile (unless the folder cannot be written at all)."""
-    with CatalogueView.read(part) as catalogue:
+    with reading_errors(part / CATALOGUE_NAME), CatalogueView.read(part) as catalogue:
         lock = FolderLock(part) if os.access(part, os.W_OK) else None
         try:
             yield catalogue
@@ -145,9 +158,12 @@ def _merge_one(catalogue: Catalogue, part: Path, copy: bool, merged: Merged) -> 
     try:
         _run(database, TAKEN)
         for name, sha256, size in database.execute("SELECT name, sha256, bytes FROM wanted").fetchall():
+            source = shard_path(part, name)
+            if re.fullmatch("[0-9a-f]{64}", str(sha256)) is None:
+                raise DataError(f"{part}: the catalogue states no SHA-256 of {name}; see `remix-miner inspect`")
             new_name, known = _name_in(catalogue, name, sha256)
             if not known:
-                _place(part / "shards" / name, catalogue.folder / "shards" / new_name, sha256, size, copy)
+                _place(source, shard_path(catalogue.folder, new_name), sha256, size, copy)
                 merged.shards += 1
             database.execute("UPDATE wanted SET new_name = ? WHERE name = ?", (new_name, name))
         with catalogue.transaction():
@@ -186,8 +202,8 @@ def _name_in(catalogue: Catalogue, name: str, sha256: str) -> tuple[str, bool]:
 
 def _place(source: Path, target: Path, sha256: str, size: int, copy: bool) -> None:
     """Put a shard's file in place, whole or not at all; checked against the size, and the hash where it is copied."""
-    if not source.is_file():
-        raise DataError(f"{source} is missing; copy it, or run `remix-miner detect` on that part again")
+    if source.is_symlink() or not source.is_file():
+        raise DataError(f"{source} is missing or a link; copy it, or run `remix-miner detect` on that part again")
     if source.stat().st_size != size:
         raise DataError(
             f"{source} has {source.stat().st_size} bytes, its catalogue says {size}; see `remix-miner inspect`"

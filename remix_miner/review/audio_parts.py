@@ -14,6 +14,7 @@ from remix_miner.audio import AudioReader, to_channels
 from remix_miner.errors import AudioError, DataError
 from remix_miner.mined.library_folders import LibraryFolders
 from remix_miner.mined.reader import Shard
+from remix_miner.mined.writer import shard_path
 from remix_miner.review.items import Item
 
 CONTEXT_SECONDS = 10.0
@@ -131,7 +132,7 @@ class AudioParts:
 
     def _shard(self, name: str) -> Shard:
         if name not in self._shards:
-            self._shards[name] = Shard(self.folder / "shards" / name)
+            self._shards[name] = Shard(shard_path(self.folder, name))
             if len(self._shards) > OPEN_SHARDS:
                 self._shards.popitem(last=False)[1].close()
         self._shards.move_to_end(name)
