@@ -44,7 +44,8 @@ from remix_miner.detector.spans import silent_spans
 from remix_miner.detector.stream import ProbabilityStream
 from remix_miner.detector.windows import SAMPLE_RATE, window_volumes_db
 from remix_miner.device import Precision
-from remix_miner.duplicates.store import FingerprintStore, Recording
+from remix_miner.duplicates.recordings import Recording
+from remix_miner.duplicates.store import FingerprintStore
 from remix_miner.mined.writer import ShardWriter
 from remix_miner.mining.engines.local import LocalProcesses
 from remix_miner.mining.jobs import Counts, Watch, run_jobs

@@ -22,8 +22,9 @@ from remix_miner.duplicates import store as fingerprint_store
 from remix_miner.duplicates.fingerprints import PEAK, fingerprint, groups
 from remix_miner.duplicates.matching import COPY_SHARE, NOTHING, match, proposed_pairs
 from remix_miner.duplicates.merge_filter import take_fingerprints
+from remix_miner.duplicates.recordings import NO_FINGERPRINT, Recording
 from remix_miner.duplicates.scan_filter import ScanFilter
-from remix_miner.duplicates.store import NO_FINGERPRINT, FingerprintStore, Recording
+from remix_miner.duplicates.store import FingerprintStore
 from remix_miner.errors import AudioError, DataError
 from remix_miner.mined.catalogue import Catalogue, ScannedTrack
 from remix_miner.mined.inspection import inspect_folder
@@ -171,7 +172,7 @@ def test_what_was_mined_before_stays(leave_out: Any, library: Path, tmp_path: Pa
 
 def test_a_file_is_decoded_once_for_its_fingerprint(leave_out: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     first = leave_out()
-    monkeypatch.setattr(fingerprint_store, "take", None)
+    monkeypatch.setattr("remix_miner.duplicates.taking.take", None)
     assert leave_out() == first
 
 
@@ -298,7 +299,9 @@ def test_merged_shares_are_what_one_scan_mines(
     assert expected
     before = {path: path.read_bytes() for share in shares for path in share.rglob("*.[hs]*") if path.is_file()}
     assert {path.suffix for path in before} == {".h5", ".sqlite"}
-    monkeypatch.setattr(fingerprint_store, "take", None)  # from now on nothing is decoded for its fingerprint
+    monkeypatch.setattr(
+        "remix_miner.duplicates.taking.take", None
+    )  # from now on nothing is decoded for its fingerprint
     assert sum(len(harvest_of(share)) for share in shares) > len(expected)  # copies in different shares
     for order in (shares, shares[::-1]):
         out = tmp_path / f"merged {order[0].name}"

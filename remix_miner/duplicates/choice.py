@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Container, Mapping, Sequence
 
 from remix_miner.datasets.library import LibraryFile, content_hash
 from remix_miner.duplicates.matching import COPY_SHARE, Match, match, proposed_pairs
-from remix_miner.duplicates.store import Fingerprint
+from remix_miner.duplicates.recordings import Fingerprint
 from remix_miner.errors import AudioError
 from remix_miner.progress import track
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from remix_miner.audio import display_name
 from remix_miner.datasets.library import LibraryFile
 from remix_miner.duplicates.choice import identical, same_recordings
-from remix_miner.duplicates.store import NO_FINGERPRINT, STORE_NAME, Fingerprint, FingerprintStore
+from remix_miner.duplicates.recordings import NO_FINGERPRINT, Fingerprint
+from remix_miner.duplicates.store import STORE_NAME, FingerprintStore
 from remix_miner.errors import DataError
 from remix_miner.mined.catalogue_view import CatalogueView
 

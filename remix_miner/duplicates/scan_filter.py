@@ -10,9 +10,10 @@ from pathlib import Path
 from remix_miner.audio import display_name
 from remix_miner.datasets.corpora import find_layout, load_pair_tracks, load_stem_tracks
 from remix_miner.datasets.layouts.folders import find_pairs
-from remix_miner.datasets.library import LibraryFile, Skipped, find_audio
+from remix_miner.datasets.library import LibraryFile, Skipped, content_hash, find_audio
 from remix_miner.duplicates.choice import identical, same_recordings
-from remix_miner.duplicates.store import STORE_NAME, FingerprintStore, Recording
+from remix_miner.duplicates.recordings import NO_FINGERPRINT, Recording
+from remix_miner.duplicates.store import STORE_NAME, FingerprintStore
 from remix_miner.errors import DataError
 from remix_miner.interrupts import Interrupts
 from remix_miner.mined.catalogue_view import CatalogueView
@@ -46,8 +47,15 @@ class ScanFilter:
     def __call__(self, files: Sequence[LibraryFile]) -> list[Skipped]:
         if not (self.duplicates or self.excluded or (self.out / STORE_NAME).exists()):
             return []
-        done = _done(self.out, files)
-        left_out = identical(files, done) if self.duplicates else {}
+        here, elsewhere = _done(self.out, files)
+        done = here | elsewhere.keys()
+        # Recordings that are done stay the ones that are mined, wherever their files are now.
+        known = [*files, *elsewhere]
+
+        def digest(file: LibraryFile) -> str:
+            return elsewhere.get(file) or content_hash(file.path)
+
+        left_out = identical(known, done, digest) if self.duplicates else {}
         rest = [file for file in files if file not in left_out]
         with FingerprintStore(self.out) as store, Interrupts() as interrupts:
             if self.restart:
@@ -55,10 +63,15 @@ class ScanFilter:
             store.keeps_copies = not self.duplicates
             store.fingerprints(self.excluded, self.workers, lambda: interrupts.requested)
             excluded = store.excluded()
-            if rest and (self.duplicates or excluded):
+            if (rest or elsewhere) and (self.duplicates or excluded):
                 recordings = [Recording.of_file(file) for file in rest]
                 made = store.fingerprints(recordings, self.workers, lambda: interrupts.requested)
-                left_out |= same_recordings(rest, made, excluded, done, once=set(rest) if self.duplicates else ())
+                stored = store.known() if elsewhere else {}
+                made += [stored.get((file.name, file.size, file.mtime_ns, False), NO_FINGERPRINT) for file in elsewhere]
+                compared = [*rest, *elsewhere]
+                left_out |= same_recordings(
+                    compared, made, excluded, done, once=set(compared) if self.duplicates else ()
+                )
             if interrupts.requested:
                 raise KeyboardInterrupt
         for file, reason in left_out.items():
@@ -83,8 +96,18 @@ def recordings_in(path: Path) -> list[Recording]:
     return [Recording.of_file(file, excluded=True) for file in files]
 
 
-def _done(out: Path, files: Sequence[LibraryFile]) -> set[LibraryFile]:
-    """The files that the catalogue has as done."""
+def _done(out: Path, files: Sequence[LibraryFile]) -> tuple[set[LibraryFile], dict[LibraryFile, str]]:
+    """The files that the catalogue has as done, and all else that it has as done, with the SHA-256 of each."""
+    names = {file.name for file in files}
     with CatalogueView.read(out) as catalogue:
-        known = set(catalogue.database.execute("SELECT path, size, mtime_ns FROM tracks WHERE status = 'done'"))
-    return {file for file in files if (file.name, file.size, file.mtime_ns) in known}
+        rows = catalogue.database.execute(
+            "SELECT path, size, mtime_ns, sha256 FROM tracks WHERE status = 'done' ORDER BY path"
+        ).fetchall()
+    known = {(name, size, mtime_ns) for name, size, mtime_ns, _ in rows}
+    here = {file for file in files if (file.name, file.size, file.mtime_ns) in known}
+    elsewhere = {
+        LibraryFile(Path(name), name, size, mtime_ns): str(sha256)
+        for name, size, mtime_ns, sha256 in rows
+        if name not in names
+    }
+    return here, elsewhere

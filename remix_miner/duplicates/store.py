@@ -1,32 +1,24 @@
-"""Fingerprints of a mined folder, kept in ``fingerprints.sqlite`` so that no file is decoded twice for them.
-
-Made in processes of their own, since a decoder may crash on a damaged file: it then costs that file its fingerprint.
-"""
+"""Store of a mined folder's fingerprints, ``fingerprints.sqlite``, so that no file is decoded twice for them."""
 
 import contextlib
-import multiprocessing
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from remix_miner.audio import display_name
-from remix_miner.datasets.library import LibraryFile, storable_text
-from remix_miner.datasets.tracks import Track
-from remix_miner.duplicates.fingerprints import FINGERPRINT_VERSION, PEAK, Peaks, fingerprint, fingerprint_file
+from remix_miner.duplicates.fingerprints import FINGERPRINT_VERSION, PEAK
+from remix_miner.duplicates.recordings import Fingerprint, Recording
+from remix_miner.duplicates.taking import fingerprints_of
 from remix_miner.errors import DataError, RemixMinerError
-from remix_miner.processes import exit_with_parent, worker_environment
 from remix_miner.progress import Progress
 
 STORE_NAME = "fingerprints.sqlite"
-BLOCK_SECONDS = 10
-BATCH = 32
-"""Recordings per process that are stored together."""
+COMMIT_SECONDS = 5.0
+"""Fingerprints are stored at least this often."""
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS fingerprints (
@@ -48,46 +40,6 @@ ON CONFLICT (name, excluded) DO UPDATE SET (version, size, mtime_ns, seconds, pe
     (excluded.version, excluded.size, excluded.mtime_ns, excluded.seconds, excluded.peaks)
 WHERE excluded.mtime_ns > fingerprints.mtime_ns OR excluded.version != fingerprints.version
 """
-
-
-@dataclass(frozen=True)
-class Recording:
-    """Something to take a fingerprint of, a file or a song of a stem corpus; ``name``, size and time identify it."""
-
-    name: str
-    audio: Path | Track
-    size: int
-    mtime_ns: int
-    excluded: bool = False
-
-    @classmethod
-    def of_file(cls, file: LibraryFile, excluded: bool = False) -> "Recording":
-        name = storable_text(str(file.path.absolute())) if excluded else file.name
-        return cls(name, file.path, file.size, file.mtime_ns, excluded)
-
-    @classmethod
-    def of_track(cls, track: Track) -> "Recording":
-        """A song that must not be mined: its mixture, or the sum of its stems."""
-        files = [track.mixture] if track.mixture else [file for files in track.files.values() for file in files]
-        status = [file.path.stat() for file in files]
-        return cls(
-            storable_text(str(track.folder.absolute() / track.name)),
-            track,
-            sum(one.st_size for one in status),
-            max((one.st_mtime_ns for one in status), default=0),
-            excluded=True,
-        )
-
-
-@dataclass(frozen=True)
-class Fingerprint:
-    """Peaks of a recording and its length. One that could not be decoded has neither."""
-
-    peaks: Peaks
-    seconds: float
-
-
-NO_FINGERPRINT = Fingerprint(np.zeros(0, dtype=PEAK), 0.0)
 
 
 class FingerprintStore:
@@ -131,8 +83,8 @@ class FingerprintStore:
         """
         known = self.known()
         missing = [one for one in recordings if _key(one) not in known]
-        with Progress("listening for duplicates", len(missing), unit="tracks") as progress, self._clear_errors():
-            for batch in _made(missing, workers, stopping):
+        with Progress("finding duplicates", len(missing), unit="tracks") as progress, self._clear_errors():
+            for batch in _batches(fingerprints_of(missing, workers, stopping)):
                 self.database.execute("BEGIN")
                 for recording, made in batch:
                     known[_key(recording)] = made
@@ -209,98 +161,22 @@ class FingerprintStore:
             ) from error
 
 
-def take(recording: Recording) -> Fingerprint:
-    """The fingerprint of a recording; of one that cannot be decoded (the scan will say so) an empty one.
-
-    A song to exclude raises instead: to leave it out in silence would be a leak.
-    """
-    if isinstance(recording.audio, Track):
-        track = recording.audio
-        step = BLOCK_SECONDS * track.sample_rate
-        blocks = (track.read_mixture(start, min(step, track.frames - start)) for start in range(0, track.frames, step))
-        return Fingerprint(fingerprint(blocks, track.sample_rate), track.seconds)
-    try:
-        return Fingerprint(*fingerprint_file(recording.audio))
-    except (RemixMinerError, OSError):
-        if recording.excluded:
-            raise
-        return NO_FINGERPRINT
-
-
-def _made(
-    recordings: Sequence[Recording], workers: int, stopping: Callable[[], bool]
+def _batches(
+    made: Iterator[tuple[Recording, Fingerprint]],
 ) -> Iterator[list[tuple[Recording, Fingerprint]]]:
-    """Fingerprints in batches."""
-    size = BATCH * max(workers, 1)
-    with _Takers(workers) as takers:
-        for start in range(0, len(recordings), size):
-            made = []
-            for recording, one in zip(
-                recordings[start : start + size], takers.take(recordings[start : start + size]), strict=False
-            ):
-                made.append((recording, one))
-                if stopping():
-                    break
-            yield made
-            if stopping():
-                raise KeyboardInterrupt
-
-
-class _Takers:
-    """Processes that take fingerprints; when one of them dies, all are replaced and what was under way is repeated."""
-
-    def __init__(self, workers: int) -> None:
-        self.workers = workers
-        self._pool: ProcessPoolExecutor | None = None
-
-    def take(self, recordings: Sequence[Recording]) -> Iterable[Fingerprint]:
-        """One fingerprint for each recording, in order."""
-        if not self.workers:
-            yield from map(take, recordings)
-            return
-        futures = [self._submit(recording) for recording in recordings]
-        for recording, future in zip(recordings, futures, strict=True):
-            try:
-                yield future.result()
-            except BrokenProcessPool:
-                yield self._take_alone(recording)
-
-    def _take_alone(self, recording: Recording) -> Fingerprint:
-        """Try again what was under way when a process died, one at a time, to find the recording that did it."""
-        try:
-            return self._submit(recording).result()
-        except BrokenProcessPool:
-            if recording.excluded:
-                raise DataError(
-                    f"{display_name(recording.name)} is to be excluded and ends the process that decodes it; "
-                    "replace the file"
-                ) from None
-            return NO_FINGERPRINT
-
-    def _submit(self, recording: Recording) -> Future[Fingerprint]:
-        with worker_environment():  # the pool starts its processes when it is given work
-            if self._pool is not None:
-                with contextlib.suppress(BrokenProcessPool):
-                    return self._pool.submit(take, recording)
-            self.close()
-            self._pool = ProcessPoolExecutor(
-                self.workers,
-                mp_context=multiprocessing.get_context("spawn"),
-                initializer=exit_with_parent,
-                initargs=(os.getpid(),),
-            )
-            return self._pool.submit(take, recording)
-
-    def close(self) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(wait=False, cancel_futures=True)
-            self._pool = None
-
-    def __enter__(self) -> "_Takers":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    """What is stored together: `COMMIT_SECONDS` of work, and, before an interrupt or error, what there is."""
+    batch: list[tuple[Recording, Fingerprint]] = []
+    begun = time.monotonic()
+    try:
+        for item in made:
+            batch.append(item)
+            if time.monotonic() - begun > COMMIT_SECONDS:
+                yield batch
+                batch, begun = [], time.monotonic()
+    except (KeyboardInterrupt, RemixMinerError):
+        yield batch
+        raise
+    yield batch
 
 
 def _key(recording: Recording) -> tuple[str, int, int, bool]:

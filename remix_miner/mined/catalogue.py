@@ -93,7 +93,8 @@ class Catalogue(CatalogueView):
         To scan are: new files, files whose size or modification time changed, and pending ones (interrupted, or failed
         for a passing reason). Unchanged files that are done are not, nor are those that failed, unless
         ``retry_failed``. A changed file's old excerpts are marked 'superseded': the audio stays in its shard, which is
-        never altered, but readers leave it out. Files that are no longer there keep their excerpts.
+        never altered, but readers leave it out. Files that are no longer
+        there keep their excerpts (`mined.moved` follows those that moved).
         """
         files = list(files)
         wanted = "('pending', 'failed')" if retry_failed else "('pending')"
@@ -179,6 +180,12 @@ class Catalogue(CatalogueView):
                 "UPDATE tracks SET status = ?, error = ? WHERE id = ? AND status != 'done'",
                 ("pending" if passing else "failed", reason, track_id),
             )
+
+    def rename_tracks(self, moved: Iterable[tuple[str, str, int]]) -> None:
+        """Record that files moved: (old name, new name, new modification time) of each. Their excerpts stay."""
+        with self.transaction() as database:
+            for old, new, mtime_ns in moved:
+                database.execute("UPDATE tracks SET path = ?, mtime_ns = ? WHERE path = ?", (new, mtime_ns, old))
 
     def start_run(self, versions: Mapping[str, str], detector_sha256: str | None = None) -> int:
         """Note that a scan begins; returns its id for `finish_run`."""

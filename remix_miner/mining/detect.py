@@ -19,6 +19,7 @@ from remix_miner.errors import DataError
 from remix_miner.interrupts import Interrupts
 from remix_miner.mined.catalogue import Catalogue
 from remix_miner.mined.library_folders import remember_folders
+from remix_miner.mined.moved import follow_moved
 from remix_miner.mined.probabilities import ProbabilityStore
 from remix_miner.mining.audit import Purity, judge, plant, planted_files
 from remix_miner.mining.engines.choice import Engine
@@ -96,6 +97,7 @@ def mine(
         with catalogue.transaction() as database:
             remember_folders(database, library)
         probabilities = stack.enter_context(ProbabilityStore(out))
+        moved = follow_moved(catalogue, probabilities, files)
         if settings.scan_filter is not None:
             left_out = list(settings.scan_filter(files))
             out_of_scan = {skip.path for skip in left_out}
@@ -129,5 +131,6 @@ def mine(
                 catalogue.finish_run(run)
             audits = judge(recorder.planted, songs, list(thresholds.of_sources)) if songs else {}
         report = report_of(catalogue, refused=thresholds.refused, skipped=skipped, run=tally, planted=audits)
+        report = dataclasses.replace(report, moved=moved)
         write_json(out / REPORT_NAME, report.as_json())
         return report

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from remix_miner.errors import DataError, RemixMinerError
 from remix_miner.mining.messages import Batch, Failed, JobSetup, Task
+from remix_miner.worker_processes import WorkerLost
 
 STALL_SECONDS = 300.0
 SLOWEST_BYTES_PER_SECOND = 2e6
@@ -44,10 +45,6 @@ class Watch:
 
     progressed: Callable[[Counts], None] = lambda counts: None
     stopping: Callable[[], bool] = lambda: False
-
-
-class WorkerLost(Exception):
-    """The process of a job ended; the message says how."""
 
 
 class Lanes(Protocol):

@@ -1,7 +1,7 @@
 """Report of a scan: report.json for machines, and a few lines for people."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,8 @@ class ScanReport:
     planted: Mapping[str, Purity] = field(default_factory=dict)
     audits: Mapping[str, Any] = field(default_factory=dict)
     """By source, what listeners measured with `review --audit`."""
+    moved: Sequence[tuple[str, str]] = ()
+    """Old and new names of tracks whose files moved since the last scan: not scanned again."""
     at_purity: Mapping[float, Mapping[str, float]] = field(default_factory=dict)
     """Seconds that a scan at other purities finds, by purity and source; empty for folders of older versions."""
 
@@ -91,6 +93,7 @@ class ScanReport:
             "failures": [{"track": track, "kind": kind, "reason": reason} for track, kind, reason in self.failures],
             "notes": [{"track": track, "note": note} for track, note in self.notes],
             "skipped": [{"path": display_name(one.path), "reason": one.reason} for one in self.skipped],
+            "moved": [{"from": old, "to": new} for old, new in self.moved],
             "hours_at_purity": {
                 f"{purity:g}": {source: seconds / HOUR for source, seconds in row.items()}
                 for purity, row in self.at_purity.items()
@@ -121,6 +124,9 @@ class ScanReport:
         lines += [f"  without {source}: refused, {reason}" for source, reason in self.refused.items()]
         lines += _purity_lines(self.planted)
         lines += _grouped(((kind, f"{track}: {reason}") for track, kind, reason in self.failures), "failed", FAILURES)
+        if self.moved:
+            old, new = map(display_name, self.moved[0])
+            lines.append(f"{_count(len(self.moved), 'file')} moved, not scanned again, for example {old} to {new}")
         if self.notes:
             track, note = self.notes[0]
             lines.append(f"{_count(len(self.notes), 'track')} scanned with a remark, for example {track}: {note}")

@@ -9,9 +9,10 @@ from typing import Any
 
 from remix_miner.errors import DataError, RemixMinerError, UsageError
 from remix_miner.mining.batch import mine_batch
-from remix_miner.mining.jobs import LOADING, WAITING, Counts, WorkerLost
+from remix_miner.mining.jobs import LOADING, WAITING, Counts
 from remix_miner.mining.messages import Batch, JobSetup, Task
 from remix_miner.processes import worker_variables
+from remix_miner.worker_processes import WorkerLost
 
 LOOPBACK = "127.0.0.1"
 
@@ -119,7 +120,7 @@ def start_ray(ray: Any, address: str | None, workers: int | None) -> None:
     local = {} if address else {"num_cpus": workers, "include_dashboard": False, "_node_ip_address": LOOPBACK}
     try:
         ray.init(address=address, log_to_driver=False, logging_level="ERROR", **local)
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except Exception as error:  # Ray raises bare exceptions too, for a node that does not start in time
         raise DataError(f"no Ray cluster at {address or 'this machine'}: {error}") from error
 
 

@@ -1,0 +1,43 @@
+"""Files of a library that moved: the recording is the same, by its SHA-256, and its name is where it was last seen."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from remix_miner.datasets.library import LibraryFile, content_hash
+from remix_miner.errors import AudioError
+from remix_miner.mined.catalogue import Catalogue
+from remix_miner.mined.library_folders import LibraryFolders
+from remix_miner.mined.probabilities import ProbabilityStore
+
+
+def follow_moved(
+    catalogue: Catalogue, probabilities: ProbabilityStore, files: Sequence[LibraryFile]
+) -> list[tuple[str, str]]:
+    """Give tracks that are done the names under which their files are found now; return (old, new) of each.
+
+    A track has moved when its own file is gone and a file of the same bytes is there that the catalogue does not have.
+    Only files of the right size are read.
+    """
+    found = {file.name for file in files}
+    known = {name for (name,) in catalogue.database.execute("SELECT path FROM tracks")}
+    folders = LibraryFolders.of(catalogue.database)
+    gone: dict[int, dict[str, str]] = defaultdict(dict)
+    for name, size, sha256 in catalogue.database.execute(
+        "SELECT path, size, sha256 FROM tracks WHERE status = 'done' ORDER BY path"
+    ):
+        if name not in found and folders.path_of(name) is None:
+            gone[size][str(sha256)] = name
+    moved = []
+    for file in files:
+        if file.name in known or not gone.get(file.size):
+            continue
+        try:
+            old = gone[file.size].pop(content_hash(file.path), None)
+        except AudioError:
+            continue
+        if old is not None:
+            moved.append((old, file))
+    # The catalogue comes last: killed in between, the next scan finds the same files moved.
+    probabilities.rename([(old, file.name, file.mtime_ns) for old, file in moved])
+    catalogue.rename_tracks([(old, file.name, file.mtime_ns) for old, file in moved])
+    return [(old, file.name) for old, file in moved]
