@@ -1,14 +1,26 @@
-"""Environment and lifetime of worker processes."""
+"""Worker processes: environment, lifetime, and a group of them that answers requests.
+
+Each worker has a pipe of its own and no lock is shared: a crash or a hang costs the request at hand and nothing else,
+and a worker can be killed at any time. Pools whose workers share one pipe break then: pebble's broke after 3 to 12
+kills of workers in mid-answer, `concurrent.futures` gives up with the first worker that ends.
+"""
 
 import contextlib
 import ctypes
+import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from multiprocessing.connection import Connection, wait
+from typing import Any
 
 THREADS_OF_LIBRARIES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 """Environment variables that libraries read when they are loaded."""
+
+START_METHOD = "spawn"
+"""Of `WorkerProcesses`: forking is unsafe in a process that has threads."""
 
 ONE_THREAD_EACH = dict.fromkeys(THREADS_OF_LIBRARIES, "1")
 
@@ -65,3 +77,103 @@ def follow_parent(parent: int) -> None:
         ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
     if os.getppid() != parent:
         os._exit(1)
+
+
+class WorkerLost(Exception):
+    """The process of a request ended; the message says how."""
+
+
+class WorkerProcesses:
+    """Up to ``count`` processes, numbered from 0, each started when it gets its first request.
+
+    ``make(number, *arguments)`` runs in the process and returns the function that answers its requests.
+    """
+
+    def __init__(self, count: int, make: Callable[..., Callable[..., Any]]) -> None:
+        self.count = count
+        self.context: Any = multiprocessing.get_context(START_METHOD)
+        self._make = make
+        self.arguments: tuple[Any, ...] = ()
+        """Of ``make``, beside the number; they are set before the first request."""
+        self._workers: dict[int, tuple[Any, Connection]] = {}
+
+    def running(self, number: int) -> bool:
+        """Whether a process was started and has not been seen to end."""
+        return number in self._workers
+
+    def submit(self, number: int, *request: Any) -> None:
+        """Send a request to an idle worker. One that has ended is noticed by `finished`."""
+        if number not in self._workers:
+            self._start(number)
+        with contextlib.suppress(OSError):
+            self._workers[number][1].send(request)
+
+    def finished(self, timeout: float) -> list[tuple[int, Any]]:
+        """Return (number, answer or exception) of the workers that answered or ended within ``timeout`` seconds.
+
+        `WorkerLost` stands for a process that ended, also for one that was idle.
+        """
+        numbers = {connection: number for number, (_, connection) in self._workers.items()}
+        ready: list[Any] = wait(list(numbers), timeout)
+        return [(numbers[connection], self._answer(numbers[connection])) for connection in ready]
+
+    def kill(self, number: int) -> None:
+        """End a process at once; `finished` then returns `WorkerLost`."""
+        if number in self._workers:
+            self._workers[number][0].kill()
+
+    def close(self) -> None:
+        """End all processes at once."""
+        for process, _ in self._workers.values():
+            process.kill()
+        for number in list(self._workers):
+            self._end(number)
+
+    def _answer(self, number: int) -> Any:
+        process, connection = self._workers[number]
+        try:
+            return connection.recv()
+        except (EOFError, OSError):
+            process.join(5)
+            status = process.exitcode
+            self._end(number)
+            if status is not None and status < 0:
+                return WorkerLost(f"was killed by {signal.Signals(-status).name}")
+            return WorkerLost(f"ended with status {status}")
+
+    def _start(self, number: int) -> None:
+        ours, theirs = self.context.Pipe()
+        arguments = (self._make, number, self.arguments, theirs, os.getpid())
+        process = self.context.Process(target=_serve, args=arguments, daemon=True)
+        with worker_environment():
+            process.start()
+        theirs.close()
+        self._workers[number] = process, ours
+
+    def _end(self, number: int) -> None:
+        process, connection = self._workers.pop(number)
+        process.kill()
+        process.join()
+        connection.close()
+
+
+def _serve(
+    make: Callable[..., Callable[..., Any]],
+    number: int,
+    arguments: tuple[Any, ...],
+    connection: Connection,
+    parent: int,
+) -> None:
+    """Answer requests until the parent ends."""
+    exit_with_parent(parent)
+    answer = make(number, *arguments)
+    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
+        while True:
+            request = connection.recv()
+            try:
+                result = answer(*request)
+            except Exception as error:
+                error.add_note(traceback.format_exc())
+                result = error
+            connection.send(result)
+    os._exit(1)

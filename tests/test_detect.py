@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -47,6 +49,7 @@ def detect(tiny_detector: Path, capsys: pytest.CaptureFixture[str]) -> Callable[
         output = capsys.readouterr()
         return int(exited.value.code or 0), output.out, output.err
 
+    run.detector = tiny_detector  # type: ignore[attr-defined]
     return run
 
 
@@ -157,15 +160,58 @@ def test_a_file_that_cannot_be_used_is_told_and_exit_status_is_1(library: Path, 
         (["LIBRARY", "--out", "m", "--shard", "0/4"], "I from 1 to N"),
         (["LIBRARY", "--out", "m", "--min-seconds", "0"], "min_seconds"),
         (["LIBRARY", "--out", "m", "--calibration", "missing.json"], "cannot be read as a calibration"),
+        (["LIBRARY", "--out", "m", "--purity", "95"], "share between 0 and 1"),
+        (["", "--out", "m"], "the path is empty"),
+        (["README.md", "--out", "m"], "no audio in README.md (README.md: format .md is not supported"),
+        (["nothing", "--out", "m"], "no audio in nothing"),
     ],
 )
 def test_wrong_usage_is_told_and_exit_status_is_2(
     library: Path, detect: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "README.md").write_text("no audio")
+    (tmp_path / "nothing").mkdir()
     status, _, err = detect(*(str(library) if argument == "LIBRARY" else argument for argument in arguments))
     assert status == 2
     assert message in err
+    assert "expected without" not in err
+    assert not (tmp_path / "m").exists()
+
+
+def test_another_share_is_refused_in_the_folder_of_a_share(library: Path, detect: Any, tmp_path: Path) -> None:
+    assert detect(library, "--out", tmp_path, "--shard", "2/2")[0] == 0
+    assert detect(library, "--out", tmp_path, "--shard", "2/2")[0] == 0
+    status, _, err = detect(library, "--out", tmp_path, "--shard", "1/2")
+    assert (status, "holds share 2/2" in err) == (2, True)
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_disk_that_is_full_outside_the_shards_is_a_clear_error(
+    library: Path, detect: Any, tmp_path: Path, again: bool
+) -> None:
+    """A limit of the size of files stands for the full disk; what was there before is whole."""
+    if again:
+        assert detect(library, "--out", tmp_path, "--min-seconds", 1)[0] == 0
+    before = {name: (tmp_path / name).read_bytes() for name in ("report.json",) if (tmp_path / name).exists()}
+    code = (
+        "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+        "import remix_miner.mining.detect; from remix_miner.cli import main; "
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({300 if again else 9000}, resource.RLIM_INFINITY)); "
+        "main(sys.argv[1:])"
+    )
+    arguments = ["detect", str(library), "--out", str(tmp_path), "--workers", "0", "--min-seconds", "1"]
+    process = subprocess.run(
+        [sys.executable, "-c", code, *arguments, "--detector", str(detect.detector), "--keep-duplicates"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert process.returncode == 1, process.stderr
+    assert "Traceback" not in process.stderr
+    assert "make room" in process.stderr
+    assert all((tmp_path / name).read_bytes() == content for name, content in before.items())
+    assert detect(library, "--out", tmp_path, "--min-seconds", 1)[0] == 0
 
 
 def test_a_source_without_threshold_is_refused_and_the_others_are_mined(

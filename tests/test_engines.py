@@ -51,7 +51,7 @@ def scan(library: Path, tiny_detector: Path) -> Callable[..., ScanReport]:
             limits=BatchLimits(**limits),
         )
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("remix_miner.worker_processes.START_METHOD", start_method)
+            patch.setattr("remix_miner.processes.START_METHOD", start_method)
             patch.setattr("remix_miner.mining.batch.scan_audio", scan)
             return mine([library], out, settings)
 
@@ -157,7 +157,7 @@ def run(setup: JobSetup, tasks: list[Any], watch: Watch, workers: int) -> Any:
 
 @pytest.fixture
 def fork(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("remix_miner.worker_processes.START_METHOD", "fork")
+    monkeypatch.setattr("remix_miner.processes.START_METHOD", "fork")
 
 
 @pytest.mark.usefixtures("fork")

@@ -1,6 +1,9 @@
 """`inspect`: the right totals, and no damage unnoticed."""
 
+import csv
+import io
 import json
+import sqlite3
 
 import h5py
 import pytest
@@ -148,3 +151,53 @@ def test_the_command_tells_people_and_machines(folder, capsys):
     assert len(told["runs"]) == 1
     status, _ = run(capsys, str(folder / "none"))
     assert status == 2
+
+
+@pytest.fixture
+def listed(tmp_path, mine, capsys):
+    """A function from options of ``inspect --list`` to what it prints."""
+    folder = tmp_path / "mined"
+    mine(folder, {"a.mp3": {"drums": [5.0, 6.0]}, "b,b.mp3": {"bass": [7.0]}}).close()
+    database = sqlite3.connect(folder / "catalogue.sqlite")
+    database.execute("UPDATE excerpts SET review = 'rejected' WHERE seconds = 6")
+    database.commit()
+    database.close()
+
+    def run(*options):
+        with pytest.raises(SystemExit) as status:
+            main(["inspect", str(folder), "--list", *options])
+        assert status.value.code == 0
+        return capsys.readouterr().out
+
+    return run
+
+
+def test_excerpts_are_listed_as_table_csv_and_json(listed):
+    table = listed().splitlines()
+    assert table[0].split() == ["without", "from", "to", "length", "P", "V", "dB", "review", "track"]
+    assert table[1].split() == ["drums", "0:00.0", "0:05.0", "5.0", "s", "0.970", "-32", "-", "a.mp3"]
+    assert table[-1] == "2 excerpts, 12.0 s"
+    rows = json.loads(listed("--json"))
+    assert rows == json.loads(listed("--format", "json"))
+    assert [(row["track"], row["source"], row["seconds"]) for row in rows] == [
+        ("a.mp3", "drums", 5.0),
+        ("b,b.mp3", "bass", 7.0),
+    ]
+    from_csv = list(csv.DictReader(io.StringIO(listed("--format", "csv"))))
+    assert [row["track"] for row in from_csv] == ["a.mp3", "b,b.mp3"]
+    assert list(from_csv[0]) == list(rows[0])
+
+
+@pytest.mark.parametrize(
+    ("options", "lengths"),
+    [
+        (["--source", "drums"], [5.0]),
+        (["--track", "b,"], [7.0]),
+        (["--min-seconds", "5.5"], [7.0]),
+        (["--min-probability", "0.98"], []),
+        (["--review", "all"], [5.0, 6.0, 7.0]),
+        (["--review", "rejected"], [6.0]),
+    ],
+)
+def test_lists_are_filtered(listed, options, lengths):
+    assert [row["seconds"] for row in json.loads(listed("--json", *options))] == lengths

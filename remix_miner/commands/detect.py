@@ -1,12 +1,21 @@
 """``remix-miner detect``: scan a library for excerpts in which drums, bass or vocals are silent."""
 
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import click
 
 from remix_miner.commands._options.common import note, show, verb
 from remix_miner.device import Precision, Sampling
+
+
+class LibraryPath(click.Path):
+    """A path that is not the empty text, which would be the current folder."""
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
+        if not str(value):
+            self.fail("the path is empty; '.' is the current folder", parameter, context)
+        return super().convert(value, parameter, context)
 
 
 @verb(
@@ -15,7 +24,7 @@ from remix_miner.device import Precision, Sampling
     "A file that cannot be used is reported and does not stop the scan (exit status 1).",
     "remix-miner detect library/ --out mined/ --workers 8",
 )
-@click.argument("library", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("library", nargs=-1, required=True, type=LibraryPath(path_type=Path))
 @click.option("--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="The mined folder.")
 @click.option("--detector", default="default", show_default=True, help="A run folder, a file, or a built-in name.")
 @click.option(

@@ -1,5 +1,7 @@
-"""``remix-miner inspect``: what was mined, and whether every shard is intact."""
+"""``remix-miner inspect``: totals and integrity of a mined folder, or a list of its excerpts."""
 
+import csv
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +17,8 @@ SHOWN_FILES = 20
 
 @verb(
     "Hours, tracks and excerpts per source, files that could not be used, and an integrity check of every shard. "
-    "Exit status 1 if something is damaged.",
-    "remix-miner inspect mined/ --verify",
+    "Exit status 1 if something is damaged. With --list, the excerpts instead, as a table, CSV or JSON.",
+    "remix-miner inspect mined/ --list --source vocals --min-seconds 20",
 )
 @click.argument("mined", type=click.Path(path_type=Path, file_okay=False))
 @click.option(
@@ -29,7 +31,46 @@ SHOWN_FILES = 20
     help="Also write one HTML file with totals, and a sample of excerpts with pictures and players inside it.",
 )
 @click.option("--samples", default=6, show_default=True, help="Excerpts of each source on the page.")
-def command(mined: Path, verify: bool, page: Path | None, samples: int, as_json: bool) -> int:
+@click.option("--list", "listed", is_flag=True, help="List excerpts; the options below choose which.")
+@click.option("--source", default=None, help="With --list: excerpts without this source only.")
+@click.option("--track", default="", metavar="TEXT", help="With --list: of tracks whose name holds TEXT.")
+@click.option("--min-seconds", default=0.0, help="With --list: of at least this length.")
+@click.option("--min-probability", default=0.0, help="With --list: of at least this mean probability.")
+@click.option(
+    "--review",
+    default="live",
+    show_default=True,
+    type=click.Choice(["live", "none", "accepted", "rejected", "superseded", "all"]),
+    help="With --list: state of review; live are those that training reads.",
+)
+@click.option(
+    "--format",
+    "form",
+    default="table",
+    show_default=True,
+    type=click.Choice(["table", "csv", "json"]),
+    help="With --list; --json is the same as json.",
+)
+def command(
+    mined: Path,
+    verify: bool,
+    page: Path | None,
+    samples: int,
+    listed: bool,
+    source: str | None,
+    track: str,
+    min_seconds: float,
+    min_probability: float,
+    review: str,
+    form: str,
+    as_json: bool,
+) -> int:
+    if listed:
+        from remix_miner.mined.listing import ListFilter, list_excerpts
+
+        rows = list(list_excerpts(mined, ListFilter(source, track, min_seconds, min_probability, review)))
+        show(rows, as_json or form == "json", _as_csv(rows) if form == "csv" else _as_table(rows))
+        return 0
     from remix_miner.mined.inspection import inspect_folder
     from remix_miner.progress import Progress
 
@@ -47,6 +88,40 @@ def command(mined: Path, verify: bool, page: Path | None, samples: int, as_json:
         note(f"{written} excerpts to look at and listen to in {page}")
     show(_as_json(inspection), as_json, _as_text(inspection))
     return 1 if inspection.damage else 0
+
+
+def _as_csv(rows: list[dict[str, Any]]) -> str:
+    from remix_miner.mined.listing import COLUMNS
+
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().rstrip("\n")
+
+
+def _as_table(rows: list[dict[str, Any]]) -> str:
+    if not rows:
+        return "no excerpts"
+    lines = [f"{'without':8} {'from':>9} {'to':>9} {'length':>8} {'P':>6} {'V dB':>6}  review      track"]
+    for row in rows:
+        start, seconds, expected = row["start_seconds"], row["seconds"], row["expected_volume_db"]
+        volume = "-" if expected is None else f"{expected:.0f}"
+        lines.append(
+            f"{row['source']:8} {_clock(start):>9} {_clock(start + seconds):>9} {seconds:>6.1f} s "
+            f"{row['probability_mean']:>6.3f} {volume:>6}  {row['review'] or '-':10}  {_one_line(row['track'])}"
+        )
+    total = sum(row["seconds"] for row in rows)
+    lines.append(f"{_count(len(rows), 'excerpt')}, {_length(total)}")
+    return "\n".join(lines)
+
+
+def _clock(seconds: float) -> str:
+    """
+    >>> _clock(75.25)
+    '1:15.2'
+    """
+    return f"{int(seconds // 60)}:{seconds % 60:04.1f}"
 
 
 def _as_json(inspection: "Inspection") -> dict[str, Any]:

@@ -13,7 +13,8 @@ from remix_miner.audio import display_name
 from remix_miner.duplicates.fingerprints import FINGERPRINT_VERSION, PEAK
 from remix_miner.duplicates.recordings import Fingerprint, Recording
 from remix_miner.duplicates.taking import fingerprints_of
-from remix_miner.errors import DataError, RemixMinerError
+from remix_miner.errors import DataError, RemixMinerError, WriteError
+from remix_miner.mined.catalogue_db import NO_ROOM
 from remix_miner.progress import Progress
 
 STORE_NAME = "fingerprints.sqlite"
@@ -155,6 +156,8 @@ class FingerprintStore:
         try:
             yield
         except sqlite3.Error as error:
+            if str(error).endswith(NO_ROOM):
+                raise WriteError(f"{display_name(self.path)}: {error}; make room: what was stored is intact") from error
             raise DataError(
                 f"{display_name(self.path)}: {error}; make room if the disk is full, else delete the file: it is made "
                 "anew, but name what to --exclude again"

@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-from remix_miner.errors import DataError, RemixMinerError
+from remix_miner.errors import DataError, RemixMinerError, WriteError
 
 CATALOGUE_NAME = "catalogue.sqlite"
 FORMAT_VERSION = 1
@@ -25,6 +25,9 @@ CACHE_KIB = 65_536
 
 LIVE = "review IS NOT 'rejected' AND review IS NOT 'superseded'"
 """Condition on excerpts that readers take."""
+
+NO_ROOM = ("disk is full", "disk I/O error")
+"""Ends of SQLite's messages when a file could not grow."""
 
 SCHEMA = """
 CREATE TABLE tracks (
@@ -129,6 +132,10 @@ def clear_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, UnicodeError) as error:  # a damaged schema is quoted in messages that are no UTF-8
+        if str(error).endswith(NO_ROOM):
+            raise WriteError(
+                f"{path}: {error}; make room if the disk is full: what was recorded before is intact"
+            ) from error
         raise DataError(
             f"{path}: {error}; what was recorded before is intact if the disk is full or busy; if the file itself is "
             "damaged, restore it or begin anew with --restart"

@@ -1,5 +1,9 @@
-"""One writer per mined folder: a lock that the operating system drops when its holder dies, however it dies."""
+"""Lock of a mined folder: one writer at a time. The operating system drops it when its process ends.
 
+The library filelock truncates the lock file when it tries, and the text that names the holder with it.
+"""
+
+import contextlib
 import os
 import socket
 import time
@@ -10,7 +14,7 @@ from remix_miner.errors import DataError
 
 
 class FolderLock:
-    """Held from construction to `release` or the death of the process; `DataError` when someone else holds it.
+    """Held from construction to `release` or the end of the process; `DataError` when another process holds it.
 
     The lock is `flock` on ``folder/.lock`` (`msvcrt.locking` on Windows), which on Linux also works between machines on
     NFS. The file stays behind: what counts is the lock, not the file. Its text says who took it last.
@@ -32,16 +36,18 @@ class FolderLock:
             raise DataError(
                 f"{folder} is in use by {holder}; wait until it ends, or write to another folder with --out"
             ) from error
-        self._file.truncate(0)
-        self._file.write(
-            f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M:%S')}\n"
-        )
-        self._file.flush()
+        with contextlib.suppress(OSError):  # on a full disk the lock holds without its text
+            self._file.truncate(0)
+            self._file.write(
+                f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M:%S')}\n"
+            )
+            self._file.flush()
 
     def release(self) -> None:
         """Let others in. Harmless when released already."""
         if self._file is not None:
-            self._file.close()
+            with contextlib.suppress(OSError):
+                self._file.close()
             self._file = None
 
 

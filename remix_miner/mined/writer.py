@@ -24,7 +24,7 @@ from jaxtyping import Float32, Int16
 from remix_miner.atomic import start_sync, sync_file, sync_folder
 from remix_miner.audio import display_name
 from remix_miner.checkpoint import sha256_of_file
-from remix_miner.errors import DataError, UsageError
+from remix_miner.errors import DataError, UsageError, WriteError
 from remix_miner.sources import SOURCES
 
 FORMAT = "remix-miner/excerpts"
@@ -242,7 +242,7 @@ class ShardWriter:
         try:
             yield
         except (OSError, RuntimeError) as error:  # h5py raises RuntimeError for some failed writes
-            raise DataError(
+            raise WriteError(
                 f"cannot write {self.path}: {str(error).splitlines()[0]}; finished shards are intact: make room and "
                 "run the same command again"
             ) from error

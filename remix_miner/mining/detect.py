@@ -24,7 +24,7 @@ from remix_miner.mined.probabilities import ProbabilityStore
 from remix_miner.mining.audit import Purity, judge, plant, planted_files
 from remix_miner.mining.engines.choice import Engine
 from remix_miner.mining.messages import BatchLimits, JobSetup, ScanSettings
-from remix_miner.mining.plan import share_of, tasks_for
+from remix_miner.mining.plan import check_share, share_of, tasks_for
 from remix_miner.mining.recorder import Recorder
 from remix_miner.mining.report import REPORT_NAME, RunTally, ScanReport, report_of
 from remix_miner.mining.thresholds import Thresholds, choose_thresholds, fusion_for
@@ -96,6 +96,7 @@ def mine(
         catalogue = stack.enter_context(Catalogue.open(out, recorded, restart=settings.restart))
         with catalogue.transaction() as database:
             remember_folders(database, library)
+            check_share(catalogue, settings.shard)
         probabilities = stack.enter_context(ProbabilityStore(out))
         moved = follow_moved(catalogue, probabilities, files)
         if settings.scan_filter is not None:

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from remix_miner.errors import DataError, RemixMinerError
 from remix_miner.mining.messages import Batch, Failed, JobSetup, Task
-from remix_miner.worker_processes import WorkerLost
+from remix_miner.processes import WorkerLost
 
 STALL_SECONDS = 300.0
 SLOWEST_BYTES_PER_SECOND = 2e6
@@ -138,7 +138,7 @@ def run_jobs(setup: JobSetup, lanes: Lanes, tasks: Sequence[Task], watch: Watch)
                     job.stalled = True
                     lanes.kill(lane)
         if queue.broken is not None:
-            raise DataError(queue.broken)
+            raise queue.broken
     finally:
         lanes.close()
         remove_unsafe_shards(setup, recorded)
@@ -152,7 +152,7 @@ class JobQueue:
         self.suspects: deque[Task] = deque()
         self.lost: Counter[str] = Counter()
         self.failed_starts = 0
-        self.broken: str | None = None
+        self.broken: Exception | None = None
         """Why no job can succeed."""
         self._lanes = lanes
         self._seconds = sum(task.seconds for task in tasks)
@@ -182,14 +182,16 @@ class JobQueue:
         if not isinstance(error, WorkerLost):
             if not isinstance(error, RemixMinerError | OSError):
                 raise error
-            self.broken = str(error)
+            self.broken = error if isinstance(error, RemixMinerError) else DataError(str(error))
             return None
         if job.seen.place < 0:
             failed_starts = self.failed_starts + 1
             self.give_back(job.tasks)
             self.failed_starts = failed_starts
             if failed_starts >= MOST_FAILED_STARTS:
-                self.broken = f"workers end while they load ({error}): is there memory for them? Try fewer --workers"
+                self.broken = DataError(
+                    f"workers end while they load ({error}): is there memory for them? Try fewer --workers"
+                )
             return None
         suspect = job.suspect
         self.give_back([task for task in job.tasks if task is not suspect])

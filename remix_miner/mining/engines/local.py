@@ -9,7 +9,7 @@ from remix_miner.device import share_of_device
 from remix_miner.mining.batch import mine_batch
 from remix_miner.mining.jobs import LOADING, Counts, Watch
 from remix_miner.mining.messages import Batch, JobSetup, Task
-from remix_miner.worker_processes import WorkerProcesses
+from remix_miner.processes import WorkerProcesses
 
 COLUMNS = 4
 """Of a lane in shared memory: seconds, tracks, excerpts, place. The first number of all is the request to stop."""

@@ -11,8 +11,7 @@ from remix_miner.errors import DataError, RemixMinerError, UsageError
 from remix_miner.mining.batch import mine_batch
 from remix_miner.mining.jobs import LOADING, WAITING, Counts
 from remix_miner.mining.messages import Batch, JobSetup, Task
-from remix_miner.processes import worker_variables
-from remix_miner.worker_processes import WorkerLost
+from remix_miner.processes import WorkerLost, worker_variables
 
 LOOPBACK = "127.0.0.1"
 
