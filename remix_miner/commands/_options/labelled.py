@@ -78,8 +78,8 @@ def labelled_songs(function: Function) -> Function:
                 "--folds",
                 cls=Several,
                 metavar="DETECTOR...",
-                help="Detectors trained as this one was, each without a part of its songs: a song that it learned from "
-                "is heard by the first of them that did not.",
+                help="Detectors trained as this one was, each without a part of its songs: a song that it trained on "
+                "is scored by the first of them that did not.",
             ),
         ]
     ):
@@ -188,17 +188,17 @@ def load_folds(paths: Sequence[str], device: str) -> "list[LoadedDetector]":
 def warn_of_training_songs(
     detector: "LoadedDetector", songs: "Sequence[LabelledSong]", folds: "Sequence[LoadedDetector]" = ()
 ) -> None:
-    """Say so when the detector learned from some of the songs: what is measured on them is too good to be true."""
+    """Warn of songs that the detector trained on: figures measured on them are too good."""
     if folds:
         note(
-            f"songs that {detector.name!r} learned from are heard by {', '.join(fold.name for fold in folds)}: figures "
-            "are of the way of training"
+            f"songs that {detector.name!r} trained on are scored by {', '.join(fold.name for fold in folds)}: figures "
+            "are those of the training procedure"
         )
         return
     chosen_with = {*detector.description.get("songs", []), *detector.description.get("validation_songs", [])}
     seen = sorted({song.name for song in songs} & chosen_with)
     if seen:
-        warn(f"{len(seen)} of the songs trained or chose this detector, e.g. {seen[0]!r}: figures flatter it")
+        warn(f"{len(seen)} of the songs trained or chose this detector, e.g. {seen[0]!r}: figures are too good")
     learned = {song.name for song in songs if song.trained_on}
     if learned and len(learned) < len({song.name for song in songs}):
         note("in a calibration, songs that trained the detector can only lower what is promised")
