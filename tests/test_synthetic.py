@@ -9,7 +9,7 @@ import pytest
 import soundfile
 import torch
 
-from remix_miner.audio import read_audio
+from remix_miner.audio import read_audio, write_audio
 from remix_miner.cli import app
 from remix_miner.datasets.corpora import load_stem_tracks
 from remix_miner.datasets.library import find_audio
@@ -234,3 +234,48 @@ def test_a_rerun_writes_what_is_missing_and_refuses_other_settings(
 def test_impossible_corpora_are_refused(tmp_path: Path, options: list[str]) -> None:
     with pytest.raises(UsageError):
         app(["synthesize", str(tmp_path / "songs"), *options], standalone_mode=False)
+
+
+# --- test sets with private references -----------------------------------------------------------------------------
+
+
+def test_a_test_set_is_scored_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Public mixtures, private references, and estimates under MVSep's names with an error at -20 dB of each source."""
+    import zipfile
+
+    out = tmp_path / "set"
+    arguments = ["synthesize", str(out), "--layout", "mvsep", "--songs", "2", "--seconds", "5", "--seed", "7"]
+    assert app(arguments, standalone_mode=False) is None
+    assert "give away the mixtures alone" in capsys.readouterr().out
+    assert sorted(path.relative_to(out).as_posix() for path in out.glob("*/*") if path.is_file()) == [
+        "mixtures/song_000.wav",
+        "mixtures/song_001.wav",
+        "private/synthetic.json",
+    ]
+    with zipfile.ZipFile(tmp_path / "upload.zip", "w") as archive:
+        for song in ("song_000", "song_001"):
+            mixture, rate = read_audio(out / "mixtures" / f"{song}.wav")
+            stems = {source: read_audio(out / "private" / song / f"{source}.wav")[0] for source in SOURCES}
+            np.testing.assert_allclose(sum(stems.values()), mixture, atol=1e-6)
+            assert (rate, mixture.shape) == (44100, (2, 5 * 44100))
+            for source, stem in stems.items():
+                write_audio(tmp_path / f"{song}_{source}.wav", np.float32(0.9) * stem, rate)
+                archive.write(tmp_path / f"{song}_{source}.wav", f"{song}_{source}.wav")
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*.wav")}
+    app(arguments, standalone_mode=False)
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*.wav")} == before
+    capsys.readouterr()
+    scoring = ["--stems", str(out / "private"), "--metrics", "usdr", "--json", "--workers", "1"]
+    assert not app(["evaluate", str(tmp_path / "upload.zip"), *scoring], standalone_mode=False)
+    tracks = json.loads(capsys.readouterr().out)["tracks"]
+    scores = [scores["usdr"] for track in tracks for scores in track["sources"].values() if scores["usdr"] is not None]
+    assert len(tracks) == 2
+    # 10 log10(1 / 0.1^2); a source that rests throughout scores 0 over 0.
+    assert [score for score in scores if abs(score) > 1] == pytest.approx([20.0] * len(scores), abs=0.1)
+
+
+def test_songs_of_a_test_set_are_in_no_corpus() -> None:
+    from remix_miner.synthesis.corpus import SEEDS_PER_CORPUS
+    from remix_miner.synthesis.mvsep_set import FIRST_SEED
+
+    assert 2 * 100_000 < FIRST_SEED < FIRST_SEED + 1000 < SEEDS_PER_CORPUS

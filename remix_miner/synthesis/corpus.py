@@ -1,6 +1,5 @@
 """Synthetic corpora on disk: songs with stems, and an unlabelled library with its stems in a folder apart."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +7,7 @@ from remix_miner.atomic import write_json
 from remix_miner.audio import display_name, write_audio
 from remix_miner.errors import DataError, UsageError
 from remix_miner.progress import Progress
+from remix_miner.schema import load_json
 from remix_miner.sources import SOURCES
 from remix_miner.synthesis.song import SyntheticSong, song_name, synthesize_song
 
@@ -29,8 +29,7 @@ def write_corpus(
     """
     if songs < 3:
         raise UsageError(f"a corpus needs 3 songs or more, one for each of train, valid and test; got {songs}")
-    if not 0 <= seed < 1_000_000_000:
-        raise UsageError(f"a seed is a whole number from 0 to 999999999, not {seed}")
+    check_seed(seed)
     out = Path(out)
     settings = {
         "format_version": FORMAT_VERSION,
@@ -39,7 +38,7 @@ def write_corpus(
         "seed": seed,
         "sample_rate": sample_rate,
     }
-    written = _claim(out, settings)
+    written = claim_folder(out, settings, ("stems", "library", "library_truth"))
     with Progress("synthesizing", total=2 * songs, unit="songs") as progress:
         for index in range(2 * songs):
             song_seed = seed * SEEDS_PER_CORPUS + index
@@ -78,21 +77,33 @@ def _split(index: int, songs: int) -> str:
     return "valid" if index < songs - held_out else "test"
 
 
-def _claim(out: Path, settings: dict[str, Any]) -> dict[str, Any]:
-    """Write the settings into a new folder, or compare them with the folder's; return the songs that are there."""
+def check_seed(seed: int) -> None:
+    """Raise `UsageError` for a seed that is out of range."""
+    if not 0 <= seed < 1_000_000_000:
+        raise UsageError(f"a seed is a whole number from 0 to 999999999, not {seed}")
+
+
+def claim_folder(out: Path, settings: dict[str, Any], parts: tuple[str, ...]) -> dict[str, Any]:
+    """Write the settings into a new folder, or compare them with the folder's; return the songs that are there.
+
+    Raises `DataError` where ``out`` holds any of ``parts`` from elsewhere, or songs made with other settings.
+    """
     path = out / SETTINGS_NAME
     if not path.exists():
-        if any((out / name).exists() for name in ("stems", "library", "library_truth")):
-            raise DataError(f"{display_name(out)} holds stems or a library of another origin; give another folder")
+        if found := [name for name in parts if (out / name).exists()]:
+            raise DataError(f"{display_name(out)} holds {', '.join(found)} of another origin; give another folder")
         write_json(path, settings)
         return {}
-    found = json.loads(path.read_text(encoding="utf-8"))
+    found_settings = load_json(path, "the settings of generated songs")
+    known = found_settings if isinstance(found_settings, dict) else {}
     differing = [
-        f"{name} {found.get(name)} (now {value})" for name, value in settings.items() if found.get(name) != value
+        f"{name} {known.get(name)} (now {value})" for name, value in settings.items() if known.get(name) != value
     ]
     if differing:
         raise DataError(
             f"{display_name(out)} holds songs made with {', '.join(differing)}; give another folder or remove this one"
         )
-    written: dict[str, Any] = found.get("written", {})
+    written = known.get("written", {})
+    if not isinstance(written, dict):
+        raise DataError(f"{display_name(path)} is damaged: 'written' is no table; give another folder")
     return written
