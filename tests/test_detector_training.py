@@ -202,7 +202,7 @@ def test_ctrl_c_keeps_a_checkpoint_and_resuming_is_exact(
 
 
 def test_a_separators_run_is_not_resumed_as_a_detectors(material: Material, tmp_path: Path) -> None:
-    (tmp_path / "settings.json").write_text('{"kind": "separator", "settings": {}}')
+    (tmp_path / "settings.json").write_text('{"kind": "separator", "settings": {}, "data": {}, "model": {}}')
     (tmp_path / "resume.pt").write_bytes(b"")
     with pytest.raises(UsageError, match="resume it with remix-miner train"):
         train_detector(material, material.songs, small_settings(), tmp_path, resume=True)

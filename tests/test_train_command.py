@@ -1,12 +1,16 @@
 """``remix-miner train`` from folders to a model, and what it refuses before the first step."""
 
 import json
+import random
 import re
 
 import pytest
+import torch
 
 from remix_miner.cli import main
-from remix_miner.separators.loading import load_separator
+from remix_miner.separators import build
+from remix_miner.separators.loading import load_separator, save_separator
+from remix_miner.sources import SOURCES
 
 TINY = [
     "separator.settings.channels=4",
@@ -251,3 +255,55 @@ def test_a_target_refuses_what_it_cannot_use(capsys, tmp_path, stems, mine):
     status, _, error = train(capsys, *shared, "piano")
     assert status == 2
     assert "target is one of" in error
+
+
+def test_kuielabs_pipeline_trains_the_mixer_on_separators_of_one_source(capsys, tmp_path, stems):
+    """The recipe `kuielab_mixer` with `--part`: the separators stay as they are, the mixer moves."""
+    part = {"n_fft": 256, "hop_frames": 64, "bins": 64, "growth": 4, "levels": 2}
+    separators = {}
+    for number, source in enumerate(SOURCES):
+        torch.manual_seed(number)
+        separators[source] = build("tfc_tdf_v2", sources=[source], sample_rate=8000, segment_seconds=0.2, **part)
+        save_separator(tmp_path / source, separators[source])
+    parts = [argument for source in SOURCES for argument in ("--part", f"{source}={tmp_path / source}")]
+    inline = ", ".join(f"{name} = {value}" for name, value in part.items())
+    settings = [
+        f"separator.settings.part={{{inline}}}", "separator.settings.sample_rate=8000", "segment_seconds=0.2",
+        "batch_size=2", "epochs=1", "steps_per_epoch=3",
+    ]  # fmt: skip
+    run = ("--stems", stems, "--config", "kuielab_mixer", "--out", tmp_path / "mixer")
+    status, _, error = train(capsys, *run, *parts[2:], settings=settings)
+    assert status == 2
+    assert "a model is needed for each of drums, bass, other, vocals" in error
+    status, _, error = train(capsys, *run, *parts, settings=settings)
+    assert status == 0, error
+    model = load_separator(tmp_path / "mixer")
+    for source, separator in separators.items():
+        assert torch.equal(model.parts[source].last.weight, separator.last.weight)
+    assert not torch.equal(model.mixer.weight, torch.eye(8, 10))
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_damaged_description_of_a_run_is_an_error_and_no_traceback(capsys, tmp_path, stems, seed):
+    """Parts of settings.json are removed, or replaced by values of another type, at random places."""
+    run = tmp_path / "run"
+    status, _, error = train(capsys, "--stems", stems, "--out", run)
+    assert status == 0, error
+    whole = json.loads((run / "settings.json").read_text())
+    generator = random.Random(seed)
+    for _ in range(12):
+        damaged = json.loads(json.dumps(whole))
+        place = damaged
+        while True:
+            key = generator.choice(list(place))
+            if not isinstance(place[key], dict) or not place[key] or generator.random() < 0.3:
+                break
+            place = place[key]
+        if generator.random() < 0.4:
+            del place[key]
+        else:
+            place[key] = generator.choice([None, -1, "x", [], {}, [3], 1e30])
+        (run / "settings.json").write_text(json.dumps(damaged))
+        status, _, error = train(capsys, "--out", run, "--resume", settings=["epochs=1"])
+        assert status in (0, 2), (key, error)
+        (run / "settings.json").write_text(json.dumps(whole))

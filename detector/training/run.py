@@ -82,10 +82,10 @@ def _check_same_run(
     """Refuse to resume a run with other settings, another teacher or other material."""
     require_changeable(folder, settings, CHANGEABLE)
     before = folder.read_description()
-    teachers = [part.get("teacher", {}).get("sha256") for part in (before["model"], origins)]
+    teachers = [(part.get("teacher") or {}).get("sha256") for part in (before["model"], origins)]
     if teachers[0] != teachers[1]:
         raise UsageError(f"{folder.path} was run with another teacher; name the same one, or choose another --out")
-    if before["data"]["fingerprint"] != fingerprint:
+    if before["data"].get("fingerprint") != fingerprint:
         raise DataError(
             f"the material is not what {folder.path} was run with; give the same folders, or choose another --out"
         )

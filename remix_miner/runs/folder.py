@@ -53,7 +53,7 @@ class RunFolder:
         if not self.exists:
             raise UsageError(f"{self.path} holds no run to resume; leave --resume out to start one")
         found = self.read_description().get("kind", self.kind)
-        if found != self.kind:
+        if found != self.kind and found in ("separator", "detector"):
             verbs = {"separator": "train", "detector": "train-detector"}
             raise UsageError(
                 f"{self.path} holds the run of a {found}; resume it with remix-miner {verbs.get(found, 'train')}"
@@ -88,8 +88,11 @@ class RunFolder:
             description: Record = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise DataError(f"{self.path} holds no run: {path.name} cannot be read ({error})") from error
-        if not isinstance(description, dict) or not isinstance(description.get("settings"), dict):
-            raise DataError(f"{path} does not describe a run: it has no 'settings'; start anew with another --out")
+        for section in ("settings", "data", "model"):
+            if not isinstance(description, dict) or not isinstance(description.get(section), dict):
+                raise DataError(f"{path} does not describe a run: it has no {section!r}; start anew with another --out")
+        if not isinstance(description.get("resumed_from", []), list):
+            raise DataError(f"{path} does not describe a run: 'resumed_from' is not a list; remove it")
         return description
 
     def log(self, record: Record) -> None:

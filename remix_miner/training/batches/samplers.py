@@ -120,7 +120,7 @@ def source_shares(excerpts: MinedExcerpts, enough_minutes: float) -> dict[str, f
     """Return, for each source, the share of its remix steps that are made: minutes of excerpts / ``enough_minutes``.
 
     1 from ``enough_minutes`` on. Remix steps on a few minutes of music over-fit them: with 4 minutes a source they
-    cost 0.8 dB, with 6 to 16 minutes nothing (docs/guide/does_it_help.md).
+    cost 0.8 dB (docs/guide/does_it_help.md).
     """
     minutes = {source: excerpts.seconds_of(source) / 60 for source in excerpts.sources}
     return {source: min(1.0, got / enough_minutes) if enough_minutes else 1.0 for source, got in minutes.items()}

@@ -105,12 +105,19 @@ def prepare(
 def inputs_of_run(folder: RunFolder) -> Inputs:
     """Return the folders that a run was started with."""
     data = folder.read_description()["data"]
-    return Inputs(data["stems"], data["valid_folders"], data["mined"] and data["mined"]["folder"])
+    mined = data.get("mined")
+    found = {"stems": data.get("stems"), "valid_folders": data.get("valid_folders")}
+    for name, paths in found.items():
+        if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
+            raise DataError(f"settings.json of {folder.path} has no list of folders under data.{name}; name them again")
+    if mined is not None and not (isinstance(mined, dict) and isinstance(mined.get("folder"), str)):
+        raise DataError(f"settings.json of {folder.path} has no folder under data.mined; name it again with --mined")
+    return Inputs(found["stems"] or [], found["valid_folders"] or [], None if mined is None else mined["folder"])
 
 
 def _check_same_run(folder: RunFolder, settings: TrainingSettings, fingerprint: str) -> None:
     require_changeable(folder, settings, CHANGEABLE)
-    if folder.read_description()["data"]["fingerprint"] != fingerprint:
+    if folder.read_description()["data"].get("fingerprint") != fingerprint:
         raise DataError(
             f"the stems or mined excerpts are not those that {folder.path} was run with (see settings.json there); "
             "give the same ones, or start anew with another --out"
