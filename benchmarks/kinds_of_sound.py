@@ -2,8 +2,8 @@
 
     python benchmarks/kinds_of_sound.py [--detector default] [--seconds 20]
 
-Each kind is rendered alone (mono, 16 kHz, seeded). The table has, per source, the median P(silent) over the windows. The
-source that a sound belongs to ought to be near 0, the others near 1.
+Each kind is rendered alone (mono, 16 kHz, seeded). The table has, per source, the median P(silent) over the windows.
+The source that a sound belongs to ought to be near 0, the others near 1.
 """
 
 import argparse
