@@ -1,4 +1,4 @@
-"""Audio files: decode, write, resample, mix channels. The one place that imports soundfile, soxr and PyAV."""
+"""Audio files: decoding, writing, resampling, channels."""
 
 from remix_miner.audio.arrays import Audio, Block
 from remix_miner.audio.channels import downmix, to_channels

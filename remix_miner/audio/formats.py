@@ -31,9 +31,6 @@ SUFFIX_OF_KIND = {
 SNIFFED_BYTES = 1 << 13
 """Four frames of mp3 at the highest bit rate."""
 
-MOST_GARBAGE_BYTES = 1 << 20
-"""Audio is looked for behind so many bytes of zeros or garbage."""
-
 PYAV_KINDS = (
     "MP4",
     "Matroska",

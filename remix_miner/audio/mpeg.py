@@ -6,7 +6,8 @@ Header fields: ISO 11172-3, section 2.4.2.3; ISO 13818-3 for 'MPEG 2'; 'MPEG 2.5
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from mmap import mmap
+from mmap import ACCESS_READ, mmap
+from pathlib import Path
 
 BIT_RATES = {  # kbit/s, by (MPEG 1, layer)
     (True, 1): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
@@ -20,6 +21,9 @@ SAMPLE_RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 1
 
 CHAINED_FRAMES = 4
 """So many headers, each where the frame before it ends, are audio; fewer may be chance."""
+
+MOST_GARBAGE_BYTES = 1 << 20
+"""Audio is looked for behind so many bytes of zeros or garbage."""
 
 Bytes = bytes | mmap
 
@@ -74,13 +78,29 @@ def find_frames(data: Bytes, start: int = 0, most: int | None = None) -> int | N
     return None
 
 
-def states_length(data: Bytes, first: int) -> bool:
-    """Whether the frame at ``first`` is a Xing, Info or VBRI header, which states the number of frames."""
-    head = frame_header(data, first)
-    if head is None:
-        return False
-    frame = data[first : first + head.size]
-    return any(name in frame[:64] for name in (b"Xing", b"Info", b"VBRI"))
+def audio_start(path: Path) -> int:
+    """Return where the audio of an mp3 file, or its ID3 tag, begins behind zeros or garbage; 0 where none is found."""
+    with open(path, "rb") as file:
+        head = file.read(4)
+        if head[:3] == b"ID3" or frame_header(head, 0) is not None:
+            return 0
+        head += file.read(2 * MOST_GARBAGE_BYTES)
+    tag = head.find(b"ID3", 0, MOST_GARBAGE_BYTES)
+    if tag > 0 and find_frames(head[tag:], id3_bytes(head[tag:]), most=4096) is not None:
+        return tag
+    return find_frames(head, most=MOST_GARBAGE_BYTES) or 0
+
+
+def states_length(path: Path, start: int) -> bool:
+    """Whether the first frame at or after ``start`` is a Xing, Info or VBRI header, which states the length."""
+    with open(path, "rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
+        tags = id3_bytes(data[start : start + 10]) if data[start : start + 3] == b"ID3" else 0
+        first = find_frames(data, start + tags, most=MOST_GARBAGE_BYTES)
+        header = None if first is None else frame_header(data, first)
+        if first is None or header is None:
+            return False
+        frame = data[first : first + header.size]
+        return any(name in frame[:64] for name in (b"Xing", b"Info", b"VBRI"))
 
 
 def _chain(data: Bytes, place: int, most: int) -> Iterator[FrameHeader]:

@@ -13,10 +13,9 @@ import soundfile
 from remix_miner.audio.arrays import Block
 from remix_miner.audio.channels import to_channels
 from remix_miner.audio.file_part import FilePart
-from remix_miner.audio.formats import MOST_GARBAGE_BYTES
 from remix_miner.audio.headers import HeaderCheck, RawAudio, check_header
 from remix_miner.audio.lengths import is_possible, shorter_than_stated
-from remix_miner.audio.mpeg import find_frames, frame_header, id3_bytes, states_length
+from remix_miner.audio.mpeg import audio_start, find_frames, states_length
 from remix_miner.audio.ogg import find_links
 from remix_miner.audio.resampling import resample
 from remix_miner.audio.silence_stderr import without_decoder_messages
@@ -51,14 +50,14 @@ class SoundfileDecoder:
             links = find_links(path) or [0]
             self._parts = list(zip(links, [*links[1:], None], strict=True))
         elif self._mp3:
-            self._parts = [(_mp3_start(path), None)]
+            self._parts = [(audio_start(path), None)]
         self._raw = header.read_on
         self._file = self._open(0)
         self.sample_rate: int = self._file.samplerate
         self.channels: int = self._file.channels
         self.frames = self._stated_frames()
         self._mp3 = self._file.format == "MP3"
-        if self._mp3 and not _states_length(path, self._parts[0][0]):
+        if self._mp3 and not states_length(path, self._parts[0][0]):
             self._stated: int | None = None  # ``frames`` is then an estimate
         else:
             self._stated = self.frames
@@ -206,23 +205,3 @@ def _raw_options(raw: RawAudio) -> dict[str, Any]:
         "subtype": raw.subtype,
         "endian": raw.endian,
     }
-
-
-def _mp3_start(path: Path) -> int:
-    """Return where mp3 audio or its ID3 tag begins behind zeros or garbage; 0 where there is none."""
-    with open(path, "rb") as file:
-        head = file.read(4)
-        if head[:3] == b"ID3" or frame_header(head, 0) is not None:
-            return 0
-        head += file.read(2 * MOST_GARBAGE_BYTES)
-    tag = head.find(b"ID3", 0, MOST_GARBAGE_BYTES)
-    if tag > 0 and find_frames(head[tag:], id3_bytes(head[tag:]), most=4096) is not None:
-        return tag
-    return find_frames(head, most=MOST_GARBAGE_BYTES) or 0
-
-
-def _states_length(path: Path, start: int) -> bool:
-    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        tags = id3_bytes(data[start : start + 10]) if data[start : start + 3] == b"ID3" else 0
-        first = find_frames(data, start + tags, most=MOST_GARBAGE_BYTES)
-        return first is not None and states_length(data, first)
