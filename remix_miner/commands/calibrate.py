@@ -18,7 +18,9 @@ from remix_miner.commands._options.labelled import (
 from remix_miner.errors import UsageError
 
 if TYPE_CHECKING:
+    from remix_miner.calibration.settings import CalibrationSettings
     from remix_miner.detector.calibration import Calibration, SourceCalibration
+    from remix_miner.detector.loading import LoadedDetector
 
 
 @verb(
@@ -58,6 +60,14 @@ if TYPE_CHECKING:
     help="Share that every artist here with 20 s or more of harvest must reach (bound 'harvest').",
 )
 @click.option("--min-seconds", default=5.0, show_default=True, help="Span length whose effect is measured.")
+@click.option(
+    "--reviews",
+    default=None,
+    metavar="MINED",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Instead of songs: the answers to audits of this mined folder (review --audit) choose the thresholds of the "
+    "sources that were audited; the rest is the detector's own calibration.",
+)
 @silence_rate_option
 @click.option(
     "--evidence/--no-evidence",
@@ -85,6 +95,7 @@ def command(
     worst_artist: float,
     artist_floor: float,
     min_seconds: float,
+    reviews: Path | None,
     silence_rate: str | None,
     with_evidence: bool,
     page: bool,
@@ -114,6 +125,8 @@ def command(
     if out.suffix.lower() == ".html":
         raise UsageError(f"--out {out} is the JSON file; the page goes beside it")
     loaded = load_detector(detector, device=resolve_device(device))
+    if reviews is not None:
+        return _from_reviews(loaded, reviews, out, settings, as_json)
     fold_detectors = load_folds(folds, resolve_device(device))
     evidence = load_voice_activity() if with_evidence else None
     if evidence is None and with_evidence:
@@ -133,6 +146,24 @@ def command(
         note(f"pictures in {out.with_suffix('.html')}")
     show(_summary(calibration, out), as_json, _table(calibration))
     return 0 if any(one.threshold is not None for one in calibration.sources.values()) else 1
+
+
+def _from_reviews(
+    detector: "LoadedDetector", reviews: Path, out: Path, settings: "CalibrationSettings", as_json: bool
+) -> int:
+    from remix_miner.calibration.reviewed_songs import recalibrate
+
+    if detector.calibration is None:
+        raise UsageError(f"{detector.name!r} has no calibration to start from; calibrate it with --stems first")
+    calibration = recalibrate(reviews, detector.calibration, settings)
+    calibration.save(out)
+    lines = []
+    for source, draws in calibration.data["reviewed_draws"].items():
+        one, before = calibration.sources[source], detector.calibration.sources[source].threshold
+        found = f"p = {one.threshold:.4f}" if one.threshold is not None else f"no threshold: {one.reason}"
+        lines.append(f"{source:7} {draws} draws: {found} (before {'none' if before is None else f'{before:.4f}'})")
+    show(_summary(calibration, out), as_json, "\n".join(lines))
+    return 0 if any(calibration.sources[source].threshold for source in calibration.data["reviewed_draws"]) else 1
 
 
 def _summary(calibration: "Calibration", out: Path) -> dict[str, Any]:

@@ -71,7 +71,12 @@ def command(
     hours, done = made.seconds / 3600, made.written
     text = (
         f"{made.spans:,} spans of {made.tracks:,} tracks, {hours:.2f} h, as {made.format} ({made.label}) in {out}\n"
-        f"{done.written:,} files written, {done.linked:,} linked, {done.kept:,} kept\nuse: {made.use}"
+        + (
+            ""
+            if made.format == "labels"
+            else f"{done.written:,} files written, {done.linked:,} linked, {done.kept:,} kept\n"
+        )
+        + f"use: {made.use}"
     )
     show(made.as_json(), as_json, text)
     return 0

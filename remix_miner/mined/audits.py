@@ -106,6 +106,30 @@ def draws_of(database: sqlite3.Connection, audit_id: int) -> list[Draw]:
     return [Draw(*row) for row in rows]
 
 
+def heard_draws(draws: Sequence[Draw], planned: int) -> list[Draw]:
+    """What counts: answered draws up to the first open one; places of controls that were not found are passed over.
+
+    An answer also fills the later draws of its excerpt. Those after the ``planned`` ones count as soon as one of them
+    was played.
+    """
+    heard: list[Draw] = []
+    for draw in draws:
+        if draw.decision is not None:
+            heard.append(draw)
+        elif not (draw.is_control and draw.track_id is None):
+            break
+    known: set[int | None] = set()
+    counted, planned_end = 0, 0
+    for place, draw in enumerate(heard):
+        if planned_end == 0:
+            known.add(draw.excerpt_id)
+            counted += not draw.is_control
+            planned_end = place + 1 if counted == planned else 0
+        elif draw.excerpt_id not in known:
+            return heard
+    return heard[: planned_end or len(heard)]
+
+
 def place_control(
     database: sqlite3.Connection, audit_id: int, position: int, track_id: int, start_seconds: float, seconds: float
 ) -> None:

@@ -16,6 +16,7 @@ from remix_miner.mined.audits import (
     answer_draw,
     create_audit,
     draws_of,
+    heard_draws,
     latest_audit,
     place_control,
     store_result,
@@ -90,7 +91,7 @@ class Audit:
         self._lock = threading.RLock()
         with review_transaction(folder) as database:
             found = latest_audit(database, settings.source, reviewer)
-            if found is not None and found[1] == asdict(settings):
+            if found is not None and found[1] == _stored(settings):
                 self.id = found[0]
             else:
                 self.id = _begin(database, settings, reviewer)
@@ -107,7 +108,7 @@ class Audit:
         with self._lock:
             upcoming = self._next()
             return {
-                "settings": {**asdict(self.settings), "answers": self.settings.answers},
+                "settings": _stored(self.settings),
                 "population": self.population,
                 "position": None if upcoming is None else upcoming.position,
                 "result": self.result(),
@@ -220,24 +221,7 @@ class Audit:
         self._finder.join()
 
     def _heard(self) -> list[Draw]:
-        """What counts: answered draws up to the first open one (answers to later draws of an excerpt wait there).
-
-        Draws after the planned ones count as soon as one of them was played for them.
-        """
-        heard, planned_end, known = [], 0, set()
-        for draw in self._draws:
-            if draw.decision is not None:
-                heard.append(draw)
-            elif not (draw.is_control and draw.track_id is None):
-                break
-        for place, draw in enumerate(heard):
-            if planned_end == 0:
-                known.add(draw.excerpt_id)
-                if sum(not one.is_control for one in heard[: place + 1]) == self.settings.answers:
-                    planned_end = place + 1
-            elif draw.excerpt_id not in known:
-                return heard
-        return heard[: planned_end or len(heard)]
+        return heard_draws(self._draws, self.settings.answers)
 
     def _next(self) -> Draw | None:
         """The first draw to be answered; the places of controls that were not found are passed over."""
@@ -324,6 +308,10 @@ def sounding_stretch(
     return start, start + length
 
 
+def _stored(settings: AuditSettings) -> dict[str, Any]:
+    return {**asdict(settings), "answers": settings.answers}
+
+
 def _begin(database: Any, settings: AuditSettings, reviewer: str) -> int:
     """Draw the excerpts, in proportion to their seconds and with replacement, and store the draw."""
     rows = np.array(
@@ -347,4 +335,4 @@ def _begin(database: Any, settings: AuditSettings, reviewer: str) -> int:
         "tracks": len(np.unique(rows["track"])),
         "seconds": float(weights[-1]),
     }
-    return create_audit(database, settings.source, reviewer, asdict(settings), population, draw)
+    return create_audit(database, settings.source, reviewer, _stored(settings), population, draw)
