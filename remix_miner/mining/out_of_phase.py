@@ -18,8 +18,10 @@ import scipy.fft
 from jaxtyping import Bool, Float32
 
 from remix_miner.audio import Block, StreamResampler
+from remix_miner.detector.evidence import Fusion
 from remix_miner.detector.networks import SilentSourceDetector
 from remix_miner.detector.stream import ProbabilityStream
+from remix_miner.detector.voice_activity import joint_stream
 from remix_miner.detector.windows import HOP_FRAMES, HOP_SECONDS, SAMPLE_RATE, WINDOW_FRAMES
 from remix_miner.volume import SILENT_MINING_DB
 
@@ -95,6 +97,7 @@ def least_over_channels(
     sample_rate: int,
     windows: Bool[np.ndarray, " W"],
     model: SilentSourceDetector,
+    fusion: Fusion | None = None,
     on_block: Callable[[float], None] = lambda seconds: None,
 ) -> Float32[np.ndarray, "S W"]:
     """Return each source's least probability over the channels in the marked ``windows``, 1 in all others.
@@ -114,7 +117,7 @@ def least_over_channels(
             start, end = (edge * HOP_FRAMES * sample_rate // SAMPLE_RATE for edge in (first, after))
             if start >= after_block:
                 break
-            judged = judged or [_Channel(model, sample_rate) for _ in range(block.shape[1])]
+            judged = judged or [_Channel(model, sample_rate, fusion) for _ in range(block.shape[1])]
             piece = block[max(start - position, 0) : max(end - position, 0)]
             for number, channel in enumerate(judged):
                 channel.push(piece[:, number])
@@ -146,11 +149,11 @@ def joined_parts(windows: Bool[np.ndarray, " W"], context: int) -> list[tuple[in
 
 
 class _Channel:
-    """The detector on one channel of a part."""
+    """The detector, with its second opinion where there is one, on one channel of a part."""
 
-    def __init__(self, model: SilentSourceDetector, sample_rate: int) -> None:
+    def __init__(self, model: SilentSourceDetector, sample_rate: int, fusion: Fusion | None) -> None:
         self._resampler = StreamResampler(sample_rate, SAMPLE_RATE, 1)
-        self._stream = ProbabilityStream(model)
+        self._stream = joint_stream(ProbabilityStream(model), fusion)
         self._pieces: list[Float32[np.ndarray, "S N"]] = []
 
     def push(self, samples: Float32[np.ndarray, " T"]) -> None:

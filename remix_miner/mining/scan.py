@@ -100,7 +100,8 @@ def scan_audio(
         valid = validity.windows(probabilities.shape[1])
         cancelling = phase.windows(len(valid)) & valid
         if cancelling.any():
-            of_channels = least_over_channels(held.original_blocks(), rate, cancelling, model, on_block)
+            original = held.original_blocks()
+            of_channels = least_over_channels(original, rate, cancelling, model, settings.fusion, on_block)
             probabilities = np.minimum(probabilities, of_channels)
         found = find_spans(probabilities, valid, reader.frames_read, rate, settings)
         notes = _notes(reader, settings)
