@@ -1,4 +1,4 @@
-"""Progress on standard error: a rich bar with a time estimate, or a plain line now and then when not a terminal."""
+"""Progress on standard error: a rich bar with a time estimate, or a plain line every ten seconds without a terminal."""
 
 import sys
 import time
@@ -76,7 +76,7 @@ class Progress:
             self._print()
 
     def expect(self, total: float) -> None:
-        """Put the total right when more is known."""
+        """Correct the total."""
         self.total = total
         if self._bar is not None:
             self._bar.update(self._task, total=total)

@@ -1,4 +1,4 @@
-"""Which of some files are copies of one recording, and which copy stays: decided by fingerprints, or equal bytes."""
+"""Duplicate choice: which files are copies of one recording, by fingerprints or equal bytes, and which one stays."""
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Container, Mapping, Sequence
@@ -22,7 +22,7 @@ def identical(
     done: Container[LibraryFile],
     digest: Callable[[LibraryFile], str] = lambda file: content_hash(file.path),
 ) -> dict[LibraryFile, str]:
-    """Files with the same bytes as another one, and of which. ``digest`` is asked only about files of one size."""
+    """Return files with the same bytes as another, and which. ``digest`` is called only for files of equal size."""
     by_size: dict[int, list[LibraryFile]] = defaultdict(list)
     for file in files:
         by_size[file.size].append(file)
@@ -52,26 +52,26 @@ def same_recordings(
     a recording is enough; what is ``done`` is never left out as a copy, but may be as excluded.
     """
     first_file = len(excluded)
-    everything = [one for _, one in excluded] + list(made)
+    everything = [made_before for _, made_before in excluded] + list(made)
     left_out: dict[LibraryFile, str] = {}
     alike: dict[int, dict[int, Match]] = defaultdict(dict)
     # Pairs come in order, so that every file has met all that is excluded before it meets another file.
-    pairs, shares = proposed_pairs([one.peaks for one in everything])
+    pairs, shares = proposed_pairs([fingerprint.peaks for fingerprint in everything])
     worth_it = (pairs[:, 1] >= first_file) & ((pairs[:, 0] < first_file) | (shares >= COPY_SHARE))
-    for one, other in track(pairs[worth_it].tolist(), "comparing recordings"):
+    for first, other in track(pairs[worth_it].tolist(), "comparing recordings"):
         file = files[other - first_file]
-        if one < first_file:
+        if first < first_file:
             if file in left_out:
                 continue
-            found = match(everything[other].peaks, everything[one].peaks)
+            found = match(everything[other].peaks, everything[first].peaks)
             if found.same_recording:
-                left_out[file] = f"excluded: {_where(found)} is of {excluded[one][0]}"
-        elif all(each in once and each not in left_out for each in (file, files[one - first_file])):
-            shorter, longer = sorted((one, other), key=lambda at: everything[at].seconds)
+                left_out[file] = f"excluded: {_where(found)} is of {excluded[first][0]}"
+        elif all(each in once and each not in left_out for each in (file, files[first - first_file])):
+            shorter, longer = sorted((first, other), key=lambda at: everything[at].seconds)
             found = match(everything[shorter].peaks, everything[longer].peaks)
             if found.same_recording and found.matched_seconds >= LEAST_SHARE * everything[shorter].seconds:
-                alike[one - first_file][other - first_file] = alike[other - first_file][one - first_file] = found
-    return left_out | _duplicates(files, [one.seconds for one in made], alike, done)
+                alike[first - first_file][other - first_file] = alike[other - first_file][first - first_file] = found
+    return left_out | _duplicates(files, [fingerprint.seconds for fingerprint in made], alike, done)
 
 
 def _duplicates(
@@ -87,7 +87,7 @@ def _duplicates(
         family, fresh = set(), [start]
         while fresh:
             family.update(fresh)
-            fresh = sorted({other for one in fresh for other in alike[one]} - family)
+            fresh = sorted({other for member in fresh for other in alike[member]} - family)
         family -= met
         met |= family
         while family:

@@ -1,11 +1,11 @@
-"""Fingerprints that tell whether two files hold the same recording, whatever its codec, level, offset or small speed.
+"""Fingerprints of recordings that survive another codec, level, offset and small changes of speed.
 
 A fingerprint is the constellation of a track: times and pitches of the peaks of its spectrogram that stand out in
 their neighbourhood (Wang, An Industrial-Strength Audio Search Algorithm, ISMIR 2003). Peaks survive a codec and do not
-know the level. What is looked up are groups of three or four peaks, described by the pitch of the first, the intervals
-to the others and the times between them (Six and Leman, Panako, ISMIR 2014, section 3): on a logarithmic pitch scale
-a recording that is played 1% faster keeps its intervals, is 0.17 semitones higher and 1% shorter, which the
-quantisation absorbs.
+depend on the level. Groups of three or four peaks are looked up, described by the pitch of the first, the intervals to
+the others and the times between them (Six and Leman, Panako, ISMIR 2014, section 3): on a logarithmic pitch scale a
+recording that is played 1% faster keeps its intervals, is 0.17 semitones higher and 1% shorter, which the quantisation
+absorbs.
 """
 
 import itertools
@@ -34,7 +34,7 @@ REFERENCE_HERTZ = 200.0
 PITCH_STEP, INTERVAL_STEP, TIME_STEP = 2.0, 0.5, 0.06
 """Quantisation of a group: semitones of its first peak, semitones to the others, seconds between neighbours."""
 LEAST_GAP_SECONDS, LONGEST_SECONDS = 0.07, 3.0
-"""Peaks closer than this may change their order; a group that lasts longer tells of a pause, not of music."""
+"""Peaks closer than this may change their order; a group that lasts longer spans a pause."""
 WIDEST_INTERVAL = 64.0
 
 FINGERPRINT_VERSION = 1

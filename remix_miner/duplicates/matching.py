@@ -1,4 +1,4 @@
-"""Which fingerprints are of one recording: an index proposes pairs, and an alignment of the two in time decides.
+"""Matching of fingerprints: an index proposes pairs, and an alignment in time decides.
 
 Chance makes groups of peaks of different songs equal here and there; only in one recording do many of them lie on one
 line ``seconds in the second = speed * seconds in the first + offset``.
@@ -24,7 +24,7 @@ SPEEDS = 1 + np.arange(-8, 9) / 400
 OFFSET_STEP = 0.15
 """Seconds. Groups agree on an offset when they fall into the same or the next step."""
 PITCH_TOLERANCE = 0.4
-"""Semitones between what the speed foretells and what the first peaks of two groups show."""
+"""Semitones between the pitch that the speed implies and that of the first peaks of two groups."""
 MOST_REPEATS = 16
 """Of a group in one track that are compared."""
 
@@ -100,14 +100,14 @@ def proposed_pairs(
     codes, common = np.unique(np.concatenate(found), return_counts=True)
     enough = common >= LEAST_COMMON
     pairs = np.stack(np.divmod(codes[enough], max(len(fingerprints), 1)), axis=1)
-    number_of_keys = np.array([len(one) for one in keys], dtype=np.float64)
+    number_of_keys = np.array([len(of_track) for of_track in keys], dtype=np.float64)
     return pairs, common[enough] / number_of_keys[pairs].min(axis=1, initial=np.inf)
 
 
 def _in_common(keys: Sequence[UInt32[np.ndarray, " N"]]) -> Iterator[Int64[np.ndarray, " K"]]:
     """For every key that two tracks share, the two as one number: first * tracks + second, first < second."""
     key = np.concatenate([np.zeros(0, dtype=np.uint32), *keys])
-    owner = np.repeat(np.arange(len(keys)), [len(one) for one in keys])
+    owner = np.repeat(np.arange(len(keys)), [len(of_track) for of_track in keys])
     order = np.argsort(key, kind="stable")
     key, owner = key[order], owner[order]
     _, crowd = np.unique(key, return_counts=True)
@@ -134,7 +134,7 @@ def _common(first: Peaks, second: Peaks) -> tuple[Int64[np.ndarray, " K"], Int64
 def _seldom(
     keys: UInt64[np.ndarray, " N"], peaks: Int64[np.ndarray, " N"]
 ) -> tuple[UInt64[np.ndarray, " K"], Int64[np.ndarray, " K"]]:
-    """Keys in ascending order with their peaks, the earliest `MOST_REPEATS` of each: a loop goes on for hours."""
+    """Keys in ascending order with their peaks, the earliest `MOST_REPEATS` of each: a loop may last for hours."""
     order = np.lexsort((peaks, keys))
     keys, peaks = keys[order], peaks[order]
     kept = np.arange(len(keys)) - np.searchsorted(keys, keys, "left") < MOST_REPEATS

@@ -1,4 +1,4 @@
-"""Which tracks a merge leaves out: copies of a recording that is in another part, and what any part had to exclude.
+"""Tracks that a merge leaves out: copies of a recording in another part, and what any part had to exclude.
 
 Scans of shares look for copies within their own share only. Their fingerprints are stored, so the choice of
 `remix_miner.duplicates.scan_filter` is made here again for all of them together, without decoding anything.
@@ -24,7 +24,7 @@ class Choice:
     left_out: dict[str, str]
     """Names of tracks, each with the reason."""
     without_fingerprint: int
-    """Tracks that were to be compared and have no stored fingerprint: only equal bytes tell that they are copies."""
+    """Tracks that were to be compared and have no stored fingerprint: only equal bytes show that they are copies."""
 
 
 @dataclass(frozen=True)
@@ -41,15 +41,15 @@ def choose(out: Path, parts: Sequence[Path], duplicates: bool) -> Choice:
 
     ``duplicates``: look for copies among the tracks of all folders but those that kept every copy, or never looked.
     A track that is in ``out`` and in a part counts as the part's: a merge that was killed brought it there, and the
-    next one chooses as the first did. What one part was told to exclude is left out of every part. Raises `DataError`
+    next one chooses as the first did. What one part excluded is left out of every part. Raises `DataError`
     when ``out`` already holds it.
     """
-    there = {one.file.name: one for one in _done_in(out)}
+    there = {track.file.name: track for track in _done_in(out)}
     tracks: dict[str, _Done] = {}
-    for one in (*(one for part in parts for one in _done_in(part)), *there.values()):
-        known = tracks.setdefault(one.file.name, one)
-        if one.sha256 != known.sha256 and one.file.mtime_ns > known.file.mtime_ns:
-            tracks[one.file.name] = one
+    for track in (*(track for part in parts for track in _done_in(part)), *there.values()):
+        known = tracks.setdefault(track.file.name, track)
+        if track.sha256 != known.sha256 and track.file.mtime_ns > known.file.mtime_ns:
+            tracks[track.file.name] = track
     stored: dict[tuple[str, int, int, bool], Fingerprint] = {}
     looked_for_copies = set()
     for folder in (out, *parts):
@@ -60,7 +60,7 @@ def choose(out: Path, parts: Sequence[Path], duplicates: bool) -> Choice:
                     looked_for_copies.add(folder)
     excluded = sorted(((key[0], made) for key, made in stored.items() if key[-1]), key=lambda pair: pair[0])
     once = [track.file for track in tracks.values() if duplicates and track.folder in looked_for_copies]
-    done = {tracks[name].file for name, one in there.items() if tracks[name].sha256 == one.sha256}
+    done = {tracks[name].file for name, track in there.items() if tracks[name].sha256 == track.sha256}
     left_out = identical(once, done, lambda file: tracks[file.name].sha256)
     rest = [tracks[name].file for name in sorted(tracks) if tracks[name].file not in left_out]
     made = [stored.get((file.name, file.size, file.mtime_ns, False), NO_FINGERPRINT) for file in rest]
@@ -72,12 +72,12 @@ def choose(out: Path, parts: Sequence[Path], duplicates: bool) -> Choice:
             f"{display_name(out)} already holds excerpts of {display_name(file.name)}, which a part had to leave out "
             f"({display_name(left_out[file])}): merge all parts into another folder"
         )
-    unheard = sum(file in among and one is NO_FINGERPRINT for file, one in zip(rest, made, strict=True))
-    return Choice({file.name: reason for file, reason in left_out.items()}, unheard)
+    unknown = sum(file in among and print_ is NO_FINGERPRINT for file, print_ in zip(rest, made, strict=True))
+    return Choice({file.name: reason for file, reason in left_out.items()}, unknown)
 
 
 def take_fingerprints(out: Path, parts: Sequence[Path]) -> None:
-    """Give ``out`` the fingerprints of the parts, so that later scans and merges know all copies and exclusions."""
+    """Copy the parts' fingerprints to ``out``, so that later scans and merges find all copies and exclusions."""
     having = [part for part in parts if (part / STORE_NAME).is_file()]
     if having:
         with FingerprintStore(out) as store:

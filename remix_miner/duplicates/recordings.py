@@ -12,7 +12,7 @@ from remix_miner.duplicates.fingerprints import PEAK, Peaks
 
 @dataclass(frozen=True)
 class Recording:
-    """Something to take a fingerprint of, a file or a song of a stem corpus; ``name``, size and time identify it."""
+    """A file, or a song of a stem corpus, to take a fingerprint of. ``name``, size and time identify it."""
 
     name: str
     audio: Path | Track
@@ -33,8 +33,8 @@ class Recording:
         return cls(
             storable_text(str(track.folder.absolute() / track.name)),
             track,
-            sum(one.st_size for one in status),
-            max((one.st_mtime_ns for one in status), default=0),
+            sum(file.st_size for file in status),
+            max((file.st_mtime_ns for file in status), default=0),
             excluded=True,
         )
 

@@ -63,7 +63,7 @@ class FingerprintStore:
 
     @property
     def keeps_copies(self) -> bool:
-        """Whether the last scan mined every copy of a recording, because it was told to."""
+        """Whether the last scan mined every copy of a recording, with ``--keep-duplicates``."""
         with self._clear_errors():
             if not self._has("meta"):
                 return False
@@ -80,10 +80,10 @@ class FingerprintStore:
     ) -> list[Fingerprint]:
         """The fingerprint of each recording, stored or made now by ``workers`` processes (0: here).
 
-        When ``stopping`` says so, what is finished is stored and `KeyboardInterrupt` raised.
+        When ``stopping`` returns True, what is finished is stored and `KeyboardInterrupt` raised.
         """
         known = self.known()
-        missing = [one for one in recordings if _key(one) not in known]
+        missing = [recording for recording in recordings if _key(recording) not in known]
         with Progress("finding duplicates", len(missing), unit="tracks") as progress, self._clear_errors():
             for batch in _batches(fingerprints_of(missing, workers, stopping)):
                 self.database.execute("BEGIN")
@@ -103,14 +103,14 @@ class FingerprintStore:
                     )
                 self.database.execute("COMMIT")
                 progress.advance(len(batch))
-        return [known[_key(one)] for one in recordings]
+        return [known[_key(recording)] for recording in recordings]
 
     def excluded(self) -> list[tuple[str, Fingerprint]]:
-        """Name and fingerprint of every recording that this folder was ever told to keep out."""
+        """Return name and fingerprint of every recording that was excluded from this folder."""
         return sorted(((name, made) for (name, *_), made in self.known(1).items()), key=lambda pair: pair[0])
 
     def forget_excluded(self) -> None:
-        """Begin anew: what was excluded before counts no more."""
+        """Delete what was excluded before."""
         with self._clear_errors():
             self.database.execute("DELETE FROM fingerprints WHERE excluded")
 

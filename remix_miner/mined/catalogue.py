@@ -1,8 +1,8 @@
-"""The catalogue of a mined folder: every file seen, every excerpt stored, every run, in one SQLite file.
+"""Catalogue of a mined folder: every file, excerpt and run, in one SQLite file.
 
-The order of writing is what makes a scan survive anything: shards are closed on the disk first, then one transaction
-records them, their excerpts and the tracks as done. A killed scan leaves at worst shards that no transaction recorded;
-the next scan removes those and scans their tracks again, so nothing is lost and nothing is doubled.
+Shards are closed on the disk first; then one transaction records them, their excerpts and the tracks as done. A killed
+scan leaves at worst shards that no transaction recorded; the next scan removes those and scans their tracks again, so
+nothing is lost and nothing is doubled.
 """
 
 import contextlib
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ScannedTrack:
-    """What a worker learned of one file. ``problem`` marks a file that was scanned as far as it could be."""
+    """Facts about a scanned file. ``problem`` marks a file that was scanned as far as it could be."""
 
     name: str
     sha256: str
@@ -130,7 +130,7 @@ class Catalogue(CatalogueView):
     def finish_tracks(self, tracks: Sequence[ScannedTrack], shards: Sequence[ClosedShard]) -> int:
         """Record tracks as done together with the closed shards that hold all their excerpts: one transaction.
 
-        Every excerpt in ``shards`` must be of one of ``tracks``; tracks without excerpts are welcome. A track that is
+        Every excerpt in ``shards`` must be of one of ``tracks``; a track may have no excerpts. A track that is
         done already (an engine repeated it) is left as it was and its new excerpts are not recorded, so nothing is
         doubled. Returns the number of excerpts recorded.
         """

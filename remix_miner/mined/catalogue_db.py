@@ -1,4 +1,4 @@
-"""The SQLite file of a catalogue: its tables and how it is opened. `remix_miner.mined.catalogue` fills it.
+"""SQLite file of a catalogue: its tables, and how it is opened. `remix_miner.mined.catalogue` fills it.
 
 SQLite runs with its rollback journal and ``synchronous = EXTRA``, not with a write-ahead log: a log needs shared
 memory, which network file systems lack, and leaves two more files that a copy must not forget, while its gain
@@ -15,7 +15,7 @@ from remix_miner.errors import DataError, RemixMinerError, WriteError
 
 CATALOGUE_NAME = "catalogue.sqlite"
 FORMAT_VERSION = 1
-APPLICATION_ID = 0x524D4341  # 'RMCA', so that `file` and we can tell a catalogue from another database
+APPLICATION_ID = 0x524D4341  # 'RMCA', which marks the database as a catalogue
 
 BUSY_SECONDS = 60.0
 """How long a reader waits for a commit."""
@@ -114,7 +114,7 @@ def create(database: sqlite3.Connection) -> None:
 
 
 def check_version(database: sqlite3.Connection, path: Path) -> None:
-    """Raise `DataError` unless this is a catalogue of a format that we know."""
+    """Raise `DataError` unless this is a catalogue of a known format."""
     with clear_errors(path):
         (application,) = database.execute("PRAGMA application_id").fetchone()
         (version,) = database.execute("PRAGMA user_version").fetchone()
@@ -122,13 +122,13 @@ def check_version(database: sqlite3.Connection, path: Path) -> None:
         raise DataError(f"{path} is not a catalogue of mined excerpts; name a folder written by `remix-miner detect`")
     if version > FORMAT_VERSION:
         raise DataError(
-            f"{path} has format version {version}, this Remix Miner knows up to {FORMAT_VERSION}: update it"
+            f"{path} has format version {version}, this Remix Miner reads up to {FORMAT_VERSION}: update it"
         )
 
 
 @contextlib.contextmanager
 def clear_errors(path: Path) -> Iterator[None]:
-    """Turn SQLite's errors into a `DataError` that says which file and what to do."""
+    """Turn SQLite's errors into a `DataError` that names the file and what to do."""
     try:
         yield
     except (sqlite3.Error, UnicodeError) as error:  # a damaged schema is quoted in messages that are no UTF-8

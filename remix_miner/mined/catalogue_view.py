@@ -1,4 +1,4 @@
-"""Looking into the catalogue of a mined folder: what was scanned, what was found, what went wrong."""
+"""Read-only view of a mined folder's catalogue."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from remix_miner.sources import SOURCES
 
 
 class CatalogueView:
-    """The catalogue of ``folder``. Open it with `CatalogueView.read`; a scan may go on meanwhile."""
+    """The catalogue of ``folder``. Open it with `CatalogueView.read`; a scan may run meanwhile."""
 
     def __init__(self, folder: Path, database: sqlite3.Connection) -> None:
         self.folder = folder
@@ -70,7 +70,7 @@ class CatalogueView:
         return {source: found[source] for source in SOURCES if source in found}
 
     def troubles(self) -> list[tuple[str, str, str]]:
-        """(track, status, what was wrong) of every track with something to tell, sorted by name."""
+        """(track, status, what was wrong) of every track with a remark or failure, sorted by name."""
         return self.database.execute(
             "SELECT path, status, error FROM tracks WHERE error IS NOT NULL ORDER BY path"
         ).fetchall()

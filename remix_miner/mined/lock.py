@@ -17,7 +17,7 @@ class FolderLock:
     """Held from construction to `release` or the end of the process; `DataError` when another process holds it.
 
     The lock is `flock` on ``folder/.lock`` (`msvcrt.locking` on Windows), which on Linux also works between machines on
-    NFS. The file stays behind: what counts is the lock, not the file. Its text says who took it last.
+    NFS. The file stays; only the lock counts. Its text names the last holder.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""One closed shard, open for reading: its attributes, its table of excerpts, and any part of any excerpt."""
+"""Reader of one closed shard: attributes, table of excerpts, and any part of any excerpt."""
 
 import json
 import os
@@ -132,7 +132,7 @@ class Shard:
         if (lengths <= 0).any() or not np.array_equal(starts, expected[:-1]):
             found.append("the excerpts of the table do not lie one after the other")
         if expected[-1] != self.frames:
-            found.append(f"the table tells of {expected[-1]} frames, /audio holds {self.frames}")
+            found.append(f"the table states {expected[-1]} frames, /audio holds {self.frames}")
         if not (np.isfinite(self.excerpts["scale"]).all() and (self.excerpts["scale"] > 0).all()):
             found.append("a scale is not a positive number")
         return found

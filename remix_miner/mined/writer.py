@@ -1,7 +1,7 @@
 """Writer of shards: closed HDF5 files of excerpts in which one source is silent.
 
 A shard holds one source. Its excerpts lie one after the other in `/audio` (frames, channels) int16; the table
-`/excerpts` says for each where it starts, how long it is, which track it comes from, and its own scale
+`/excerpts` states for each where it starts, how long it is, which track it comes from, and its own scale
 (audio = int16 * scale, so that quiet excerpts keep 15 bits and decoded peaks above 1 do not clip). A shard appears
 under its name when it is complete and on the disk, and is never altered afterwards. `mined.reader` reads one,
 `mined.excerpts` a folder of them; docs/reference/formats.md has the details.

@@ -1,4 +1,4 @@
-"""The scan of a library: choose what to scan, run the jobs, record each safe batch, report."""
+"""Scan of a library: choose what to scan, run the jobs, record each safe batch, report."""
 
 import contextlib
 import dataclasses

@@ -1,4 +1,4 @@
-"""Jobs of a scan: how tracks are put together, which track is to blame for a lost job, and when a scan ends."""
+"""Jobs of a scan: which tracks go together, which one is to blame for a lost job, and when a scan ends."""
 
 import contextlib
 import math

@@ -33,7 +33,7 @@ from remix_miner.progress import track
 
 KEPT = "review IS NOT 'superseded'"
 
-# A track of the part is taken if the merged folder does not know it, or knows it only as failed or pending while the
+# A track of the part is taken if the merged folder does not have it, or has it only as failed or pending while the
 # part is done with it, or has it done from an older version of the file.
 TAKEN = f"""
 CREATE TEMP TABLE taken AS
@@ -103,7 +103,7 @@ def merge(out: Path, parts: Sequence[Path], *, copy: bool = False, duplicates: b
 
     A track that several parts have is recorded once: a finished scan before a failed one, and of two versions of a
     file the later one. ``duplicates``: so is a recording of which several parts have copies, unless their scans kept
-    all copies; `duplicates.merge_filter` tells which stays. Raises `DataError` for parts with other settings or
+    all copies; `duplicates.merge_filter` chooses. Raises `DataError` for parts with other settings or
     detectors, before anything is written, and for a shard that is missing or damaged, when the parts before it are
     done.
     """
@@ -142,7 +142,7 @@ def take_probabilities(out: Path, parts: Sequence[Path]) -> None:
 
 @contextlib.contextmanager
 def _reading(part: Path) -> Iterator[CatalogueView]:
-    """The part's catalogue, and nobody scans into it meanwhile (unless the folder cannot be written at all)."""
+    """Open a part's catalogue and lock the part against scans (where the folder can be written)."""
     with reading_errors(part / CATALOGUE_NAME), CatalogueView.read(part) as catalogue:
         lock = FolderLock(part) if os.access(part, os.W_OK) else None
         try:

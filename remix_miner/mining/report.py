@@ -22,7 +22,7 @@ HOUR = 3600.0
 
 @dataclass
 class RunTally:
-    """This run alone: counted while it goes on."""
+    """Totals of this run alone, counted while it runs."""
 
     tracks: int = 0
     seconds: float = 0.0
@@ -92,7 +92,7 @@ class ScanReport:
             },
             "failures": [{"track": track, "kind": kind, "reason": reason} for track, kind, reason in self.failures],
             "notes": [{"track": track, "note": note} for track, note in self.notes],
-            "skipped": [{"path": display_name(one.path), "reason": one.reason} for one in self.skipped],
+            "skipped": [{"path": display_name(skip.path), "reason": skip.reason} for skip in self.skipped],
             "moved": [{"from": old, "to": new} for old, new in self.moved],
             "hours_at_purity": {
                 f"{purity:g}": {source: seconds / HOUR for source, seconds in row.items()}
@@ -130,7 +130,9 @@ class ScanReport:
         if self.notes:
             track, note = self.notes[0]
             lines.append(f"{_count(len(self.notes), 'track')} scanned with a remark, for example {track}: {note}")
-        lines += _grouped(((_kind_of_skip(one.reason), display_name(one.path)) for one in self.skipped), "skipped", {})
+        lines += _grouped(
+            ((_kind_of_skip(skip.reason), display_name(skip.path)) for skip in self.skipped), "skipped", {}
+        )
         if any(kind in ("crashed", "stalled", "error") for _, kind, _ in self.failures):
             lines.append("--retry-failed tries those that failed again")
         if pending and self.run.interrupted:
@@ -147,7 +149,7 @@ def report_of(
     run: RunTally,
     planted: Mapping[str, Purity],
 ) -> ScanReport:
-    """Gather what the catalogue knows, over all runs, and what only this run knows."""
+    """Return the report: what the catalogue holds of all runs, and what concerns this run alone."""
     database = catalogue.database
     settings = catalogue.settings
     sources = {

@@ -58,7 +58,7 @@ def scan_audio(
 ) -> ScannedAudio:
     """Find the spans of a file in which a source is silent.
 
-    A damaged or truncated file is scanned as far as it decodes, and ``note`` says so. Windows that are silent in what
+    A damaged or truncated file is scanned as far as it decodes, with a ``note``. Windows that are silent in what
     the detector receives, or hold samples that were NaN or infinite, are never mined. Where audible parts cancel in
     the mean of the channels, each channel is judged too. The detector gets at least ``push_seconds`` at a time, which
     keeps a GPU's batches large and changes no result. ``on_block`` is called with the seconds of each decoded block,

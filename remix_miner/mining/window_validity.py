@@ -6,7 +6,7 @@ from jaxtyping import Bool, Float32, Int64
 from remix_miner.detector.windows import HOP_FRAMES, SAMPLE_RATE, WINDOW_FRAMES
 
 SILENCE_DB = -70.0
-"""RMS in dB of full scale, without DC, at or below which a cell is silent: nothing in it can be heard or judged. Dither
+"""RMS in dB of full scale, without DC, at or below which a cell is silent. Dither
 of 16-bit audio has -90 to -96 dB, the softest music about -50 dB."""
 
 CELLS = WINDOW_FRAMES // HOP_FRAMES
