@@ -14,7 +14,7 @@ from remix_miner.sources import SOURCES
 from remix_miner.training.learner import Learner
 from remix_miner.training.losses import loss_function
 
-WORKSPACE = 1.4  # gradients of activations and scratch memory, relative to what is kept: see docs/guide/training.md
+WORKSPACE = 1.65  # gradients of activations and scratch memory, relative to what is kept: see docs/guide/training.md
 WORKER_BYTES = 350 * 2**20  # of a worker process that reads batches
 NO_LIMIT = 1 << 30
 PREFETCHED = 2  # batches that each worker holds
