@@ -48,9 +48,15 @@ def check_library(path: Path, decode: bool = False) -> LibraryReport:
         try:
             _check_file(file, report, decode)
         except AudioError as error:
-            report.problems.append(Problem.of_error(file.name, error))
+            report.problems.append(_of_error(file, error))
     report.problems += [*_copies(files), *_stems_without_layout(files)]
     return report
+
+
+def _of_error(file: LibraryFile, error: AudioError) -> Problem:
+    """The problem of a file that cannot be opened; its path is not repeated."""
+    what, _, fix = str(error).removeprefix(display_name(file.path)).lstrip(": ").partition("; ")
+    return Problem(display_name(file.name), what, fix or "replace or remove the file; detect passes over it")
 
 
 def _fix_of(reason: str) -> str:
