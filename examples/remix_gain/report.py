@@ -51,14 +51,15 @@ def arms_of(documents: list[dict[str, Any]]) -> list[str]:
 def arms_table(documents: list[dict[str, Any]]) -> str:
     """uSDR of every arm by genre, averaged and raw weights."""
     lines = [
-        "| arm | " + " | ".join(GENRES) + " | all | all, raw weights | folds |",
-        "|---|" + "---|" * (len(GENRES) + 3),
+        "| arm | " + " | ".join(GENRES) + " | all | all, raw weights | folds | runs |",
+        "|---|" + "---|" * (len(GENRES) + 4),
     ]
     for arm in ["mixture", *arms_of(documents)]:
         cells = [_mean(difference(documents, arm, genre=genre)) for genre in (*GENRES, None)]
         raw = difference(documents, arm, which="raw")
         folds = difference(documents, arm)
-        lines.append(f"| {arm} | {' | '.join(cells)} | {_mean(raw)} | {len(folds.folds) if folds else 0} |")
+        runs = len({each["fold"] + str(each["seed"]) for each in documents if each["arm"] == arm}) or ""
+        lines.append(f"| {arm} | {' | '.join(cells)} | {_mean(raw)} | {len(folds.folds) if folds else 0} | {runs} |")
     return "uSDR in dB, averaged weights; mean over folds and test songs.\n\n" + "\n".join(lines)
 
 
