@@ -11,7 +11,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 from differences import GENRES, difference, read_results, scores_of
-from matplotlib import pyplot
+from matplotlib import mlab, pyplot
 from scale import Scale, load_scale
 from songs import middle
 
@@ -72,8 +72,7 @@ def draw(signals: dict[str, Audio], scores: dict[str, float], sample_rate: int, 
     matplotlib.use("Agg")
     figure, rows = pyplot.subplots(len(signals), 1, figsize=(10, 9), sharex=True, layout="constrained")
     for axes, (name, signal) in zip(rows, signals.items(), strict=True):
-        power, frequencies, times, _ = axes.specgram(signal.mean(axis=0), NFFT=512, Fs=sample_rate, noverlap=384)
-        axes.clear()
+        power, frequencies, times = mlab.specgram(signal.mean(axis=0), NFFT=512, Fs=sample_rate, noverlap=384)
         levels = 10 * np.log10(np.maximum(power, 10 ** (LOWEST_DB / 10)))
         axes.pcolormesh(times, frequencies / 1000, levels, vmin=LOWEST_DB, vmax=-20, shading="auto", rasterized=True)
         axes.set_title(f"{name}, uSDR {scores[name]:.2f} dB" if name in scores else name, fontsize="medium")
