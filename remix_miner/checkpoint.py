@@ -33,12 +33,23 @@ def save_model(path: str | Path, state: Mapping[str, Any], description: Mapping[
     with atomic_path(weights) as temporary:
         temporary.touch()
         mode = temporary.stat().st_mode
-        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}, temporary)
+        save_file(_separate_tensors(state), temporary)
         temporary.chmod(mode)  # save_file makes files that only their owner can read
         complete = {**description, "versions": versions(), "sha256": sha256_of_file(temporary)}
         write_json(beside, complete if previous is None else {**complete, "previous": previous})
     if previous is not None:
         write_json(beside, complete)
+
+
+def _separate_tensors(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return tensors on the CPU of which no two share memory, as safetensors wants them; tied weights are copied."""
+    tensors, seen = {}, set()
+    for name, tensor in state.items():
+        tensor = tensor.detach().cpu().contiguous()
+        place = tensor.untyped_storage().data_ptr()
+        tensors[name] = tensor.clone() if place in seen else tensor
+        seen.add(place)
+    return tensors
 
 
 def load_model(path: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -33,6 +33,18 @@ class Shares(nn.Module):
         mixture = mixture[..., : mixture.shape[-1] // self.hop * self.hop]
         return mixture[:, None] * self.shares[None, :, None, None]
 
+class Tied(nn.Module):
+    '''Two names for one parameter.'''
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Linear(1, 1, bias=False)
+        self.second = nn.Linear(1, 1, bias=False)
+        self.second.weight = self.first.weight
+
+    def forward(self, mixture):
+        return torch.stack([self.first(mixture[..., None])[..., 0], self.second(mixture[..., None])[..., 0]], dim=1)
+
 class Wrong(nn.Module):
     def forward(self, mixture):
         return mixture
@@ -79,6 +91,14 @@ def test_a_saved_module_comes_back(toys: str, tmp_path: Path) -> None:
     assert (again.name, again.settings) == (model.name, model.settings)
     mixture = torch.randn(1, 2, 50)
     torch.testing.assert_close(again(mixture), model(mixture))
+
+
+def test_tied_weights_are_saved_and_come_back(toys: str, tmp_path: Path) -> None:
+    """Parameters that share memory, as in networks that reuse an embedding."""
+    model = build(f"{toys}.Tied", sources=["a", "b"])
+    save_separator(tmp_path / "run", model)
+    mixture = torch.randn(1, 2, 50)
+    torch.testing.assert_close(load_separator(tmp_path / "run")(mixture), model(mixture))
 
 
 @pytest.mark.parametrize(
@@ -346,18 +366,64 @@ def test_a_model_that_onnx_cannot_hold_is_refused_and_nothing_is_written(
     assert not (tmp_path / "net.onnx").exists()
 
 
-def test_a_small_roformer_trains_separates_and_is_scored(songs_dir: Path, tmp_path: Path) -> None:
-    """The built-in recipe through the same steps as Demucs."""
-    pytest.importorskip("bs_roformer")
-    changes = ("epochs=1", "steps_per_epoch=2", "batch_size=2", "validation.seconds_per_track=2.0")
+CONFIGS = {
+    "tiny_roformer": "",
+    "module": """
+[separator]
+name = "module:bs_roformer.BSRoformer"
+[separator.settings]
+segment_seconds = 0.5
+multiple = 64
+least_frames = 256
+[separator.settings.arguments]
+dim = 8
+depth = 1
+stereo = true
+num_stems = 4
+num_residual_streams = 1
+dim_head = 8
+heads = 1
+flash_attn = false
+dim_freqs_in = 129
+stft_n_fft = 256
+stft_hop_length = 64
+stft_win_length = 256
+freqs_per_bands = [32, 32, 32, 33]
+""",
+    "htdemucs": """
+[separator]
+name = "htdemucs"
+settings = { channels = 8, t_layers = 1, segment_seconds = 0.5, options = { bottom_channels = 0 } }
+""",
+}
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_models_of_others_train_with_mined_excerpts_and_are_scored(
+    name: str, songs_dir: Path, tmp_path: Path, mine: Any
+) -> None:
+    """Through the same steps as Demucs: main steps, remix steps on what was mined, checkpoints, evaluation."""
+    pytest.importorskip("demucs" if name == "htdemucs" else "bs_roformer")
+    mine(tmp_path / "mined", {"x.mp3": {"bass": [5.0], "vocals": [6.0]}})
+    config = name
+    if CONFIGS[name]:
+        config = str(tmp_path / "config.toml")
+        Path(config).write_text(CONFIGS[name])
+    changes = ["epochs=1", "steps_per_epoch=2", "batch_size=2", "segment_seconds=0.5", "resample=true"]
+    changes += ["validation.seconds_per_track=2.0", "remix.probability=1.0", "excerpts.enough_minutes=0"]
+    changes += ["log_every_steps=1"]
     overrides = [part for change in changes for part in ("--set", change)]
     run, stems = tmp_path / "run", songs_dir / "stems"
-    assert _run("train", "--stems", stems, "--config", "tiny_roformer", "--out", run, *overrides) == 0
+    shared = ("--stems", stems, "--mined", tmp_path / "mined", "--out", run, "--workers", "0", "--device", "cpu")
+    assert _run("train", *shared, "--config", config, *overrides) == 0
+    log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    assert any("remix" in json.dumps(entry) for entry in log)
     result = tmp_path / "result.json"
-    shared = ("--stems", stems, "--split", "test", "--metrics", "usdr", "--workers", "1")
-    assert _run("evaluate", run, *shared, "--out", result) == 0
+    scored = ("--stems", stems, "--split", "test", "--metrics", "usdr", "--workers", "1")
+    assert _run("evaluate", run, *scored, "--out", result) == 0
     scores = json.loads(result.read_text())["tracks"][0]["sources"]
     assert set(scores) == {"drums", "bass", "other", "vocals"}
+    assert all(np.isfinite(row["usdr"]) for row in scores.values() if row["usdr"] is not None)
 
 
 def test_weights_are_fetched_on_request_alone(
