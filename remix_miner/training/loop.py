@@ -6,7 +6,6 @@ states and the samplers' positions are all in one checkpoint.
 
 import contextlib
 import math
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -23,6 +22,7 @@ from remix_miner.training.batches.feeding import Feed
 from remix_miner.training.batches.samplers import RemixBatch, StemBatch
 from remix_miner.training.batches.target_batches import TargetBatch, TargetSampler
 from remix_miner.training.learner import Learner
+from remix_miner.training.step_means import StepMeans
 from remix_miner.training.steps import NonFiniteLoss, main_step, remix_step
 from remix_miner.training.validation import Validator
 
@@ -64,7 +64,7 @@ class Training:
         self.step = 0  # within the epoch
         self.best: Record | None = None
         self.schedule = CheckpointSchedule(self.settings.checkpoint_every_steps)
-        self._window = _Window()
+        self._means = StepMeans()
 
     def run(self) -> Record | None:
         total = self.settings.epochs * self.steps_per_epoch
@@ -73,7 +73,7 @@ class Training:
             while self.epoch < self.settings.epochs:
                 self.learner.start_epoch(self.epoch)
                 while self.step < self.steps_per_epoch:
-                    self._window.add(self._one_step())
+                    self._means.add(self._one_step())
                     progress.advance(1, self._note())
                     self._after_step(interrupts)
                 self.epoch, self.step = self.epoch + 1, 0
@@ -127,7 +127,7 @@ class Training:
 
     def _after_step(self, interrupts: Interrupts) -> None:
         if self.steps_done % self.settings.log_every_steps == 0:
-            summaries = self.ranks.gather(self._window.summary(self.settings.batch_size))
+            summaries = self.ranks.gather(self._means.summary(self.settings.batch_size))
             means = {name: sum(summary[name] for summary in summaries) / len(summaries) for name in summaries[0]}
             self._log(kind="step", **means, learning_rate=self.learner.optimizer.param_groups[0]["lr"])
         # Ranks decide together: each has its own clock, and may be the only one that a signal reaches.
@@ -208,7 +208,7 @@ class Training:
 
     def _note(self) -> str:
         best = f", best uSDR {self.best['usdr_mean']:.2f} dB" if self.best else ""
-        return f"epoch {self.epoch + 1}/{self.settings.epochs}, loss {self._window.last_loss:.4g}{best}"
+        return f"epoch {self.epoch + 1}/{self.settings.epochs}, loss {self._means.last_loss:.4g}{best}"
 
 
 def _rank(validation: Record) -> float:
@@ -226,30 +226,3 @@ class _Silent:
 
     def advance(self, steps: float = 1, note: str | None = None) -> None:
         pass
-
-
-class _Window:
-    """Means since the last log line, each over the steps with that number."""
-
-    def __init__(self) -> None:
-        self.last_loss = float("nan")
-        self._clear()
-
-    def _clear(self) -> None:
-        self._values: dict[str, list[float]] = {}
-        self._steps = 0
-        self._since = time.monotonic()
-
-    def add(self, record: Record) -> None:
-        self.last_loss = record["loss"]
-        self._steps += 1
-        for name, value in record.items():
-            self._values.setdefault(name, []).append(value)
-
-    def summary(self, batch_size: int) -> Record:
-        seconds = time.monotonic() - self._since
-        means = {name: sum(values) / len(values) for name, values in self._values.items()}
-        counts = {"remix_steps": len(self._values.get("remix_loss", []))}
-        record = {**means, **counts, "examples_per_second": round(self._steps * batch_size / seconds, 2)}
-        self._clear()
-        return record

@@ -18,11 +18,8 @@ from remix_miner.mined.excerpts import MinedExcerpts
 from remix_miner.mined.writer import shard_paths
 from remix_miner.separators.base import Separator
 from remix_miner.sources import SOURCES
-from remix_miner.training.batches.samplers import source_shares
 from remix_miner.training.settings import TrainingSettings
 from remix_miner.training.targets import share_of_excerpts
-
-NAMES_SHOWN = 8
 
 
 @dataclass(frozen=True)
@@ -72,21 +69,6 @@ class TrainingData:
                 source: round(self.excerpts.seconds_of(source) / 3600, 4) for source in self.excerpts.sources
             }
         return found
-
-    def lines(self, settings: TrainingSettings) -> list[str]:
-        """Return the lines that a run shows before its first step: songs, how they are split, minutes of excerpts."""
-        hours = sum(track.seconds for track in self.reader.tracks) / 3600
-        lines = [f"training on {len(self.reader)} songs ({hours:.2f} h)"]
-        if self.left_out:
-            lines[0] += f"; {self.left_out} songs of --stems are in --valid and not trained on"
-        if self.valid:
-            names = _shorten([track.name for track in self.valid])
-            lines.append(f"validating on {len(self.valid)} songs, {self.valid_from}: {names}")
-        if self.excerpts is not None:
-            lines += _mined_lines(self.excerpts, settings)
-        elif settings.remix.probability and settings.target is None:
-            lines.append("no remix steps: they need excerpts, see --mined")
-        return lines
 
 
 def load_training_data(
@@ -172,27 +154,6 @@ def _share(excerpts: MinedExcerpts | None, reader: SegmentReader, settings: Trai
 
 def _identity(track: StemTrack) -> str:
     return os.path.realpath(track.folder)
-
-
-def _shorten(names: Sequence[str]) -> str:
-    rest = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
-    return ", ".join(names[:NAMES_SHOWN]) + rest
-
-
-def _mined_lines(excerpts: MinedExcerpts, settings: TrainingSettings) -> list[str]:
-    minutes = {source: excerpts.seconds_of(source) / 60 for source in excerpts.sources}
-    found = ", ".join(f"{source} {got:.1f} min" for source, got in minutes.items())
-    lines = [f"{len(excerpts)} mined excerpts without: {found}"]
-    if settings.target is not None:  # the share of examples follows from the seconds
-        return lines
-    shares = source_shares(excerpts, settings.excerpts.enough_minutes)
-    few = [f"{source} to {share:.1%}" for source, share in shares.items() if share < 1]
-    if few:
-        lines.append(
-            f"WARNING: less than {settings.excerpts.enough_minutes:g} min of excerpts over-fit; remix probability "
-            f"lowered for {', '.join(few)} of it. Mine more, or --set excerpts.enough_minutes=0"
-        )
-    return lines
 
 
 def _check_format(tracks: Iterable[StemTrack], model: Separator, resample: bool) -> None:

@@ -26,6 +26,7 @@ from remix_miner.training.run.batch_size import fit_batch, require_buildable
 from remix_miner.training.run.data import TrainingData, load_training_data
 from remix_miner.training.run.distributed import Ranks
 from remix_miner.training.run.memory import MemoryEstimate, estimate_memory, gibibytes
+from remix_miner.training.run.start_lines import start_lines
 from remix_miner.training.settings import TrainingSettings
 from remix_miner.training.targets import build_model
 from remix_miner.training.validation import Validator
@@ -90,7 +91,7 @@ def prepare(
         remix_share=fmean(remixes.source_shares.values()) if remixes is not None else 1.0,
         provenance=data.provenance(),
     )
-    training.notices = [*data.lines(settings), _memory_line(settings, memory, ranks)]
+    training.notices = [*start_lines(data, settings), _memory_line(settings, memory, ranks)]
     if resume:
         training.resume()
     if ranks.first:

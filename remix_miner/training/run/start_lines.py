@@ -1,0 +1,47 @@
+"""Lines that a run shows before its first step: songs, how they are split, minutes of excerpts."""
+
+from collections.abc import Sequence
+
+from remix_miner.mined.excerpts import MinedExcerpts
+from remix_miner.training.batches.samplers import source_shares
+from remix_miner.training.run.data import TrainingData
+from remix_miner.training.settings import TrainingSettings
+
+NAMES_SHOWN = 8
+
+
+def start_lines(data: TrainingData, settings: TrainingSettings) -> list[str]:
+    """Return the lines that a run shows before its first step: songs, how they are split, minutes of excerpts."""
+    hours = sum(track.seconds for track in data.reader.tracks) / 3600
+    lines = [f"training on {len(data.reader)} songs ({hours:.2f} h)"]
+    if data.left_out:
+        lines[0] += f"; {data.left_out} songs of --stems are in --valid and not trained on"
+    if data.valid:
+        names = _shorten([track.name for track in data.valid])
+        lines.append(f"validating on {len(data.valid)} songs, {data.valid_from}: {names}")
+    if data.excerpts is not None:
+        lines += _mined_lines(data.excerpts, settings)
+    elif settings.remix.probability and settings.target is None:
+        lines.append("no remix steps: they need excerpts, see --mined")
+    return lines
+
+
+def _shorten(names: Sequence[str]) -> str:
+    rest = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
+    return ", ".join(names[:NAMES_SHOWN]) + rest
+
+
+def _mined_lines(excerpts: MinedExcerpts, settings: TrainingSettings) -> list[str]:
+    minutes = {source: excerpts.seconds_of(source) / 60 for source in excerpts.sources}
+    found = ", ".join(f"{source} {got:.1f} min" for source, got in minutes.items())
+    lines = [f"{len(excerpts)} mined excerpts without: {found}"]
+    if settings.target is not None:  # the share of examples follows from the seconds
+        return lines
+    shares = source_shares(excerpts, settings.excerpts.enough_minutes)
+    few = [f"{source} to {share:.1%}" for source, share in shares.items() if share < 1]
+    if few:
+        lines.append(
+            f"WARNING: less than {settings.excerpts.enough_minutes:g} min of excerpts over-fit; remix probability "
+            f"lowered for {', '.join(few)} of it. Mine more, or --set excerpts.enough_minutes=0"
+        )
+    return lines
