@@ -70,6 +70,18 @@ def test_few_artists_are_refused_with_the_number_that_it_takes(
     assert "No threshold" in out.with_suffix(".html").read_text(encoding="utf-8")
 
 
+def test_a_calibration_without_thresholds_ends_with_what_to_do(
+    songs: Path, tiny_detector: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert (
+        run("calibrate", tiny_detector, "--stems", songs, "--mute", 1, "--no-page", "--out", tmp_path / "c.json") == 1
+    )
+    text = capsys.readouterr().out
+    assert "thresholds that these songs support" in text
+    assert "- Take a row of the table with --confidence" in text
+    assert "- Add songs by other artists" in text
+
+
 def test_with_folds_each_song_is_heard_by_a_detector_that_did_not_learn_from_it(
     songs: Path, tiny_detector: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -13,6 +13,7 @@ from remix_miner.calibration.harvest import HarvestRule, harvest
 from remix_miner.calibration.labelled_songs import LabelledSong
 from remix_miner.calibration.promise import THRESHOLDS, purity_curve
 from remix_miner.calibration.settings import CalibrationSettings
+from remix_miner.calibration.support import supported
 from remix_miner.calibration.window_table import windows_of
 from remix_miner.detector.calibration import Calibration
 from remix_miner.detector.purity_curve import PurityCurve
@@ -114,3 +115,19 @@ def test_damaged_curves_are_refused(labelled_songs: Songs, tmp_path: Path, chang
     path.write_text(json.dumps(values))
     with pytest.raises(DataError, match="curve of bass"):
         Calibration.load(path)
+
+
+def test_what_songs_support_is_what_calibrating_with_those_flags_gives() -> None:
+    songs = [song(f"right {number}", 0.0) for number in range(10)]
+    settings = CalibrationSettings()
+    assert calibrate(songs, "d", "0", settings).threshold("drums") is None
+    rows = supported(songs, settings)
+    assert [(row.confidence, row.worst_artist) for row in rows][:3] == [(0.8, 0.75), (0.8, 0.5), (0.9, 0.75)]
+    for row in rows:
+        flags = dataclasses.replace(settings, confidence=row.confidence, worst_artist=row.worst_artist)
+        drums = calibrate(songs, "d", "0", flags).sources["drums"]
+        assert row.thresholds["drums"] == drums.threshold
+        assert row.highest["drums"] == drums.curve.highest_bound
+    # Ten artists without a fault: 8 are needed at 80% and 75%, 29 at 95% and 50%.
+    assert rows[0].thresholds["drums"] is not None
+    assert rows[-1].thresholds["drums"] is None

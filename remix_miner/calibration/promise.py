@@ -8,6 +8,7 @@ neither raise it nor count as artists.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
@@ -35,24 +36,47 @@ def unheard(songs: Sequence[LabelledSong]) -> list[LabelledSong]:
 
 def purity_curve(songs: Sequence[LabelledSong], source: int, settings: CalibrationSettings) -> PurityCurve:
     """Measure the harvest of one source at each of THRESHOLDS."""
+    return curve_of(measure_harvests(songs, source, settings), settings)
+
+
+@dataclass(frozen=True)
+class Harvests:
+    """The harvest of one source at each of THRESHOLDS; of songs that the detector did not learn from, and of all.
+
+    ``all_songs`` is None where the two are the same songs.
+    """
+
+    fresh: list[Harvest]
+    all_songs: list[Harvest] | None
+
+
+def measure_harvests(songs: Sequence[LabelledSong], source: int, settings: CalibrationSettings) -> Harvests:
+    """Harvest one source at each of THRESHOLDS."""
     rate = settings.silence_rates.get(SOURCES[source])
-    windows = windows_of(unheard(songs), source, settings.volume_db, rate)
-    harvests = [harvest(windows, HarvestRule(threshold, settings.min_seconds)) for threshold in THRESHOLDS]
-    table = by_artist(harvests)
+
+    def at_thresholds(some: Sequence[LabelledSong]) -> list[Harvest]:
+        windows = windows_of(some, source, settings.volume_db, rate)
+        return [harvest(windows, HarvestRule(threshold, settings.min_seconds)) for threshold in THRESHOLDS]
+
+    fresh = unheard(songs)
+    return Harvests(at_thresholds(fresh), None if len(fresh) == len(songs) else at_thresholds(songs))
+
+
+def curve_of(harvests: Harvests, settings: CalibrationSettings) -> PurityCurve:
+    """What each threshold promises at the confidence of ``settings``."""
+    table = by_artist(harvests.fresh)
     bound = _bound(table, settings)
-    worst = np.array([_worst_artist(found) for found in harvests])  # nan where no artist has enough
-    if any(song.trained_on for song in songs) and not all(song.trained_on for song in songs):
-        everything = windows_of(songs, source, settings.volume_db, rate)
-        all_harvests = [harvest(everything, HarvestRule(threshold, settings.min_seconds)) for threshold in THRESHOLDS]
-        bound = np.minimum(bound, _bound(by_artist(all_harvests), settings))
-        worst = np.fmin(worst, [_worst_artist(found) for found in all_harvests])
-    perfect = perfect_harvest(windows, settings.min_seconds).kept
+    worst = np.array([_worst_artist(found) for found in harvests.fresh])  # nan where no artist has enough
+    if harvests.all_songs is not None:
+        bound = np.minimum(bound, _bound(by_artist(harvests.all_songs), settings))
+        worst = np.fmin(worst, [_worst_artist(found) for found in harvests.all_songs])
+    perfect = perfect_harvest(harvests.fresh[0].windows, settings.min_seconds).kept
     return PurityCurve(
         threshold=list(THRESHOLDS),
         lower_bound=[round(float(value), 5) for value in bound],
-        purity=[_rounded(found.purity) for found in harvests],
+        purity=[_rounded(found.purity) for found in harvests.fresh],
         worst_artist=[_rounded(None if np.isnan(share) else share) for share in worst],
-        recall=[round(float((found.kept & perfect).sum() / max(perfect.sum(), 1)), 5) for found in harvests],
+        recall=[round(float((found.kept & perfect).sum() / max(perfect.sum(), 1)), 5) for found in harvests.fresh],
         artists=[int(count) for count in table.artists_accepted],
         artist_floor=settings.artist_floor,
     )

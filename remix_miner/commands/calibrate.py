@@ -19,6 +19,7 @@ from remix_miner.errors import UsageError
 
 if TYPE_CHECKING:
     from remix_miner.calibration.settings import CalibrationSettings
+    from remix_miner.calibration.support import Support
     from remix_miner.detector.calibration import Calibration, SourceCalibration
     from remix_miner.detector.loading import LoadedDetector
 
@@ -144,7 +145,14 @@ def command(
 
         write_calibration_page(out.with_suffix(".html"), calibration, songs)
         note(f"pictures in {out.with_suffix('.html')}")
-    show(_summary(calibration, out), as_json, _table(calibration))
+    text = _table(calibration)
+    if bound == "harvest" and any(one.threshold is None for one in calibration.sources.values()):
+        from remix_miner.calibration.support import supported
+
+        text += "\n\n" + _support(supported(songs, settings), settings.precision)
+        if loaded.calibration is not None:
+            text += f"\n- Keep the calibration beside {loaded.name}: it holds on music like its own songs."
+    show(_summary(calibration, out), as_json, text)
     return 0 if any(one.threshold is not None for one in calibration.sources.values()) else 1
 
 
@@ -164,6 +172,31 @@ def _from_reviews(
         lines.append(f"{source:7} {draws} draws: {found} (before {'none' if before is None else f'{before:.4f}'})")
     show(_summary(calibration, out), as_json, "\n".join(lines))
     return 0 if any(calibration.sources[source].threshold for source in calibration.data["reviewed_draws"]) else 1
+
+
+def _support(rows: "list[Support]", precision: float) -> str:
+    """What the songs promise at each confidence, and what to do next."""
+    sources = list(rows[0].thresholds)
+    lines = [
+        f"thresholds that these songs support for {precision:.0%} of the harvested seconds (or the highest promise):",
+        f"  {'confidence':>10} {'worst artist':>12}  " + " ".join(f"{source:>9}" for source in sources),
+    ]
+    for row in rows:
+        cells = (
+            f"{threshold:9.4f}"
+            if (threshold := row.thresholds[source]) is not None
+            else f"({row.highest[source]:7.1%})"
+            for source in sources
+        )
+        lines.append(f"  {row.confidence:10.0%} {row.worst_artist:12.0%}  " + " ".join(cells))
+    return "\n".join(
+        [
+            *lines,
+            "next, one of:",
+            "- Take a row of the table with --confidence and --worst-artist, or less with --precision.",
+            "- Add songs by other artists with --stems: each new artist raises every promise.",
+        ]
+    )
 
 
 def _summary(calibration: "Calibration", out: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A song as the detector sees it: spectrogram, the four P_i over time, the harvest, and the truth beneath."""
+"""Picture of one song: spectrogram, the four P_i over time, harvested spans, and true volumes."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -43,24 +43,33 @@ def song_figure(
         axis.set_ylim(-0.04, 1.04)
         axis.set_yticks([0, 1])
         axis.set_ylabel(source_name, color=colour, rotation=0, ha="right", va="center")
-        shaded = [axis]
         if known[source]:
             assert volumes is not None
             truth = next(panels)
             _volume(truth, times, volumes[source], colour, volume_db)
-            shaded.append(truth)
-        for panel in shaded:
-            for span in spans:
-                panel.axvspan(span.start_seconds, span.end_seconds, color=colour, alpha=0.2, linewidth=0)
+            for span in spans:  # edges only: a shade would look like the volume itself
+                for edge in (span.start_seconds, span.end_seconds):
+                    truth.axvline(edge, color=INK, linewidth=0.8, linestyle=":")
+        for span in spans:
+            axis.axvspan(span.start_seconds, span.end_seconds, color=colour, alpha=0.2, linewidth=0)
         harvested = sum(span.seconds for span in spans)
         note = f"harvested {harvested:.0f} s" if threshold is not None else "not harvested: no threshold"
         axis.text(1.0, 1.02, note, transform=axis.transAxes, ha="right", va="bottom", fontsize=8, color=colour)
     axes[-1].set_xlim(0, max(song.seconds, HOP_SECONDS))
+    axes[-1].xaxis.set_major_locator(_time_ticks(song.seconds))
     axes[-1].xaxis.set_major_formatter(lambda value, _: f"{int(value) // 60}:{int(value) % 60:02d}")
     axes[-1].set_xlabel(
         "time (min:s). Lines: probability of silence, dashed its threshold; V: true volume relative to the mixture"
     )
     return made
+
+
+def _time_ticks(seconds: float) -> Any:
+    """Ticks at round times: every 5, 10, 15 or 30 s, or every so many minutes; ten or fewer."""
+    from matplotlib.ticker import MultipleLocator
+
+    steps = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
+    return MultipleLocator(next((step for step in steps if seconds / step <= 10), 3600))
 
 
 def _spectrogram(axis: Any, mono: np.ndarray) -> None:

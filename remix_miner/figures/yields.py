@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from remix_miner.calibration.yields import OperatingPoint
-from remix_miner.figures.style import FAINT, INK, figure, legend, title
+from remix_miner.figures.style import FAINT, INK, figure, legend_below, title
 
 PANEL_WIDTH, PANEL_HEIGHT = 6.4, 3.0
 LENGTH_COLOURS = "viridis"
@@ -45,14 +45,16 @@ def _line(axis: Any, points: Sequence[OperatingPoint], scanned: float, colour: A
 
 
 def _finish(axis: Any, heading: str, purity: float) -> None:
+    from matplotlib.ticker import PercentFormatter
+
     axis.axhline(purity, color=INK, linewidth=0.8, linestyle=":")
     lowest, _ = axis.get_ylim()
     axis.set_ylim(min(max(lowest, LOWEST_PURITY), purity - 0.05) if lowest < 1 else LOWEST_PURITY, 1.005)
     axis.set_xlim(left=0)
-    axis.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
-    axis.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    axis.xaxis.set_major_formatter(PercentFormatter(1.0))  # as many digits as the ticks need
+    axis.yaxis.set_major_formatter(PercentFormatter(1.0))
     axis.grid(color=FAINT, alpha=0.4, linewidth=0.5)
     axis.set_xlabel("harvested, share of the audio")
     axis.set_ylabel("purity")
     title(axis, heading)
-    legend(axis, "lower left")
+    legend_below(axis)
