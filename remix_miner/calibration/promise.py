@@ -7,6 +7,7 @@ Songs that the detector learned from flatter it. They can lower the bound (a fau
 neither raise it nor count as artists.
 """
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -27,6 +28,9 @@ THRESHOLDS = tuple(float(f"{threshold:.5g}") for threshold in expit(np.arange(-3
 
 JUDGED_SECONDS = 20.0
 """An artist with less harvest than this is too small a sample for the floor of an artist's share."""
+
+CONFIDENCES = (0.8, 0.9, 0.95)
+WORST_ARTISTS = (0.75, 0.5)
 
 
 def unheard(songs: Sequence[LabelledSong]) -> list[LabelledSong]:
@@ -115,3 +119,39 @@ def _sum_by_artist(windows: SourceWindows, per_song: Float[np.ndarray, " K"]) ->
 
 def _rounded(share: float | None) -> float | None:
     return None if share is None else round(float(share), 5)
+
+
+@dataclass(frozen=True)
+class Support:
+    """One choice of ``confidence`` and ``worst_artist``.
+
+    Per source: ``thresholds`` at the asked purity (None: not reached) and the highest purity that can be promised.
+    """
+
+    confidence: float
+    worst_artist: float
+    thresholds: dict[str, float | None]
+    highest: dict[str, float]
+
+
+def supported(songs: Sequence[LabelledSong], settings: CalibrationSettings) -> list[Support]:
+    """What ``songs`` promise of harvested seconds for each confidence and worst artist, the boldest first."""
+    known = [source for source in range(len(SOURCES)) if any(song.known(source).any() for song in songs)]
+    harvests = {
+        source: measure_harvests([song for song in songs if song.known(source).any()], source, settings)
+        for source in known
+    }
+    rows = []
+    for confidence in CONFIDENCES:
+        for worst_artist in WORST_ARTISTS:
+            changed = dataclasses.replace(settings, confidence=confidence, worst_artist=worst_artist)
+            curves = {SOURCES[source]: curve_of(harvests[source], changed) for source in known}
+            rows.append(
+                Support(
+                    confidence,
+                    worst_artist,
+                    {source: curve.threshold_for(settings.precision) for source, curve in curves.items()},
+                    {source: curve.highest_bound for source, curve in curves.items()},
+                )
+            )
+    return rows

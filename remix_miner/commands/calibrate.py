@@ -18,8 +18,8 @@ from remix_miner.commands._options.labelled import (
 from remix_miner.errors import UsageError
 
 if TYPE_CHECKING:
+    from remix_miner.calibration.promise import Support
     from remix_miner.calibration.settings import CalibrationSettings
-    from remix_miner.calibration.support import Support
     from remix_miner.detector.calibration import Calibration, SourceCalibration
     from remix_miner.detector.loading import LoadedDetector
 
@@ -147,7 +147,7 @@ def command(
         note(f"pictures in {out.with_suffix('.html')}")
     text = _table(calibration)
     if bound == "harvest" and any(one.threshold is None for one in calibration.sources.values()):
-        from remix_miner.calibration.support import supported
+        from remix_miner.calibration.promise import supported
 
         text += "\n\n" + _support(supported(songs, settings), settings.precision)
         if loaded.calibration is not None:
