@@ -79,7 +79,7 @@ def test_settings_may_start_from_those_of_a_run() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"channels": 10**9}, "channels must be at least -1000000 and at most 1000000"),
+        ({"channels": 10**9}, "channels must be at least 1 and at most 4096, got 1000000000"),
         ({"channels": "many"}, "setting 'channels' is int, got 'many'"),
         ({"channels": 4.5}, "setting 'channels' is int"),
         ({"normalize": 1}, "setting 'normalize' is bool"),

@@ -81,7 +81,7 @@ def test_batches_follow_from_the_estimate() -> None:
 
 
 def test_a_network_beyond_all_memory_is_refused_before_it_is_built() -> None:
-    settings = TrainingSettings(separator=SeparatorSettings("demucs", {"channels": 20_000}))
+    settings = TrainingSettings(separator=SeparatorSettings("demucs", {"channels": 4096}))
     with pytest.raises(UsageError, match=r"demucs with .* M parameters, which take .* GiB to train"):
         require_buildable(settings, torch.device("cpu"))
 
