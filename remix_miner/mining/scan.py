@@ -9,21 +9,18 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float32
 
-from remix_miner.audio import AudioReader, Block, StreamResampler, display_name, downmix, resample, to_channels
+from remix_miner.audio import AudioReader, Block, StreamResampler, display_name, downmix, resample
 from remix_miner.detector.networks import SilentSourceDetector
 from remix_miner.detector.spans import Span, silent_spans
 from remix_miner.detector.stream import ProbabilityStream
 from remix_miner.detector.voice_activity import joint_stream
 from remix_miner.detector.windows import HOP_SECONDS, SAMPLE_RATE
 from remix_miner.errors import AudioError
+from remix_miner.mining.held_audio import HeldAudio, block_frames
 from remix_miner.mining.messages import Found, KnownSpans, ScanSettings
 from remix_miner.mining.out_of_phase import PhaseCheck, least_over_channels
 from remix_miner.mining.window_validity import WindowValidity
 from remix_miner.sources import SOURCES
-
-BLOCK_SECONDS = 10.0
-BLOCK_VALUES = 1 << 23
-"""A block holds at most so many samples over all channels (32 MiB), however many channels a header claims."""
 
 USABLE_RATES = (4000, 768_000)
 """Sample rates (Hz) outside these are a damaged header's."""
@@ -40,7 +37,7 @@ class ScannedAudio:
     valid: Bool[np.ndarray, " W"]
     found: list[Found]
     note: str | None
-    held: "HeldAudio"
+    held: HeldAudio
 
     @property
     def seconds(self) -> float:
@@ -106,7 +103,7 @@ def scan_audio(
         found = find_spans(probabilities, valid, reader.frames_read, rate, settings)
         notes = _notes(reader, settings)
         if validity.silent:
-            what = "nothing that the detector receives is above -70 dB of full scale" if loudest else "digital silence"
+            what = "nothing that the detector receives is above -85 dB of full scale" if loudest else "digital silence"
             notes.append(f"{what}: nothing to mine")
         if cancelling.any():
             seconds = cancelling.sum() * HOP_SECONDS
@@ -124,11 +121,6 @@ def known_audio(path: Path, known: KnownSpans, settings: ScanSettings) -> Scanne
         nothing = np.zeros((len(SOURCES), 0), dtype=np.float32)
         valid = np.zeros(0, dtype=bool)
         return ScannedAudio(known.sample_rate, reader.channels, known.frames, nothing, valid, known.found, None, held)
-
-
-def block_frames(sample_rate: int, channels: int) -> int:
-    """Frames of a block: ten seconds, or fewer where many channels would make it large."""
-    return max(1, min(int(BLOCK_SECONDS * sample_rate), BLOCK_VALUES // channels))
 
 
 def find_spans(
@@ -170,56 +162,6 @@ def _notes(reader: AudioReader, settings: ScanSettings) -> list[str]:
     if seconds < settings.min_seconds:
         notes.append(f"lasts {seconds:.2f} s, less than the shortest excerpt ({settings.min_seconds:g} s)")
     return notes
-
-
-class HeldAudio:
-    """The blocks of a track with the shard's number of channels: kept while they fit, else decoded a second time.
-
-    The second pass starts at the beginning, since seeking in a damaged file can land elsewhere than decoding does.
-    """
-
-    def __init__(self, path: Path, file_channels: int, channels: int, most_bytes: int) -> None:
-        self.path = path
-        self.file_channels = file_channels
-        self.channels = channels
-        self.most_bytes = most_bytes
-        self._blocks: list[Block] | None = [] if most_bytes else None
-        self._bytes = 0
-
-    def append(self, block: Block) -> None:
-        """Keep a copy of the next block, or give up keeping any."""
-        if self._blocks is None:
-            return
-        self._bytes += len(block) * self.channels * block.itemsize
-        if self._bytes > self.most_bytes:
-            self._blocks = None
-        else:
-            self._blocks.append(self._converted(block))
-
-    def blocks(self) -> Iterator[Block]:
-        """Yield all blocks (frames, channels) from the beginning."""
-        if self._blocks is not None:
-            yield from self._blocks
-        else:
-            yield from map(self._converted, self._decoded())
-
-    def original_blocks(self) -> Iterator[Block]:
-        """Yield all blocks with the file's own channels."""
-        if self._blocks is not None and self.channels == self.file_channels:
-            yield from self._blocks
-        else:
-            yield from self._decoded()
-
-    def _decoded(self) -> Iterator[Block]:
-        with AudioReader(self.path) as reader:
-            if reader.channels != self.file_channels:
-                raise AudioError(f"{display_name(self.path)} changed while it was scanned")
-            yield from reader.blocks(block_frames(reader.sample_rate, reader.channels))
-
-    def _converted(self, block: Block) -> Block:
-        if block.shape[1] == self.channels:
-            return block.copy()
-        return np.ascontiguousarray(to_channels(block.T, self.channels).T)
 
 
 def cut(blocks: Iterable[Block], found: list[Found]) -> Iterator[tuple[Found, Block]]:

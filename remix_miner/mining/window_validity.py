@@ -5,9 +5,9 @@ from jaxtyping import Bool, Float32, Int64
 
 from remix_miner.detector.windows import HOP_FRAMES, SAMPLE_RATE, WINDOW_FRAMES
 
-SILENCE_DB = -70.0
-"""RMS in dB of full scale, without DC, at or below which a cell is silent. Dither
-of 16-bit audio has -90 to -96 dB, the softest music about -50 dB."""
+SILENCE_DB = -85.0
+"""RMS in dB of full scale, without DC and drift, at or below which a cell is silent. Dither of two 16-bit steps
+has -87 dB and less, the softest music about -60 dB."""
 
 CELLS = WINDOW_FRAMES // HOP_FRAMES
 """A window is ten cells of one hop (64 ms): five before its centre, five after."""
@@ -16,7 +16,7 @@ CELLS = WINDOW_FRAMES // HOP_FRAMES
 class WindowValidity:
     """Follows a track in blocks and states afterwards which windows are valid.
 
-    Silence is measured on what the detector receives, 16 kHz mono, without the mean of each cell; replaced samples are
+    Silence is measured on what the detector receives, 16 kHz mono, without DC; replaced samples are
     marked at the file's own sample rate.
     """
 
@@ -59,9 +59,12 @@ class WindowValidity:
 
 
 def _sounding(cells: Float32[np.ndarray, "N T"]) -> Bool[np.ndarray, " N"]:
-    """Whether the RMS of each cell around its mean exceeds `SILENCE_DB`."""
-    power: Bool[np.ndarray, " N"] = cells.astype(np.float64).var(axis=1) > 10 ** (SILENCE_DB / 10)
-    return power
+    """Whether the RMS of each cell, around the straight line that fits it best, exceeds `SILENCE_DB`."""
+    time = np.arange(cells.shape[1]) - (cells.shape[1] - 1) / 2
+    samples = cells.astype(np.float64)
+    along_line = (samples @ time) ** 2 / max(float(time @ time), 1.0) / cells.shape[1]
+    sounding: Bool[np.ndarray, " N"] = samples.var(axis=1) - along_line > 10 ** (SILENCE_DB / 10)
+    return sounding
 
 
 def _any_in_window(cells: Bool[np.ndarray, " N"], count: int) -> Bool[np.ndarray, " W"]:
