@@ -96,7 +96,7 @@ def demo_steps(folder: DemoFolder) -> list[Step]:
         return ["plot-track", str(song), *truth, "--out", str(folder.picture)]
 
     def train() -> list[str]:
-        options = ["--config", "tiny_cpu", "--set", "epochs=2"]
+        options = ["--config", "tiny_cpu", "--set", "epochs=4"]
         resume = ["--resume"] if folder.run.exists() else []
         return [
             "train",
