@@ -17,7 +17,7 @@ from remix_miner.cli import main
 from remix_miner.separators import loading
 from remix_miner.separators.apply_separator import estimate_blocks
 from remix_miner.separators.overlap_add import InferenceSettings
-from remix_miner.separators.two_stems import TwoStems
+from remix_miner.separators.regrouping import TwoStems
 
 RATE = 8000
 

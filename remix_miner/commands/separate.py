@@ -60,7 +60,7 @@ def command(
     from remix_miner.separators.files import SeparationJob, finished, separate_file
     from remix_miner.separators.loading import open_separator
     from remix_miner.separators.records import output_folders
-    from remix_miner.separators.two_stems import TwoStems
+    from remix_miner.separators.regrouping import TwoStems
 
     settings = inference_settings(inference)
     check_output_folder(out)

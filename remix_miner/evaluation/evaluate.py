@@ -25,7 +25,7 @@ from remix_miner.progress import Progress
 from remix_miner.separators.apply_separator import conversions, estimate_blocks
 from remix_miner.separators.loading import LoadedSeparator
 from remix_miner.separators.overlap_add import InferenceSettings, settings_mapping
-from remix_miner.separators.stem_sums import StemSums, four_of_more
+from remix_miner.separators.regrouping import StemSums, four_of_more
 from remix_miner.sources import SOURCES
 
 READ_SECONDS = 30.0
