@@ -2,7 +2,7 @@
 
 import json
 import threading
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from remix_miner.mined.audits import (
 )
 from remix_miner.mined.catalogue_db import LIVE
 from remix_miner.mined.catalogue_view import CatalogueView
-from remix_miner.mined.reviews import Review, record, review_transaction
+from remix_miner.mined.reviews import record, review_transaction
 from remix_miner.review.items import Item, item_of_excerpt
 from remix_miner.review.purity_bounds import (
     check_share,
@@ -155,16 +155,9 @@ class Audit:
             clean = 1.0 if decision == "accepted" else 0.0
             if decision == "rejected" and stretch is not None:
                 clean = 1 - (stretch[1] - stretch[0]) / item.seconds
-            review = Review(
-                item.track_id,
-                item.source,
-                item.start_seconds,
-                item.seconds,
-                decision,
-                self.reviewer,
+            review = replace(
+                item.review_by(self.reviewer, decision, stretch),
                 purpose="control" if draw.is_control else "audit",
-                excerpt_id=item.excerpt_id,
-                stretch=stretch,
                 weight=None if draw.is_control else self.population["seconds"] / self.settings.answers,
             )
             with review_transaction(self.folder) as database:

@@ -1,9 +1,10 @@
-"""What a listener judges: an excerpt of the catalogue, or a control: a stretch in which the source sounds."""
+"""Items of a review: excerpts of the catalogue, and controls, which are stretches in which the source sounds."""
 
 import sqlite3
 from dataclasses import dataclass
 
 from remix_miner.errors import DataError
+from remix_miner.mined.reviews import Review
 
 COLUMNS = (
     "excerpts.id, track_id, tracks.path, tracks.seconds, source, start_seconds, excerpts.seconds, probability_mean, "
@@ -13,7 +14,7 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Item:
-    """``track``: name in the catalogue. Without ``shard`` the audio comes from the library's file alone."""
+    """An excerpt or a control. ``track``: name in the catalogue. Without ``shard``, the library's file is read."""
 
     excerpt_id: int | None
     track_id: int
@@ -34,9 +35,22 @@ class Item:
     def end_seconds(self) -> float:
         return self.start_seconds + self.seconds
 
+    def review_by(self, reviewer: str, decision: str, stretch: tuple[float, float] | None) -> Review:
+        """Return the record of a decision; ``stretch``: what is wrong, in seconds of the track."""
+        return Review(
+            self.track_id,
+            self.source,
+            self.start_seconds,
+            self.seconds,
+            decision,
+            reviewer,
+            excerpt_id=self.excerpt_id,
+            stretch=stretch,
+        )
+
 
 def item_of_excerpt(database: sqlite3.Connection, excerpt_id: int) -> Item:
-    """Raises `DataError` for an excerpt that is not in the catalogue."""
+    """Return an excerpt as an item. Raises `DataError` for an excerpt that is not in the catalogue."""
     row = database.execute(
         f"SELECT {COLUMNS} FROM excerpts JOIN tracks ON tracks.id = track_id WHERE excerpts.id = ?", (excerpt_id,)
     ).fetchone()

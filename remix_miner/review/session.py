@@ -8,7 +8,7 @@ from typing import Any
 from remix_miner.errors import DataError, UsageError
 from remix_miner.mined.catalogue_view import CatalogueView
 from remix_miner.mined.library_folders import LibraryFolders
-from remix_miner.mined.reviews import Review, has_reviews, record, review_transaction, undo
+from remix_miner.mined.reviews import has_reviews, record, review_transaction, undo
 from remix_miner.review.audio_parts import PARTS, AudioParts, Part
 from remix_miner.review.audit import Audit, AuditSettings
 from remix_miner.review.items import Item, item_of_excerpt
@@ -142,16 +142,7 @@ class Session:
         if self.audit is not None:
             self.audit.answer(int(key[1:]), decision, wrong)
         else:
-            review = Review(
-                item.track_id,
-                item.source,
-                item.start_seconds,
-                item.seconds,
-                decision,
-                self.reviewer,
-                excerpt_id=item.excerpt_id,
-                stretch=wrong,
-            )
+            review = item.review_by(self.reviewer, decision, wrong)
             with review_transaction(self.settings.folder) as database:
                 record(database, review)
         self.decisions += 1
