@@ -12,7 +12,7 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from remix_miner.detector.networks import SilentSourceDetector
-from remix_miner.detector.scattering.transform import CONTEXT_FRAMES, CPU_BLOCKS, continued
+from remix_miner.detector.scattering.transform import CONTEXT_FRAMES, CPU_BLOCKS, reflect_padded
 from remix_miner.detector.windows import SCATTERING_HOP_FRAMES, window_count
 
 PART_WINDOWS = 960
@@ -55,7 +55,7 @@ class ProbabilityStream:
         self._frames += len(mono)
         self._audio = torch.cat((self._audio, torch.from_numpy(np.array(mono, dtype=np.float32))))
         if not self._started and self._frames > CONTEXT_FRAMES + 1:
-            self._audio = continued(self._audio[None], CONTEXT_FRAMES, 0)[0]
+            self._audio = reflect_padded(self._audio[None], CONTEXT_FRAMES, 0)[0]
             self._started = True
         if self._started:
             self._transform_whole_blocks()
@@ -73,7 +73,7 @@ class ProbabilityStream:
             block = self._scattering.block_frames
             blocks = -(-missing * SCATTERING_HOP_FRAMES // self._scattering.step_frames)
             wanted = (blocks - 1) * self._scattering.step_frames + block
-            self._audio = continued(self._audio[None], 0, wanted - len(self._audio))[0]
+            self._audio = reflect_padded(self._audio[None], 0, wanted - len(self._audio))[0]
             self._transform_whole_blocks(limit=missing)
         return self._emit(last=True)
 
