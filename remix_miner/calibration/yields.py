@@ -1,4 +1,4 @@
-"""Seconds against purity for many harvest rules on labelled songs, also with thresholds chosen on other artists."""
+"""Seconds against purity of harvest rules on labelled songs, also with thresholds chosen on other artists."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,10 +14,10 @@ from remix_miner.errors import DataError
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """What a rule harvests.
+    """The harvest of one rule.
 
-    ``seconds``: harvested; ``purity``: share of the harvested windows with V at most the asked volume (None where
-    nothing is harvested); ``volume_p95_db``: 95th percentile of V over them; ``recall``: share of all silent windows.
+    ``seconds``: harvested audio. ``purity``: share of the harvested windows with V at most the given volume (None where
+    nothing is harvested). ``volume_p95_db``: 95th percentile of V over them. ``recall``: share of all silent windows.
     """
 
     rule: HarvestRule
@@ -29,10 +29,10 @@ class OperatingPoint:
 
 @dataclass(frozen=True)
 class HarvestTable:
-    """Per song (rows) and rule (columns): seconds harvested, windows kept, and those of them that are silent.
+    """Harvest of each song (rows) and rule (columns): seconds, windows kept, and silent windows among them.
 
-    ``kept`` and ``pure`` are weighted as in `window_table.windows_of`; ``points``: all songs together, one for each
-    rule; ``artists`` numbers the songs' artists.
+    ``kept`` and ``pure`` are weighted as in `window_table.windows_of`. ``points``: one for each rule, over all songs.
+    ``artists``: the number of each song's artist.
     """
 
     points: tuple[OperatingPoint, ...]
@@ -43,14 +43,14 @@ class HarvestTable:
 
     @property
     def lengths(self) -> list[float]:
-        """The shortest spans of the rules, ascending."""
+        """Shortest spans of the rules, ascending."""
         return sorted({point.rule.min_seconds for point in self.points})
 
     def held_out(self, min_seconds: float, purity: float) -> tuple[float, float | None]:
-        """(seconds, purity) of a rule whose threshold is, for each artist, chosen on the other artists alone.
+        """Return (seconds, purity) with the threshold of each artist chosen on the other artists.
 
-        The rule chosen harvests most among those with ``min_seconds`` that reach ``purity`` there; an artist for whom
-        there is none gives nothing.
+        The chosen rule has the largest harvest among those with ``min_seconds`` that reach ``purity`` on the other
+        artists. Without such a rule nothing of the artist is harvested.
         """
         columns = np.array([i for i, point in enumerate(self.points) if point.rule.min_seconds == min_seconds])
         seconds = kept = pure = 0.0
@@ -76,10 +76,10 @@ def measure(
     volume_db: float,
     silence_rate: float | None = None,
 ) -> HarvestTable:
-    """Apply every rule to every song that knows ``source``."""
+    """Apply every rule to every song with labels of ``source``; `DataError` where there is none."""
     windows = windows_of(songs, source, volume_db, silence_rate)
     if not windows.songs:
-        raise DataError("no song knows this source, so nothing can be measured")
+        raise DataError("no song has a label for this source, so nothing can be measured")
     silent = windows.weights[windows.silent].sum()
     points, columns = [], []
     for rule in rules:
@@ -101,6 +101,6 @@ def _point(rule: HarvestRule, found: Harvest, silent: float) -> OperatingPoint:
 
 
 def best_at_purity(points: Sequence[OperatingPoint], purity: float) -> OperatingPoint | None:
-    """The point that harvests most among those at least that pure; None where there is none."""
+    """Return the point with the largest harvest among those of at least ``purity``; None where there is none."""
     pure = [point for point in points if point.purity is not None and point.purity >= purity]
     return max(pure, key=lambda point: point.seconds, default=None)

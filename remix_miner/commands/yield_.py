@@ -1,4 +1,4 @@
-"""``remix-miner yield``: harvested audio against purity, to choose a threshold and a shortest span."""
+"""``remix-miner yield``: harvested audio against purity on labelled songs."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,18 +22,17 @@ from remix_miner.errors import DataError, UsageError
 if TYPE_CHECKING:
     from remix_miner.calibration.harvest import HarvestRule
     from remix_miner.calibration.yields import HarvestTable, OperatingPoint
-    from remix_miner.detector.calibration import Calibration
 
 SHORTEST_SPANS = (3.0, 5.0, 8.0, 10.0, 15.0, 20.0)
 
 
 @verb(
-    "Show what would be harvested at which purity. For a DETECTOR, on labelled songs (--stems, --pairs): thresholds "
-    "and shortest spans from 3 to 20 s, each also judged on artists left out of choosing the threshold. For a MINED "
-    "folder: stricter thresholds and longer spans among what was mined, its purity as the calibration expects it.",
+    "Measure harvest against purity on labelled songs (--stems, --pairs), for all thresholds and for shortest spans "
+    "from 3 to 20 s. Shows the largest harvest at the requested purity, on all songs and with the threshold of each "
+    "artist chosen on the other artists.",
     "remix-miner yield default --stems songs/test --out yield.png",
 )
-@click.argument("mined_or_detector", metavar="MINED|DETECTOR")
+@click.argument("detector")
 @labelled_songs
 @calibration_option
 @click.option("--purity", default=0.95, show_default=True, help="Share of the harvest that must be silent.")
@@ -41,11 +40,11 @@ SHORTEST_SPANS = (3.0, 5.0, 8.0, 10.0, 15.0, 20.0)
     "--volume-db", default=-20.0, show_default=True, help="Silent: at or below this, relative to the mixture."
 )
 @silence_rate_option
-@click.option("--sources", default=None, help="Of a detector: which sources; all if left out.")
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="A picture: PNG, SVG or PDF.")
+@click.option("--sources", default=None, help="Sources to measure; all if left out.")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="File for the picture: PNG, SVG or PDF.")
 @device_option
 def command(
-    mined_or_detector: str,
+    detector: str,
     stems: tuple[Path, ...],
     pairs: tuple[Path, ...],
     split: str | None,
@@ -71,16 +70,15 @@ def command(
     if not 0 < purity < 1:
         raise UsageError(f"--purity is a share between 0 and 1, got {purity}")
     wanted = SOURCES if sources is None else parse_sources(sources)
-    if (Path(mined_or_detector) / CATALOGUE_NAME).is_file():
-        if stems or pairs:
-            raise UsageError(f"{mined_or_detector} is a mined folder; labelled songs are for a detector")
-        _of_mined(Path(mined_or_detector), calibration_path, wanted, purity, out, as_json)
-        return
+    if (Path(detector) / CATALOGUE_NAME).is_file():
+        raise UsageError(
+            f"{detector} is a mined folder, expected a detector; remix-miner remine mines it again at another purity"
+        )
     from remix_miner.detector.loading import load_detector
     from remix_miner.detector.voice_activity import load_voice_activity
     from remix_miner.device import resolve_device
 
-    loaded = load_detector(mined_or_detector, device=resolve_device(device))
+    loaded = load_detector(detector, device=resolve_device(device))
     fold_detectors = load_folds(folds, resolve_device(device))
     calibration = calibration_for(loaded, calibration_path)
     evidence = load_voice_activity() if calibration is not None and calibration.fused else None
@@ -98,18 +96,18 @@ def command(
             tables[source] = measure(known, index, detector_rules(chosen), volume_db, rates.get(source))
             scanned[source] = sum(song.seconds for song in known)
     if not tables:
-        raise DataError(f"no song knows any of {', '.join(wanted)}")
+        raise DataError(f"no song has a label for any of {', '.join(wanted)}; give other songs or other --sources")
     rows = {source: _rows(table, purity) for source, table in tables.items()}
     points = {source: list(table.points) for source, table in tables.items()}
     _draw(out, points, scanned, purity)
     result = _as_json(points, scanned, purity)
     for source, row in rows.items():
         result["sources"][source]["rules"] = row
-    show(result, as_json, "\n\n".join(_detector_text(source, row, scanned[source]) for source, row in rows.items()))
+    show(result, as_json, "\n\n".join(_table(source, row, scanned[source]) for source, row in rows.items()))
 
 
 def detector_rules(calibrated: float | None) -> "list[HarvestRule]":
-    """Thresholds over all of P (and the calibrated one) for each shortest span."""
+    """Return rules for each shortest span: thresholds over the range of P, and the calibrated one."""
     import numpy as np
     from scipy.special import expit
 
@@ -122,7 +120,7 @@ def detector_rules(calibrated: float | None) -> "list[HarvestRule]":
 
 
 def _rows(table: "HarvestTable", purity: float) -> list[dict[str, Any]]:
-    """Per shortest span: its best point at ``purity``, and what remains of it on artists left out."""
+    """Return, for each shortest span, its largest harvest at ``purity`` and the harvest of held-out artists."""
     from remix_miner.calibration.yields import best_at_purity
 
     rows = []
@@ -144,15 +142,15 @@ def _rows(table: "HarvestTable", purity: float) -> list[dict[str, Any]]:
     return rows
 
 
-def _detector_text(source: str, rows: list[dict[str, Any]], scanned: float) -> str:
+def _table(source: str, rows: list[dict[str, Any]], scanned: float) -> str:
     lines = [
-        f"{source}, most that can be harvested of {_length(scanned)}; right: threshold chosen on other artists",
+        f"{source}: largest harvest of {_length(scanned)}; right: threshold chosen on other artists",
         f"  {'spans':10} {'p':>7} {'harvest':>9} {'purity':>7} {'V of 95%':>9} {'recall':>7} | "
         f"{'harvest':>9} {'purity':>7}",
     ]
     for row in rows:
         if row["threshold"] is None:
-            lines.append(f"  {row['rule']:10} never that pure")
+            lines.append(f"  {row['rule']:10} never reaches this purity")
             continue
         held_out = "-" if row["held_out_purity"] is None else f"{row['held_out_purity']:.1%}"
         lines.append(
@@ -160,64 +158,6 @@ def _detector_text(source: str, rows: list[dict[str, Any]], scanned: float) -> s
             f"{row['volume_p95_db']:6.0f} dB {row['recall']:7.0%} | {_length(row['held_out_seconds']):>9} {held_out:>7}"
         )
     return "\n".join(lines)
-
-
-def _of_mined(
-    folder: Path, calibration_path: Path | None, wanted: tuple[str, ...], purity: float, out: Path | None, as_json: bool
-) -> None:
-    from remix_miner.calibration.mined_yields import mined_points, read_mined
-    from remix_miner.detector.calibration import Calibration
-
-    calibration = None if calibration_path is None else Calibration.load(calibration_path)
-    mined = read_mined(folder)
-    if calibration is None:
-        calibration = _default_calibration(mined.detector_sha256)
-    if calibration is None:
-        note("no calibration of the detector that mined this: purity is unknown; name one with --calibration")
-    else:
-        calibration.check_detector(mined.detector_sha256)
-    points = {
-        source: mined_points(mined.excerpts[source], source, calibration)
-        for source in wanted
-        if source in mined.excerpts
-    }
-    if not points:
-        raise DataError(f"{folder} holds no excerpts of {', '.join(wanted)}: nothing to choose from")
-    scanned = dict.fromkeys(points, mined.seconds)
-    if calibration is not None:
-        _draw(out, points, scanned, purity)
-    elif out is not None:
-        raise UsageError("--out needs a calibration: the picture shows purity")
-    show(_as_json(points, scanned, purity), as_json, _mined_text(points, mined.seconds))
-
-
-def _default_calibration(detector_sha256: str) -> "Calibration | None":
-    """The built-in detector's calibration, if it is the detector that mined."""
-    from remix_miner.detector.loading import load_detector
-
-    try:
-        loaded = load_detector("default")
-    except DataError:
-        return None
-    return loaded.calibration if loaded.sha256 == detector_sha256 else None
-
-
-def _mined_text(points: "dict[str, list[OperatingPoint]]", scanned: float) -> str:
-    lines = [
-        f"mined from {_length(scanned)}; harvest (and expected purity) if thresholds and lengths had been stricter"
-    ]
-    for source, of_source in points.items():
-        lengths = sorted({point.rule.min_seconds for point in of_source})
-        lines += ["", source, f"  {'p':>8}  " + "  ".join(f"{f'{length:g} s':>15}" for length in lengths)]
-        for threshold in sorted({point.rule.threshold for point in of_source}):
-            row = {point.rule.min_seconds: point for point in of_source if point.rule.threshold == threshold}
-            lines.append(f"  {threshold:8.6f}  " + "  ".join(f"{_mined_cell(row[length]):>15}" for length in lengths))
-    return "\n".join(lines)
-
-
-def _mined_cell(point: "OperatingPoint") -> str:
-    purity = "" if point.purity is None else f" {point.purity:.1%}"
-    return f"{_length(point.seconds)}{purity}"
 
 
 def _draw(
