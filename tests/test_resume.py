@@ -230,3 +230,11 @@ def test_a_checkpoint_appears_whole_or_not_at_all(inputs, tmp_path, monkeypatch)
         training.save()
     assert (tmp_path / "run" / "resume.pt").read_bytes() == before
     assert {path.name for path in (tmp_path / "run").iterdir()} == {"settings.json", "resume.pt"}
+
+
+def test_a_checkpoint_of_another_format_is_refused(inputs, tmp_path):
+    start(inputs, tmp_path / "run").run()
+    path = tmp_path / "run" / "resume.pt"
+    torch.save({**torch.load(path, weights_only=True), "format_version": 1}, path)
+    with pytest.raises(DataError, match="format 1, this version reads 2"):
+        start(inputs, tmp_path / "run", resume=True)

@@ -9,7 +9,7 @@ import torch
 from remix_miner.atomic import atomic_path
 from remix_miner.errors import DataError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 NAME = "resume.pt"
 EVERY_SECONDS = 600.0
 STOPPING = "stopping after this step and saving a checkpoint; press Ctrl-C again to stop at once without one"
@@ -51,7 +51,10 @@ def load_checkpoint(folder: Path) -> dict[str, Any]:
     except Exception as error:  # torch.load raises many kinds for a damaged file
         raise DataError(f"{path} cannot be read: {str(error)[:300]}; start again with another --out") from error
     if state.get("format_version") != FORMAT_VERSION:
-        raise DataError(f"{path} has format {state.get('format_version')}, this version reads {FORMAT_VERSION}")
+        raise DataError(
+            f"{path} has format {state.get('format_version')}, this version reads {FORMAT_VERSION}; finish the run "
+            "with the version that began it, or start again with another --out"
+        )
     return state
 
 
