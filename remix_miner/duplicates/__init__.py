@@ -1,1 +1,1 @@
-"""Copies of one recording: fingerprints, matching, and which copy is mined."""
+"""Duplicates, which are copies of one recording: fingerprints, matching, choice of the copy to mine."""

@@ -1,4 +1,4 @@
-"""Duplicate choice: which files are copies of one recording, by fingerprints or equal bytes, and which one stays."""
+"""Choice among copies of one recording, found by fingerprints or equal bytes: which copy stays."""
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Container, Mapping, Sequence
@@ -10,10 +10,10 @@ from remix_miner.errors import AudioError
 from remix_miner.progress import track
 
 LEAST_SHARE = 0.4
-"""Of the shorter of two files, in seconds that match: so much makes the two duplicates, less a sample or a medley. Of
-a whole copy at least half matched, whatever was done to it, and most often 90% (docs/guide/duplicates.md)."""
+"""Least share of the shorter of two duplicates, in seconds that match; less is a sample or a medley. Of whole copies at
+least half matched in every test condition, and most often 90% (docs/guide/duplicates.md)."""
 CROPPED_SHARE = 0.97
-"""A file shorter than this part of the longest copy is a crop, and not kept where there is a whole one."""
+"""A file shorter than this share of the longest copy is a crop. It is not kept if there is a whole copy."""
 LOSSLESS = (".wav", ".flac", ".aif", ".aiff")
 
 
@@ -22,7 +22,10 @@ def identical(
     done: Container[LibraryFile],
     digest: Callable[[LibraryFile], str] = lambda file: content_hash(file.path),
 ) -> dict[LibraryFile, str]:
-    """Return files with the same bytes as another, and which. ``digest`` is called only for files of equal size."""
+    """Return the files to leave out that equal a kept file in bytes, with the reason.
+
+    ``digest`` is called only for files of equal size. Files that are ``done`` stay.
+    """
     by_size: dict[int, list[LibraryFile]] = defaultdict(list)
     for file in files:
         by_size[file.size].append(file)
@@ -46,10 +49,10 @@ def same_recordings(
     done: Container[LibraryFile],
     once: Container[LibraryFile],
 ) -> dict[LibraryFile, str]:
-    """Files to leave out by their fingerprints ``made``, and why.
+    """Return the files to leave out by their fingerprints ``made``, with the reasons.
 
-    ``excluded``: name and fingerprint of recordings that no file may hold. ``once``: the files among which one copy of
-    a recording is enough; what is ``done`` is never left out as a copy, but may be as excluded.
+    ``excluded``: name and fingerprint of recordings that must not be mined. ``once``: the files of which only one copy
+    of each recording is kept. A file that is ``done`` is never left out as a copy, but may be left out as excluded.
     """
     first_file = len(excluded)
     everything = [made_before for _, made_before in excluded] + list(made)
@@ -80,7 +83,7 @@ def _duplicates(
     alike: Mapping[int, Mapping[int, Match]],
     done: Container[LibraryFile],
 ) -> dict[LibraryFile, str]:
-    """Keep one file of each family, and those that are alike to others of it but not to a kept one."""
+    """Keep one file of each family (connected matches), and the members that match no kept file."""
     left_out = {}
     met: set[int] = set()
     for start in sorted(alike):

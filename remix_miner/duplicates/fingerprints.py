@@ -1,8 +1,8 @@
-"""Fingerprints of recordings that survive another codec, level, offset and small changes of speed.
+"""Fingerprints of recordings, robust against codecs, level, offset and small changes of speed.
 
-A fingerprint is the constellation of a track: times and pitches of the peaks of its spectrogram that stand out in
-their neighbourhood (Wang, An Industrial-Strength Audio Search Algorithm, ISMIR 2003). Peaks survive a codec and do not
-depend on the level. Groups of three or four peaks are looked up, described by the pitch of the first, the intervals to
+A fingerprint is the constellation of a track: times and pitches of the local maxima of its spectrogram (Wang, An
+Industrial-Strength Audio Search Algorithm, ISMIR 2003). Codecs and level hardly change these peaks. The index holds
+groups of three or four peaks, described by the pitch of the first, the intervals to
 the others and the times between them (Six and Leman, Panako, ISMIR 2014, section 3): on a logarithmic pitch scale a
 recording that is played 1% faster keeps its intervals, is 0.17 semitones higher and 1% shorter, which the quantisation
 absorbs.
@@ -23,7 +23,7 @@ SAMPLE_RATE = 5500
 WINDOW_FRAMES = 1024
 HOP_FRAMES = 128
 LOWEST_BIN, HIGHEST_BIN = 46, 420
-"""250 to 2250 Hz: what every codec and every loudspeaker keeps."""
+"""250 to 2250 Hz, a range that every codec and loudspeaker reproduces."""
 REACH_HOPS, REACH_BINS = 15, 30
 """A peak is the loudest cell within 0.35 s and 161 Hz on either side: five to eight peaks a second in music."""
 FLOOR = 1e-10
@@ -38,7 +38,7 @@ LEAST_GAP_SECONDS, LONGEST_SECONDS = 0.07, 3.0
 WIDEST_INTERVAL = 64.0
 
 FINGERPRINT_VERSION = 1
-"""Changes with everything above: stored fingerprints of another version are made anew."""
+"""Incremented with every change of the constants above. Stored fingerprints of another version are computed again."""
 
 PEAK = np.dtype([("seconds", "<f4"), ("semitones", "<f4")])
 Peaks = np.ndarray
@@ -46,7 +46,7 @@ Peaks = np.ndarray
 
 
 def fingerprint_file(path: Path) -> tuple[Peaks, float]:
-    """Peaks of a file, as far as it decodes, and the seconds that it lasts. Raises `AudioError` when nothing decodes.
+    """Return the peaks of a file and its length in seconds, as far as it decodes. `AudioError` if nothing decodes.
 
     Memory does not depend on the length.
     """
@@ -59,7 +59,7 @@ def fingerprint_file(path: Path) -> tuple[Peaks, float]:
 
 
 def fingerprint(blocks: Iterable[Audio], sample_rate: int) -> Peaks:
-    """Peaks of audio that arrives in blocks (channels, frames); the result does not depend on the blocks.
+    """Return the peaks of audio in blocks (channels, frames). The result does not depend on the block lengths.
 
     Silence has no peaks.
     """
@@ -87,11 +87,11 @@ def fingerprint(blocks: Iterable[Audio], sample_rate: int) -> Peaks:
 
 
 def groups(peaks: Peaks, size: int) -> tuple[UInt64[np.ndarray, " N"], Int64[np.ndarray, " N"]]:
-    """Keys of the groups of ``size`` peaks, and the index of the first peak of each; a peak begins many groups.
+    """Return the keys of the groups of ``size`` peaks, and the index of the first peak of each group.
 
-    A group is a peak and ``size`` - 1 of the ``size`` + 1 peaks that follow it, in every choice: a peak that a codec
-    loses costs only its own groups. Equal keys mean groups that sound alike; of different songs they are the rarer, the
-    larger the group.
+    The groups of a peak combine it with every choice of ``size`` - 1 of the ``size`` + 1 peaks that follow it. A peak
+    lost to a codec therefore removes only its own groups. Equal keys mean similar groups. Between different songs,
+    equal keys are rarer for larger groups.
     """
     seconds, semitones = peaks["seconds"].astype(np.float64), peaks["semitones"].astype(np.float64)
     keys, firsts = [], []
@@ -120,7 +120,7 @@ def _mono(blocks: Iterable[Audio], resampler: StreamResampler) -> Iterable[Float
 
 
 def _peaks(samples: Float32[np.ndarray, " T"], first_hop: int, margin: int) -> Peaks:
-    """Peaks of the hops inside the margins."""
+    """Return the peaks of the hops inside the margins."""
     frames = np.lib.stride_tricks.sliding_window_view(samples, WINDOW_FRAMES)[::HOP_FRAMES]
     window = np.hanning(WINDOW_FRAMES).astype(np.float32) * np.float32(2 / WINDOW_FRAMES)
     spectrum = scipy.fft.rfft(frames * window, axis=1)[:, LOWEST_BIN - 1 : HIGHEST_BIN + 1]
@@ -137,10 +137,10 @@ def _peaks(samples: Float32[np.ndarray, " T"], first_hop: int, margin: int) -> P
 
 
 def _loudest_around(power: Float32[np.ndarray, "H B"]) -> Float32[np.ndarray, "H B"]:
-    """The largest value within `REACH_HOPS` and `REACH_BINS` of each, beyond the edges there is none.
+    """Return for each cell the largest value within `REACH_HOPS` and `REACH_BINS`, with minus infinity at the edges.
 
-    What `scipy.ndimage.maximum_filter` finds, in less time: along each axis the largest of 2, 4, 8 .. neighbours is the
-    larger of two that touch or overlap.
+    Equals `scipy.ndimage.maximum_filter`, in less time: along each axis, the maximum over 2, 4, 8 and so on neighbours
+    is that of two adjacent or overlapping shorter ranges.
     """
     for axis, reach in enumerate((REACH_HOPS, REACH_BINS)):
         margins = [(reach, reach) if side == axis else (0, 0) for side in range(2)]
@@ -157,7 +157,7 @@ def _loudest_around(power: Float32[np.ndarray, "H B"]) -> Float32[np.ndarray, "H
 def _vertex(
     before: Float32[np.ndarray, " N"], top: Float32[np.ndarray, " N"], after: Float32[np.ndarray, " N"]
 ) -> Float32[np.ndarray, " N"]:
-    """Where the parabola through three neighbours has its vertex, from the middle one: -0.5 to 0.5."""
+    """Return the vertex of the parabola through three neighbours, relative to the middle one: -0.5 to 0.5."""
     curvature = before - 2 * top + after
     slope = 0.5 * (before - after)
     vertex: Float32[np.ndarray, " N"] = np.where(curvature < 0, slope / np.minimum(curvature, -1e-9), 0)

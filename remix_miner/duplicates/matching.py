@@ -1,7 +1,7 @@
 """Matching of fingerprints: an index proposes pairs, and an alignment in time decides.
 
-Chance makes groups of peaks of different songs equal here and there; only in one recording do many of them lie on one
-line ``seconds in the second = speed * seconds in the first + offset``.
+Groups of peaks of different songs are sometimes equal by chance. Only in copies of one recording do many of them lie on
+one line ``seconds in the second = speed * seconds in the first + offset``.
 """
 
 import itertools
@@ -17,35 +17,35 @@ LEAST_MATCHED_SECONDS = 5
 """Least number of distinct seconds with common peaks in one recording; docs/guide/duplicates.md has its choice."""
 
 COMPARED_PEAKS, INDEXED_PEAKS = 3, 4
-"""Peaks of a group: three to compare two tracks, four, which chance makes equal far more rarely, to propose pairs."""
+"""Peaks per group: three to compare two tracks; four, which are far more rarely equal by chance, to propose pairs."""
 
 SPEEDS = 1 + np.arange(-8, 9) / 400
-"""Of the second relative to the first: 2% slower to 2% faster in time."""
+"""Tested speeds of the second relative to the first: 2% slower to 2% faster."""
 OFFSET_STEP = 0.15
 """Seconds. Groups agree on an offset when they fall into the same or the next step."""
 PITCH_TOLERANCE = 0.4
 """Semitones between the pitch that the speed implies and that of the first peaks of two groups."""
 MOST_REPEATS = 16
-"""Of a group in one track that are compared."""
+"""Occurrences of a group in one track that are compared, at most."""
 
 INDEXED_SHARE = 2
-"""The index holds one key in so many, the same ones of every track."""
+"""The index holds one key in this many, the same keys of every track."""
 LEAST_COMMON = 2
 """Keys that two tracks must have in common in the index to be proposed."""
 KEYS_AT_ONCE = 20_000_000
-"""Sorted together, to bound the memory."""
+"""Number of keys that are sorted together, which bounds the memory."""
 COPY_SHARE = 0.01
-"""Of the keys of the shorter of two tracks, common to both: copies have 7% and more, other songs 0.1%."""
+"""Least share of common keys, of those of the shorter track, in copies. Copies have 7% and more, other songs 0.1%."""
 LARGEST_CROWD = 200
-"""A key that occurs more often in the index is a common sound, and proposes nothing."""
+"""A key that occurs more often in the index is a common sound and proposes no pairs."""
 
 
 @dataclass(frozen=True)
 class Match:
-    """Where two fingerprints agree: ``seconds in the second = speed * seconds in the first + offset_seconds``."""
+    """Alignment of two fingerprints: ``seconds in the second = speed * seconds in the first + offset_seconds``."""
 
     matched_seconds: int
-    """Seconds of the first, each counted whole, in which groups of peaks begin that the second has there too."""
+    """Number of whole seconds of the first in which aligned common groups begin."""
     start_seconds: float
     end_seconds: float
     """The part of the first from its first to its last common group."""
@@ -61,7 +61,7 @@ NOTHING = Match(0, 0.0, 0.0, 1.0, 0.0)
 
 
 def match(first: Peaks, second: Peaks) -> Match:
-    """The best alignment of two fingerprints. A track without peaks has nothing in common with any other."""
+    """Return the best alignment of two fingerprints. A track without peaks matches no other."""
     of_first, of_second = _common(first, second)
     here, there = (peaks["seconds"].astype(np.float64) for peaks in (first[of_first], second[of_second]))
     risen = second["semitones"][of_second].astype(np.float64) - first["semitones"][of_first]
@@ -81,12 +81,12 @@ def match(first: Peaks, second: Peaks) -> Match:
 def proposed_pairs(
     fingerprints: Sequence[Peaks],
 ) -> tuple[Int64[np.ndarray, "P 2"], Float64[np.ndarray, " P"]]:
-    """Pairs (i < j) of fingerprints that have something in common, in order, and the share that they have in common.
+    """Return the pairs (i < j) of fingerprints with common keys, in order, and the share of common keys.
 
-    The share is of the indexed keys of the one that has fewer: `COPY_SHARE` or more where one may be a copy of the
-    other, less where a part may be.
+    The share refers to the indexed keys of the fingerprint with fewer. From `COPY_SHARE` on, one may be a copy of the
+    other; below it, a part may be.
 
-    Takes 4 bytes for each indexed key, 10 of which a second of music has, and about 1 GB beside.
+    Memory: 4 bytes per indexed key, of which a second of music has 10, and about 1 GB in addition.
     """
     # Of each track once: a loop that repeats is no more evidence than its first time.
     mixed = (np.unique(_mixed(groups(peaks, INDEXED_PEAKS)[0])) for peaks in fingerprints)
@@ -105,7 +105,7 @@ def proposed_pairs(
 
 
 def _in_common(keys: Sequence[UInt32[np.ndarray, " N"]]) -> Iterator[Int64[np.ndarray, " K"]]:
-    """For every key that two tracks share, the two as one number: first * tracks + second, first < second."""
+    """Yield each pair of tracks with a common key, once per key, as first * tracks + second, first < second."""
     key = np.concatenate([np.zeros(0, dtype=np.uint32), *keys])
     owner = np.repeat(np.arange(len(keys)), [len(of_track) for of_track in keys])
     order = np.argsort(key, kind="stable")
@@ -122,7 +122,7 @@ def _in_common(keys: Sequence[UInt32[np.ndarray, " N"]]) -> Iterator[Int64[np.nd
 
 
 def _common(first: Peaks, second: Peaks) -> tuple[Int64[np.ndarray, " K"], Int64[np.ndarray, " K"]]:
-    """Groups that two fingerprints have in common, as the index of the first peak of each in either."""
+    """Return the common groups of two fingerprints, as the index of the first peak of each group in either."""
     keys, peaks = _seldom(*groups(first, COMPARED_PEAKS))
     other_keys, other_peaks = _seldom(*groups(second, COMPARED_PEAKS))
     low, high = np.searchsorted(other_keys, keys, "left"), np.searchsorted(other_keys, keys, "right")
@@ -134,7 +134,7 @@ def _common(first: Peaks, second: Peaks) -> tuple[Int64[np.ndarray, " K"], Int64
 def _seldom(
     keys: UInt64[np.ndarray, " N"], peaks: Int64[np.ndarray, " N"]
 ) -> tuple[UInt64[np.ndarray, " K"], Int64[np.ndarray, " K"]]:
-    """Keys in ascending order with their peaks, the earliest `MOST_REPEATS` of each: a loop may last for hours."""
+    """Return keys in ascending order with their peaks, the first `MOST_REPEATS` of each. Loops may last for hours."""
     order = np.lexsort((peaks, keys))
     keys, peaks = keys[order], peaks[order]
     kept = np.arange(len(keys)) - np.searchsorted(keys, keys, "left") < MOST_REPEATS
@@ -142,7 +142,7 @@ def _seldom(
 
 
 def _aligned(times: Float64[np.ndarray, " N"], offsets: Float64[np.ndarray, " N"]) -> Bool[np.ndarray, " N"]:
-    """Which offsets lie in the two neighbouring steps that hold the most distinct seconds of ``times``."""
+    """Return which offsets lie in the two neighbouring steps that contain the most distinct seconds of ``times``."""
     step = np.floor(offsets / OFFSET_STEP).astype(np.int64)
     # Step and second in one number; each offset votes for the pair of steps that begins with its own, or ends with it.
     cell = (step << 32) + np.floor(times).astype(np.int64)
@@ -155,5 +155,5 @@ def _aligned(times: Float64[np.ndarray, " N"], offsets: Float64[np.ndarray, " N"
 
 
 def _mixed(keys: UInt64[np.ndarray, " N"]) -> UInt32[np.ndarray, " N"]:
-    """Keys scattered over 32 bits (Fibonacci hashing), so that any share of them is a fair sample."""
+    """Return keys hashed to 32 bits (Fibonacci hashing), so that any share of them is a uniform sample."""
     return ((keys * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(32)).astype(np.uint32)

@@ -1,7 +1,7 @@
-"""Tracks that a merge leaves out: copies of a recording in another part, and what any part had to exclude.
+"""Filter of a merge: leaves out copies of a recording in another part, and recordings excluded from any part.
 
-Scans of shares look for copies within their own share only. Their fingerprints are stored, so the choice of
-`remix_miner.duplicates.scan_filter` is made here again for all of them together, without decoding anything.
+Scans of shares find only copies within their own share. Their fingerprints are stored. The choice of
+`remix_miner.duplicates.scan_filter` is therefore repeated here for all parts together, without decoding.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,12 +19,12 @@ from remix_miner.mined.catalogue_view import CatalogueView
 
 @dataclass(frozen=True)
 class Choice:
-    """What a merge leaves out."""
+    """Tracks that a merge leaves out."""
 
     left_out: dict[str, str]
     """Names of tracks, each with the reason."""
     without_fingerprint: int
-    """Tracks that were to be compared and have no stored fingerprint: only equal bytes show that they are copies."""
+    """Number of compared tracks without a stored fingerprint. Only equal bytes show that these are copies."""
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,10 @@ class _Done:
 def choose(out: Path, parts: Sequence[Path], duplicates: bool) -> Choice:
     """Choose among the tracks that are done in ``parts`` and in ``out``; those in ``out`` stay.
 
-    ``duplicates``: look for copies among the tracks of all folders but those that kept every copy, or never looked.
-    A track that is in ``out`` and in a part counts as the part's: a merge that was killed brought it there, and the
-    next one chooses as the first did. What one part excluded is left out of every part. Raises `DataError`
-    when ``out`` already holds it.
+    ``duplicates``: find copies among the tracks of all folders that were scanned with a search for copies. A track that
+    is in ``out`` and in a part counts as the part's: an interrupted merge copied it, and a repeated merge must make the
+    same choice. Recordings excluded from one part are left out of every part. Raises `DataError` if ``out`` already
+    holds one.
     """
     there = {track.file.name: track for track in _done_in(out)}
     tracks: dict[str, _Done] = {}

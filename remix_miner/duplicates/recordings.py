@@ -1,4 +1,4 @@
-"""Recordings to take fingerprints of, and the fingerprints."""
+"""Recordings and their fingerprints."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from remix_miner.duplicates.fingerprints import PEAK, Peaks
 
 @dataclass(frozen=True)
 class Recording:
-    """A file, or a song of a stem corpus, to take a fingerprint of. ``name``, size and time identify it."""
+    """A file or a song of a stem corpus, identified by ``name``, size and modification time."""
 
     name: str
     audio: Path | Track
@@ -27,7 +27,7 @@ class Recording:
 
     @classmethod
     def of_track(cls, track: Track) -> "Recording":
-        """A song that must not be mined: its mixture, or the sum of its stems."""
+        """Return a song that must not be mined: its mixture, or the sum of its stems."""
         files = [track.mixture] if track.mixture else [file for files in track.files.values() for file in files]
         status = [file.path.stat() for file in files]
         return cls(
@@ -41,7 +41,7 @@ class Recording:
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """Peaks of a recording and its length. One that could not be decoded has neither."""
+    """Peaks and length of a recording; no peaks and 0 seconds if it could not be decoded."""
 
     peaks: Peaks
     seconds: float

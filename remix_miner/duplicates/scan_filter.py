@@ -1,7 +1,7 @@
-"""Files that a scan leaves out: other copies of a recording that is mined, and recordings of test sets.
+"""Filter of a scan: leaves out further copies of a mined recording, and recordings of test sets.
 
-A `FileFilter` for `remix_miner.mining.detect.mine`. It decides before the scan, by the files alone, so the choice does
-not depend on engines or workers.
+A `FileFilter` for `remix_miner.mining.detect.mine`. It runs before the scan and depends only on the files, not on
+engines or workers.
 """
 
 from collections.abc import Sequence
@@ -20,13 +20,13 @@ from remix_miner.mined.catalogue_view import CatalogueView
 
 
 class ScanFilter:
-    """Names the files that a scan into ``out`` leaves out, each with its reason.
+    """Filter that returns the files that a scan into ``out`` leaves out, each with the reason.
 
-    ``exclude``: stem corpora, folders of audio, or files; a file that holds five seconds of any recording in them is
-    left out, in this run and, since ``out`` remembers their fingerprints, in every later one until ``restart``.
-    ``duplicates``: of the copies of one recording, one is mined: a whole one before a crop, lossless before lossy, more
-    bytes per second before fewer, the first by name; but what the catalogue has as done stays.
-    Raises `DataError` when ``out`` already holds excerpts of what is now excluded.
+    ``exclude``: stem corpora, folders of audio, or files. A file with five seconds of any recording in them is left
+    out. Their fingerprints are stored in ``out``, so that this holds for every later run until ``restart``.
+    ``duplicates``: mine one copy of each recording. A whole copy is preferred to a crop, lossless to lossy, more bytes
+    per second to fewer, then the first by name. A file that the catalogue has as done stays.
+    Raises `DataError` if ``out`` already holds excerpts of an excluded recording.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class ScanFilter:
 
 
 def recordings_in(path: Path) -> list[Recording]:
-    """The recordings of a stem corpus (each song's mixture), of pairs, or of a folder or file of audio."""
+    """Return the recordings of a stem corpus (each song's mixture), of pairs, or of a folder or file of audio."""
     if path.is_dir() and find_layout(path) is not None:
         return [Recording.of_track(track) for track in load_stem_tracks(path, absent_ok=True, allow_unequal=True)]
     if path.is_dir() and next(iter(find_pairs(path)), None) is not None:
@@ -97,7 +97,7 @@ def recordings_in(path: Path) -> list[Recording]:
 
 
 def _done(out: Path, files: Sequence[LibraryFile]) -> tuple[set[LibraryFile], dict[LibraryFile, str]]:
-    """The files that the catalogue has as done, and all else that it has as done, with the SHA-256 of each."""
+    """Return the ``files`` that are done in the catalogue, and its other tracks that are done, with their SHA-256."""
     names = {file.name for file in files}
     with CatalogueView.read(out) as catalogue:
         rows = catalogue.database.execute(

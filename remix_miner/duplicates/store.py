@@ -1,4 +1,4 @@
-"""Store of a mined folder's fingerprints, ``fingerprints.sqlite``, so that no file is decoded twice for them."""
+"""Store of a mined folder's fingerprints, ``fingerprints.sqlite``, so that each file is decoded for them only once."""
 
 import contextlib
 import os
@@ -44,7 +44,7 @@ WHERE excluded.mtime_ns > fingerprints.mtime_ns OR excluded.version != fingerpri
 
 
 class FingerprintStore:
-    """The fingerprints of a mined folder, for one process at a time (the one that holds the folder's catalogue)."""
+    """Fingerprints of a mined folder. Only the process that holds the catalogue's lock may write."""
 
     def __init__(self, folder: Path, *, to_read: bool = False) -> None:
         self.path = folder / STORE_NAME
@@ -78,9 +78,9 @@ class FingerprintStore:
     def fingerprints(
         self, recordings: Sequence[Recording], workers: int, stopping: Callable[[], bool] = lambda: False
     ) -> list[Fingerprint]:
-        """The fingerprint of each recording, stored or made now by ``workers`` processes (0: here).
+        """Return the fingerprint of each recording, stored or computed by ``workers`` processes (0: in this process).
 
-        When ``stopping`` returns True, what is finished is stored and `KeyboardInterrupt` raised.
+        When ``stopping`` returns True, finished fingerprints are stored and `KeyboardInterrupt` is raised.
         """
         known = self.known()
         missing = [recording for recording in recordings if _key(recording) not in known]
@@ -106,11 +106,11 @@ class FingerprintStore:
         return [known[_key(recording)] for recording in recordings]
 
     def excluded(self) -> list[tuple[str, Fingerprint]]:
-        """Return name and fingerprint of every recording that was excluded from this folder."""
+        """Return name and fingerprint of every recording excluded from this folder."""
         return sorted(((name, made) for (name, *_), made in self.known(1).items()), key=lambda pair: pair[0])
 
     def forget_excluded(self) -> None:
-        """Delete what was excluded before."""
+        """Delete the fingerprints of excluded recordings."""
         with self._clear_errors():
             self.database.execute("DELETE FROM fingerprints WHERE excluded")
 
@@ -132,7 +132,7 @@ class FingerprintStore:
         self.close()
 
     def known(self, least_excluded: int = 0) -> dict[tuple[str, int, int, bool], Fingerprint]:
-        """Everything stored, by name, size, time of change, and whether it is to be kept out (1: only such)."""
+        """Return fingerprints by name, size, modification time, excluded. ``least_excluded`` 1: only excluded ones."""
         with self._clear_errors():
             if not self._has("fingerprints"):
                 return {}
@@ -147,7 +147,7 @@ class FingerprintStore:
             }
 
     def _has(self, table: str, database: str = "main") -> bool:
-        """A store has no tables when its maker was killed before it had made them, and then holds nothing."""
+        """Return whether a table exists. A store whose process was killed before creating its tables has none."""
         found = self.database.execute(f"SELECT 1 FROM {database}.sqlite_master WHERE name = ?", (table,))
         return found.fetchone() is not None
 
@@ -167,7 +167,7 @@ class FingerprintStore:
 def _batches(
     made: Iterator[tuple[Recording, Fingerprint]],
 ) -> Iterator[list[tuple[Recording, Fingerprint]]]:
-    """What is stored together: `COMMIT_SECONDS` of work, and, before an interrupt or error, what there is."""
+    """Yield batches to store: `COMMIT_SECONDS` of work each, or less before an interrupt or error."""
     batch: list[tuple[Recording, Fingerprint]] = []
     begun = time.monotonic()
     try:

@@ -1,6 +1,6 @@
-"""Fingerprints of many recordings, taken by worker processes.
+"""Computation of the fingerprints of many recordings in worker processes.
 
-A decoder may crash or hang on a damaged file: that costs the file its fingerprint, after a second try.
+A file on which the decoder crashes or hangs twice gets no fingerprint.
 """
 
 import time
@@ -18,13 +18,13 @@ from remix_miner.processes import WorkerLost, WorkerProcesses
 BLOCK_SECONDS = 10
 STALL_SECONDS = 300.0
 SLOWEST_BYTES_PER_SECOND = 2e5
-"""A recording that takes so long, and longer than this pace allows, is given up."""
+"""Time limit of a recording: `STALL_SECONDS`, plus its size at this rate."""
 
 
 def take(recording: Recording) -> Fingerprint:
-    """Return the fingerprint of a recording; an empty one where it cannot be decoded, which the scan reports.
+    """Return the fingerprint of a recording, or an empty one if it cannot be decoded (the scan reports the file).
 
-    A song to exclude raises instead: leaving it out in silence would be a leak.
+    A recording to exclude raises an error instead, since a missing fingerprint would leak it into the training set.
     """
     if isinstance(recording.audio, Track):
         track = recording.audio
@@ -85,13 +85,13 @@ def fingerprints_of(
 
 @dataclass
 class _Queue:
-    """Recordings that wait, and how often each was lost with its process."""
+    """Queue of recordings, with the number of times that each was lost with its process."""
 
     waiting: deque[Recording]
     lost: Counter[str] = field(default_factory=Counter)
 
     def lose(self, recording: Recording) -> bool:
-        """Put a lost recording back; return whether it is given up, the second time."""
+        """Put a lost recording back into the queue. Return whether it is given up, after its second loss."""
         self.lost[recording.name] += 1
         if self.lost[recording.name] < 2:
             self.waiting.append(recording)
@@ -109,5 +109,5 @@ def _patience(recording: Recording) -> float:
 
 
 def _taker(number: int) -> Callable[[Recording], Fingerprint]:
-    """Return what a worker does with a recording, in its process."""
+    """Return the function that a worker applies to each recording."""
     return take

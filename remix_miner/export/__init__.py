@@ -1,1 +1,1 @@
-"""Mined excerpts handed over: data sets that other trainers read, and labels of silence for people and tools."""
+"""Export of mined excerpts: data sets for other trainers, and labels of silence."""

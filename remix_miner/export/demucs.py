@@ -1,4 +1,4 @@
-"""A two-stem set for Demucs 4: ``{train,valid}/NAME/{target,no_target,mixture}.wav`` and its metadata."""
+"""Two-stem data set for Demucs 4: ``{train,valid}/NAME/{target,no_target,mixture}.wav`` and its metadata."""
 
 import hashlib
 from collections.abc import Sequence
@@ -19,9 +19,9 @@ from remix_miner.sources import SOURCES
 def export_demucs(
     folder: Path, out: Path, spans: Sequence[Span], settings: ExportSettings
 ) -> tuple[list[Entry], Written]:
-    """Write the set: in an excerpt the target is digital silence, and the rest is the mixture (a hard link).
+    """Write the data set. In an excerpt the target is digital silence, and the rest is the mixture (a hard link).
 
-    Labelled songs go to their own split. Without songs to validate with, a share of the excerpts' tracks does.
+    Labelled songs keep their split. Without validation songs, a share of the excerpts' tracks is the validation set.
     """
     written = Written()
     (target,) = settings.without
@@ -57,13 +57,13 @@ def export_demucs(
 
 
 def metadata_path(out: Path) -> Path:
-    """Where Demucs looks with ``dset.wav=OUT dset.metadata=OUT/metadata``, OUT written as an absolute path."""
+    """Return the file that Demucs reads with ``dset.wav=OUT dset.metadata=OUT/metadata``, OUT an absolute path."""
     signature = hashlib.sha1(str(out.resolve()).encode()).hexdigest()[:8]
     return out / "metadata" / f"wav_{signature}.json"
 
 
 def track_metadata(mixture: Path) -> dict[str, object]:
-    """Length, and mean and standard deviation of the mono mixture, as Demucs computes them."""
+    """Return length, mean and standard deviation of the mono mixture, as Demucs computes them."""
     audio, sample_rate = read_audio(mixture)
     mono = audio.mean(axis=0, dtype=np.float64)
     return {
@@ -75,7 +75,10 @@ def track_metadata(mixture: Path) -> dict[str, object]:
 
 
 def split_of(track: str, valid_share: float) -> str:
-    """'valid' for a share of the tracks, by a hash of the name: all excerpts of a track lie in one split."""
+    """Return 'valid' for a share of the tracks, else 'train', by a hash of the name.
+
+    All excerpts of a track are therefore in one split.
+    """
     digest = hashlib.sha256(track.encode("utf-8", "surrogateescape")).digest()
     return "valid" if int.from_bytes(digest[:8], "big") < valid_share * 2**64 else "train"
 

@@ -1,4 +1,4 @@
-"""The files of an export: written whole or not at all, read back, kept when the same command runs again."""
+"""Files of an export: written atomically, verified by reading them back, and kept when the same command runs again."""
 
 import os
 import shutil
@@ -19,12 +19,12 @@ from remix_miner.mined.reader import Shard
 Audio = Float32[np.ndarray, "C T"]
 
 RESERVE_BYTES = 64 << 20
-"""Left free on the disk beside what is written."""
+"""Free disk space to leave after the export."""
 
 
 @dataclass
 class Written:
-    """What was written, kept from an earlier run, or linked; ``gains`` by file where a peak did not fit."""
+    """Number of files written, kept from an earlier run, and linked; ``gains`` of the files that were scaled down."""
 
     written: int = 0
     kept: int = 0
@@ -34,14 +34,14 @@ class Written:
 
 
 class ExcerptAudio:
-    """Audio of spans, one open shard at a time: spans that are ordered by shard are read quickly."""
+    """Audio of spans, with one open shard at a time. Reading spans in the order of shards is fastest."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._shard: Shard | None = None
 
     def read(self, span: Span) -> tuple[Audio, int]:
-        """(channels, frames) and the sample rate; `DataError` where the shard is missing or damaged."""
+        """Return audio (channels, frames) and the sample rate. Raises `DataError` for a missing or damaged shard."""
         path = self.folder / "shards" / span.shard
         if self._shard is None or self._shard.path != path:
             self.close()
@@ -56,9 +56,9 @@ class ExcerptAudio:
 
 
 def put_audio(path: Path, frames: int, make: Callable[[], tuple[Audio, int]], kind: str, written: Written) -> None:
-    """Write what ``make`` gives unless a whole file of ``frames`` is there; every new file is read back.
+    """Write the audio that ``make`` returns, unless a complete file of ``frames`` exists. New files are read back.
 
-    Readers of other trainers take a file that cannot be decoded for silence, so none is left behind.
+    Other trainers read a file that cannot be decoded as silence. A file that fails the check is therefore deleted.
     """
     kept = is_whole(path, frames)
     written.kept += kept
@@ -89,7 +89,7 @@ def put_audio(path: Path, frames: int, make: Callable[[], tuple[Audio, int]], ki
 
 
 def clear_peak_time(path: Path) -> None:
-    """Set the time of writing in the chunk PEAK of a float wav file to 0: the same audio then gives the same bytes."""
+    """Set the timestamp in the PEAK chunk of a float wav file to 0, so that equal audio gives equal bytes."""
     with path.open("r+b") as file:
         place = file.read(256).find(b"PEAK")
         if path.suffix == ".wav" and place >= 0:
@@ -98,7 +98,7 @@ def clear_peak_time(path: Path) -> None:
 
 
 def put_link(source: Path, target: Path, written: Written) -> None:
-    """A hard link to ``source``, or a copy where the file system has none; what is there already stays."""
+    """Make a hard link to ``source``, or a copy if the file system has no links. A file of equal size is kept."""
     if target.is_file() and target.stat().st_size == source.stat().st_size:
         written.kept += 1
         return
@@ -114,7 +114,7 @@ def put_link(source: Path, target: Path, written: Written) -> None:
 
 
 def is_whole(path: Path, frames: int) -> bool:
-    """Whether an earlier run wrote this file: files appear whole, so its length decides."""
+    """Return whether the file exists with this length. Files appear complete, so the length is enough."""
     try:
         return path.is_file() and audio_info(path).frames == frames
     except AudioError:
@@ -122,7 +122,7 @@ def is_whole(path: Path, frames: int) -> bool:
 
 
 def check_space(out: Path, sizes: Iterable[tuple[Path, int]]) -> int:
-    """Return the bytes of the (path, bytes) that are not there; raise `DataError` unless the disk has room for them."""
+    """Return the bytes of all (path, bytes) whose file is missing. Raises `DataError` if the disk lacks the space."""
     needed = sum(size for path, size in sizes if not path.is_file())
     place = out
     while not place.exists():

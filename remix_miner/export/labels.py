@@ -1,4 +1,4 @@
-"""Labels of silence without audio: per track the intervals of each source, in the formats that annotators use."""
+"""Export of silence labels without audio: intervals of each source per track, as CSV, RTTM, Audacity and JAMS."""
 
 import csv
 import io
@@ -21,10 +21,10 @@ CSV_COLUMNS = ("path", "source", "start_seconds", "end_seconds", "silent", "prob
 def export_labels(
     database: sqlite3.Connection, out: Path, spans: Sequence[Span], library: LibraryFolders
 ) -> list[Entry]:
-    """Write ``labels.csv`` (which `train-detector --weak` reads), ``labels.rttm``, and per track Audacity and JAMS.
+    """Write ``labels.csv`` (read by `train-detector --weak`), ``labels.rttm``, and per track Audacity and JAMS files.
 
-    Spans have one source each. The CSV names a file by its absolute path where the library is here, else as it was
-    scanned; stretches that a listener marked as wrong are rows with ``silent`` 0.
+    Spans have one source each. The CSV has the absolute path of a file that is found in the library, else the name as
+    scanned. Stretches that a listener marked as wrong are rows with ``silent`` 0.
     """
     tracks: dict[str, list[Span]] = defaultdict(list)
     for span in spans:
@@ -64,7 +64,7 @@ def _write_csv(
 
 
 def _wrong_stretches(database: sqlite3.Connection) -> list[tuple[str, str, float, float]]:
-    """(track, source, start, end) in which a listener heard the source."""
+    """Return (track, source, start, end) of each stretch that a listener marked as wrong."""
     if not has_reviews(database):
         return []
     return database.execute(
@@ -75,7 +75,7 @@ def _wrong_stretches(database: sqlite3.Connection) -> list[tuple[str, str, float
 
 
 def _rttm(track: str, spans: Sequence[Span]) -> str:
-    """Rich Transcription Time Marked, one line a span; a name holds no blanks there."""
+    """Return Rich Transcription Time Marked text, one line per span. Blanks in names become underscores."""
     name = "".join(character if not character.isspace() else "_" for character in track)
     return "".join(
         f"SPEAKER {name} 1 {span.start_seconds:.3f} {span.seconds:.3f} <NA> <NA> no_{span.without[0]} "
@@ -85,7 +85,7 @@ def _rttm(track: str, spans: Sequence[Span]) -> str:
 
 
 def _audacity(spans: Sequence[Span]) -> str:
-    """A label track: start, end and text, separated by tabs."""
+    """Return an Audacity label track: start, end and text, separated by tabs."""
     return "".join(
         f"{span.start_seconds:.6f}\t{span.end_seconds:.6f}\tno {span.without[0]} {span.probability_mean:.3f}\n"
         for span in spans
@@ -93,7 +93,7 @@ def _audacity(spans: Sequence[Span]) -> str:
 
 
 def _jams(track: str, spans: Sequence[Span], seconds: float) -> dict[str, Any]:
-    """JSON Annotated Music Specification: one annotation a source, in the namespace of open tags."""
+    """Return a JAMS document with one annotation per source, in the namespace ``tag_open``."""
     annotations = []
     for source in sorted({span.without[0] for span in spans}):
         data = [

@@ -1,4 +1,4 @@
-"""The manifest of an export: where each file comes from, with a column for its licence that the user fills in."""
+"""Manifest of an export: the origin of each file, and a licence column for the user to fill in."""
 
 import csv
 import io
@@ -27,7 +27,7 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Entry:
-    """One exported file; ``span`` is None for a file of a labelled song, whose folder ``track`` names."""
+    """One exported file. ``span`` is None for a file of a labelled song; ``track`` is then the song's name."""
 
     file: str
     label: str
@@ -38,7 +38,7 @@ class Entry:
 
 
 def write_manifest(out: Path, entries: Sequence[Entry]) -> None:
-    """Write ``out/manifest.csv``, by file name; what was filled in as licence before stays."""
+    """Write ``out/manifest.csv``, sorted by file name. Licences that were filled in before are kept."""
     path = out / MANIFEST
     licences: dict[str, str] = {}
     if path.is_file():

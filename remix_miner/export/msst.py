@@ -1,11 +1,12 @@
-"""Data sets for Music-Source-Separation-Training: a CSV (type 3), folders a stem (type 2), and a part of its config.
+"""Data sets for Music-Source-Separation-Training: a CSV (type 3), a folder per stem (type 2), and a part of its config.
 
-What its reader does with short, quiet and unreadable files decides the settings that are written:
+The settings follow from how its reader treats short, quiet and unreadable files:
 
-- A file shorter than a chunk is padded with zeros, which teaches silence that is not there: ``chunk_size`` is at most
-  the shortest file.
-- Chunks below ``min_mean_abs`` are drawn again, without end where a file holds nothing else: it is 0.
-- A file that cannot be decoded becomes zeros, a false label: every file is read back after it is written.
+- It pads files shorter than a chunk with zeros, which are false training examples of silence. ``chunk_size`` is
+  therefore at most the length of the shortest file.
+- It draws chunks below ``min_mean_abs`` again, in an endless loop for a file that is quiet throughout. ``min_mean_abs``
+  is therefore 0.
+- It reads a file that cannot be decoded as zeros, a false label. Every file is therefore read back after writing.
 """
 
 import csv
@@ -22,7 +23,7 @@ from remix_miner.export.spans import Span
 from remix_miner.sources import SOURCES
 
 CHUNK_FRAMES = 131_584
-"""The reader's usual chunk for transformers, 2.98 s at 44.1 kHz: fits excerpts of five seconds."""
+"""The usual chunk of the reader's transformer configurations: 2.98 s at 44.1 kHz, which fits excerpts of 5 s."""
 
 CHUNK_STEP = 512
 
@@ -74,7 +75,7 @@ def export_msst(
 
 
 def _song_parts(out: Path, settings: ExportSettings) -> list[tuple[Path, str, SongPart]]:
-    """(file, label, what it holds) of the labelled songs: two stems for training, those and the mixture to validate."""
+    """Return (file, label, content) for the labelled songs: two stems to train; these and the mixture to validate."""
     label, kind = settings.label, settings.audio
     rest = tuple(source for source in SOURCES if source not in settings.without)
     stems = {label: rest, target_of(settings): settings.without}
@@ -89,7 +90,7 @@ def _song_parts(out: Path, settings: ExportSettings) -> list[tuple[Path, str, So
 
 
 def target_of(settings: ExportSettings) -> str:
-    """The stem that excerpts lack: 'vocals' beside 'no_vocals', 'no_other' beside 'other'.
+    """Return the stem that is absent from the excerpts: 'vocals' for 'no_vocals', 'no_other' for 'other'.
 
     >>> target_of(ExportSettings("msst", ("vocals",))), target_of(ExportSettings("msst", ("drums", "bass", "vocals")))
     ('vocals', 'no_other')
@@ -101,7 +102,7 @@ def target_of(settings: ExportSettings) -> str:
 
 
 def chunk_frames(shortest: int) -> int:
-    """A chunk that no file is shorter than, in whole hops.
+    """Return a chunk length in whole hops, at most the shortest file.
 
     >>> chunk_frames(220_500), chunk_frames(40_000)
     (131584, 39936)

@@ -1,4 +1,4 @@
-"""What is fully known, as MUSDB18-HQ: excerpts in which three sources are silent, so that the fourth is the mixture."""
+"""Export in the MUSDB18-HQ layout: excerpts in which three sources are silent, so that the fourth is the mixture."""
 
 from collections.abc import Sequence
 from pathlib import Path

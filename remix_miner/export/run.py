@@ -1,4 +1,4 @@
-"""One export from a mined folder: the spans, the files of the format, the manifest."""
+"""Export of a mined folder: spans, files of the format, manifest."""
 
 import dataclasses
 import json
@@ -25,7 +25,7 @@ EXPORT_NAME = "export.json"
 
 @dataclass
 class Export:
-    """What an export holds, and what this run did."""
+    """Content of an export, and the files that this run wrote."""
 
     format: str
     label: str
@@ -41,9 +41,9 @@ class Export:
 
 
 def export(folder: Path, out: Path, settings: ExportSettings) -> Export:
-    """Export ``folder`` to ``out``. Run again it keeps what is whole; files of another export in ``out`` are refused.
+    """Export ``folder`` to ``out``. A repeated run keeps the complete files.
 
-    Raises `DataError` where nothing qualifies, the disk has no room, or a shard is damaged.
+    Raises `DataError` if no span qualifies, the disk is too small, a shard is damaged, or ``out`` holds another export.
     """
     with CatalogueView.read(folder) as catalogue:
         asked = settings.without or tuple(source for source in SOURCES if source in catalogue.harvest())
@@ -85,7 +85,7 @@ def export(folder: Path, out: Path, settings: ExportSettings) -> Export:
 
 
 def _claim(out: Path, folder: Path, settings: ExportSettings, detector_sha256: str | None) -> None:
-    """Note what ``out`` is an export of; raise `DataError` where it is one of something else."""
+    """Write the settings of the export to ``out``. Raises `DataError` if ``out`` holds anything else."""
     mine = {
         "format": "remix-miner/export",
         "format_version": 1,
@@ -104,7 +104,7 @@ def _claim(out: Path, folder: Path, settings: ExportSettings, detector_sha256: s
 
 
 def _use(out: Path, settings: ExportSettings) -> str:
-    """How the other side reads it."""
+    """Return the arguments with which the target tool reads the export."""
     if settings.format == "msst":
         return f"--dataset_type 3 --data_path {out / 'train.csv'}, with {out / 'config.yaml'} in the config"
     if settings.format == "demucs":

@@ -1,4 +1,4 @@
-"""What an export takes: format, the sources that are silent, the kind of audio, labelled songs beside it."""
+"""Settings of an export: format, silent sources, audio format, labelled songs."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +13,12 @@ AUDIO = {"flac": "int24", "wav": "float32"}
 
 @dataclass(frozen=True)
 class ExportSettings:
-    """``without``: sources that must all be silent at once; empty takes what was mined (labels only). ``stems``: songs
-    with stems to add. ``valid_share``: share of the tracks that make Demucs' validation set where no songs with a
-    ``valid`` split do. ``accepted_only``: excerpts that a listener accepted, and what is left beside wrong stretches.
+    """Settings of an export.
+
+    ``without``: sources that must all be silent at once; empty takes all mined sources (labels only). ``stems``:
+    corpora of labelled songs to add. ``valid_share``: share of the tracks in Demucs' validation set, used if no song
+    has the split ``valid``. ``accepted_only``: take only excerpts that a listener accepted, and the rest of excerpts
+    beside stretches marked as wrong.
     """
 
     format: str
@@ -54,7 +57,7 @@ class ExportSettings:
 
     @property
     def label(self) -> str:
-        """What the exported audio is: the one source that is left, or everything without those named.
+        """Name of the exported audio: the one remaining source, or ``no_`` and the silent sources.
 
         >>> ExportSettings("msst", ("vocals",)).label, ExportSettings("msst", ("drums", "bass", "vocals")).label
         ('no_vocals', 'other')

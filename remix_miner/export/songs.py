@@ -1,4 +1,4 @@
-"""Labelled songs in an export: a target, the sum of the rest, and the mixture, by links where the files are of use."""
+"""Labelled songs in an export: target, sum of the rest, and mixture; links to the song's own files where possible."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from remix_miner.sources import SOURCES
 
 @dataclass(frozen=True)
 class SongPart:
-    """What a file of a song holds: the sum of ``sources``."""
+    """Content of a file of a song: the sum of ``sources``."""
 
     song: StemTrack
     sources: tuple[str, ...]
@@ -26,7 +26,7 @@ class SongPart:
         return self.song.frames * self.song.channels * 4
 
     def put(self, path: Path, kind: str, written: Written) -> None:
-        """Link the song's own file where one of this kind holds just this, else write the sum."""
+        """Link the song's own file if one of this kind has exactly this content, else write the sum."""
         own = self.own_file(kind)
         if own is not None:
             put_link(own, path, written)
@@ -34,7 +34,7 @@ class SongPart:
         put_audio(path, self.song.frames, lambda: (self._sum(), self.song.sample_rate), kind, written)
 
     def own_file(self, kind: str) -> Path | None:
-        """The song's file with exactly this audio, if there is one of the asked kind."""
+        """Return the song's own file of this kind with exactly this audio, or None."""
         files = [file for source in self.sources for file in self.song.files[source]]
         if len(self.sources) == len(SOURCES):
             files = [] if self.song.mixture is None else [self.song.mixture]
@@ -49,7 +49,7 @@ class SongPart:
 
 
 def load_songs(stems: Sequence[Path], split: str | None) -> list[StemTrack]:
-    """The songs of a split; those of corpora without splits count as 'train'."""
+    """Return the songs of a split (None: all). Songs of corpora without splits count as 'train'."""
     songs = load_stem_tracks(stems) if stems else []
     chosen = [song for song in songs if (song.split or "train") == split] if split else songs
     names = [safe_name(song) for song in chosen]
@@ -59,5 +59,5 @@ def load_songs(stems: Sequence[Path], split: str | None) -> list[StemTrack]:
 
 
 def safe_name(song: StemTrack) -> str:
-    """A song's name as a folder's."""
+    """Return a song's name as a folder name."""
     return song.name.replace("/", "_").replace("\\", "_").strip(". ") or "song"

@@ -1,4 +1,4 @@
-"""The spans to export: live excerpts of one source, or where the excerpts of several sources overlap in a track."""
+"""Spans to export: live excerpts of one source, or overlaps of the excerpts of several sources in a track."""
 
 import dataclasses
 import hashlib
@@ -16,10 +16,10 @@ SMALL = 1e-6
 
 @dataclass(frozen=True)
 class Span:
-    """A stretch of a track in which all of ``without`` are silent, and where its audio lies.
+    """A stretch of a track in which all of ``without`` are silent, and the place of its audio.
 
-    ``shard``, ``shard_start`` and ``frames``: in `/audio`. ``probability_mean`` and ``probability_min``: the least over
-    ``without``, of the whole excerpts that overlap here. ``review``: 'accepted' where every one was.
+    ``shard``, ``shard_start`` and ``frames`` give the place in `/audio`. ``probability_mean`` and ``probability_min``
+    are the minimum over the whole excerpts that overlap here. ``review`` is 'accepted' if all of these were accepted.
     """
 
     track: str
@@ -40,7 +40,7 @@ class Span:
 
     @property
     def name(self) -> str:
-        """A file name that is this span's alone: title, a hash of the whole track name, milliseconds."""
+        """A unique file name: title, a hash of the whole track name, start in milliseconds, silent sources."""
         title = re.sub(r"[^A-Za-z0-9]+", "_", Path(self.track).stem).strip("_")[:60] or "track"
         digest = hashlib.sha256(self.track.encode("utf-8", "surrogateescape")).hexdigest()[:10]
         return f"{title}-{digest}-{round(1000 * self.start_seconds):08d}-{'_'.join(self.without)}"
@@ -49,7 +49,7 @@ class Span:
 def find_spans(
     database: sqlite3.Connection, without: Sequence[str], *, min_seconds: float = 5.0, accepted_only: bool = False
 ) -> list[Span]:
-    """All spans of at least ``min_seconds`` without any of the sources, by track and start."""
+    """Return all spans of at least ``min_seconds`` without any of the sources, by track and start."""
     names = dict(database.execute("SELECT id, path FROM tracks"))
     hashes = dict(database.execute("SELECT id, sha256 FROM tracks"))
     by_track: dict[int, dict[str, list[LiveExcerpt]]] = defaultdict(lambda: defaultdict(list))
@@ -72,7 +72,7 @@ def find_spans(
 def _overlaps(
     pieces: Sequence[tuple[LiveExcerpt, list[LiveExcerpt]]], other: Sequence[LiveExcerpt]
 ) -> Iterator[tuple[LiveExcerpt, list[LiveExcerpt]]]:
-    """Where pieces overlap with excerpts of another source; the audio stays the piece's."""
+    """Yield the overlaps of pieces with excerpts of another source. The audio is that of the piece."""
     for piece, parts in pieces:
         for one in other:
             start = max(piece.start_seconds, one.start_seconds)

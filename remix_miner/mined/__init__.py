@@ -1,1 +1,1 @@
-"""The mined folder: shards of excerpts and their catalogue. Mining writes it, training reads it."""
+"""Mined folder: shards of excerpts and their catalogue. Mining writes it, training reads it."""

@@ -1,6 +1,6 @@
-"""Audits of a mined folder in its catalogue: which excerpts were drawn, what was answered, what came out.
+"""Audits in the catalogue of a mined folder: drawn excerpts, answers, results.
 
-The draw is stored before the first answer, so that neither a kill nor the listener's own choice can change it.
+The draw is stored before the first answer, so that neither an interruption nor the listener's choice can change it.
 """
 
 import json
@@ -41,7 +41,7 @@ REPORT_NAME = "report.json"
 
 @dataclass(frozen=True)
 class Draw:
-    """One drawn excerpt, or a control (``excerpt_id`` None) whose place is empty until one is found."""
+    """One drawn excerpt, or a control (``excerpt_id`` None) whose stretch is None until one is found."""
 
     position: int
     excerpt_id: int | None
@@ -64,7 +64,7 @@ def create_audit(
     population: dict[str, Any],
     excerpt_ids: Sequence[int | None],
 ) -> int:
-    """Store an audit and its draw (None: a place for a control) within a transaction; returns its id."""
+    """Store an audit and its draw (None: a place for a control) within a transaction. Return its id."""
     for statement in SCHEMA.split(";\n"):
         database.execute(statement)
     cursor = database.execute(
@@ -80,13 +80,13 @@ def create_audit(
 
 
 def has_audits(database: sqlite3.Connection) -> bool:
-    """Whether an audit was ever begun."""
+    """Return whether the catalogue has the tables of audits."""
     query = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'audits'"
     return database.execute(query).fetchone() is not None
 
 
 def latest_audit(database: sqlite3.Connection, source: str, reviewer: str) -> tuple[int, dict[str, Any]] | None:
-    """Id and settings of the reviewer's latest audit of a source."""
+    """Return id and settings of the reviewer's latest audit of a source, or None."""
     if not has_audits(database):
         return None
     row = database.execute(
@@ -97,7 +97,7 @@ def latest_audit(database: sqlite3.Connection, source: str, reviewer: str) -> tu
 
 
 def draws_of(database: sqlite3.Connection, audit_id: int) -> list[Draw]:
-    """All draws by position."""
+    """Return all draws of an audit by position."""
     rows = database.execute(
         "SELECT position, excerpt_id, track_id, start_seconds, seconds, decision, clean_share FROM audit_draws "
         "WHERE audit_id = ? ORDER BY position",
@@ -107,10 +107,10 @@ def draws_of(database: sqlite3.Connection, audit_id: int) -> list[Draw]:
 
 
 def heard_draws(draws: Sequence[Draw], planned: int) -> list[Draw]:
-    """What counts: answered draws up to the first open one; places of controls that were not found are passed over.
+    """Return the draws that count: answered ones before the first open one, without controls that were not found.
 
-    An answer also fills the later draws of its excerpt. Those after the ``planned`` ones count as soon as one of them
-    was played.
+    An answer also fills the later draws of its excerpt. Draws after the ``planned`` ones count once one of them was
+    played.
     """
     heard: list[Draw] = []
     for draw in draws:
@@ -133,7 +133,7 @@ def heard_draws(draws: Sequence[Draw], planned: int) -> list[Draw]:
 def place_control(
     database: sqlite3.Connection, audit_id: int, position: int, track_id: int, start_seconds: float, seconds: float
 ) -> None:
-    """Fill the place of a control, within a transaction."""
+    """Store the stretch of a control within a transaction."""
     database.execute(
         "UPDATE audit_draws SET track_id = ?, start_seconds = ?, seconds = ? WHERE audit_id = ? AND position = ? "
         "AND excerpt_id IS NULL AND decision IS NULL",
@@ -157,12 +157,12 @@ def answer_draw(database: sqlite3.Connection, audit_id: int, draw: Draw, decisio
 
 
 def store_result(database: sqlite3.Connection, audit_id: int, result: dict[str, Any]) -> None:
-    """Keep the result so far, within a transaction."""
+    """Store the result so far within a transaction."""
     database.execute("UPDATE audits SET result_json = ? WHERE id = ?", (json.dumps(result), audit_id))
 
 
 def audit_results(database: sqlite3.Connection) -> dict[str, list[dict[str, Any]]]:
-    """Results of all audits with an answer, by source, oldest first: `audits` of report.json."""
+    """Return the results of all audits with an answer, by source, oldest first, as in `audits` of report.json."""
     found: dict[str, list[dict[str, Any]]] = {}
     if has_audits(database):
         rows = database.execute("SELECT source, result_json FROM audits WHERE result_json IS NOT NULL ORDER BY id")
@@ -172,7 +172,7 @@ def audit_results(database: sqlite3.Connection) -> dict[str, list[dict[str, Any]
 
 
 def write_audits(folder: Path, database: sqlite3.Connection) -> None:
-    """Bring `audits` of ``folder/report.json`` up to date; the rest of the report stays."""
+    """Update `audits` in ``folder/report.json``. The rest of the report is kept."""
     path = folder / REPORT_NAME
     report = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     write_json(path, {**report, "audits": audit_results(database)})

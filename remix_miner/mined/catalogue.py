@@ -1,8 +1,8 @@
 """Catalogue of a mined folder: every file, excerpt and run, in one SQLite file.
 
-Shards are closed on the disk first; then one transaction records them, their excerpts and the tracks as done. A killed
-scan leaves at worst shards that no transaction recorded; the next scan removes those and scans their tracks again, so
-nothing is lost and nothing is doubled.
+Shards are closed on the disk first. Then one transaction records them, their excerpts, and the tracks as done. A killed
+scan leaves at most shards that no transaction recorded. The next scan removes these and scans their tracks again, so
+that no excerpt is lost or duplicated.
 """
 
 import contextlib
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ScannedTrack:
-    """Facts about a scanned file. ``problem`` marks a file that was scanned as far as it could be."""
+    """Properties of a scanned file. ``problem``: why only a part of it was scanned, or None."""
 
     name: str
     sha256: str
@@ -47,7 +47,7 @@ class ScannedTrack:
 
 
 class Catalogue(CatalogueView):
-    """The catalogue for writing, by one process at a time: `Catalogue.open`. To look only: `Catalogue.read`."""
+    """Catalogue open for writing, by one process at a time: `Catalogue.open`. `Catalogue.read` opens it read-only."""
 
     def __init__(self, folder: Path, database: sqlite3.Connection, lock: FolderLock) -> None:
         super().__init__(folder, database)
@@ -55,12 +55,12 @@ class Catalogue(CatalogueView):
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str], settings: Mapping[str, Any], *, restart: bool = False) -> "Catalogue":
-        """The catalogue of ``folder`` for writing, created if there is none; this process is then its only writer.
+        """Open the catalogue of ``folder`` for writing; create it if there is none. Other writers are locked out.
 
-        ``settings`` is everything that decides which excerpts come out (detector, thresholds, sources, lengths, sample
-        rate...), JSON-able; a catalogue made with other settings is refused. ``restart`` throws away what is there.
-        Leftovers of a killed scan are removed: temporary files, and closed shards that were never recorded. Tracks
-        whose shard has been deleted become pending again.
+        ``settings`` holds everything that decides which excerpts are found (detector, thresholds, sources, lengths,
+        sample rate and so on) as JSON values. Raises `DataError` for a catalogue with other settings. ``restart``
+        deletes all earlier results. Leftovers of a killed scan are removed: temporary files, and closed shards that
+        were never recorded. Tracks whose shard has been deleted become pending again.
         """
         folder = Path(folder)
         lock = FolderLock(folder)
@@ -88,13 +88,12 @@ class Catalogue(CatalogueView):
             raise
 
     def register(self, files: Iterable["LibraryFile"], *, retry_failed: bool = False) -> list["LibraryFile"]:
-        """Make ``files`` known and return those to scan, in their order.
+        """Add ``files`` to the catalogue and return those to scan, in their order.
 
-        To scan are: new files, files whose size or modification time changed, and pending ones (interrupted, or failed
-        for a passing reason). Unchanged files that are done are not, nor are those that failed, unless
-        ``retry_failed``. A changed file's old excerpts are marked 'superseded': the audio stays in its shard, which is
-        never altered, but readers leave it out. Files that are no longer
-        there keep their excerpts (`mined.moved` follows those that moved).
+        Files to scan are new, changed (in size or modification time), or pending (interrupted, or failed for a
+        temporary reason). ``retry_failed`` adds the files that failed. The old excerpts of a changed file are marked
+        'superseded': their audio stays in its shard, which is never altered, and readers leave it out. Files that no
+        longer exist keep their excerpts (`mined.moved` finds those that moved).
         """
         files = list(files)
         wanted = "('pending', 'failed')" if retry_failed else "('pending')"
@@ -128,11 +127,11 @@ class Catalogue(CatalogueView):
         return [files[position] for (position,) in positions]
 
     def finish_tracks(self, tracks: Sequence[ScannedTrack], shards: Sequence[ClosedShard]) -> int:
-        """Record tracks as done together with the closed shards that hold all their excerpts: one transaction.
+        """Record tracks as done, and the closed shards with all their excerpts, in one transaction.
 
-        Every excerpt in ``shards`` must be of one of ``tracks``; a track may have no excerpts. A track that is
-        done already (an engine repeated it) is left as it was and its new excerpts are not recorded, so nothing is
-        doubled. Returns the number of excerpts recorded.
+        Every excerpt in ``shards`` must be of one of ``tracks``. A track may have no excerpts. A track that is done
+        already (an engine repeated it) stays unchanged and its new excerpts are not recorded, so that there are no
+        duplicates. Returns the number of recorded excerpts.
         """
         recorded = 0
         with self.transaction() as database:
@@ -166,11 +165,11 @@ class Catalogue(CatalogueView):
         return recorded
 
     def finish_track(self, track: ScannedTrack, shards: Sequence[ClosedShard] = ()) -> int:
-        """`finish_tracks` of one track."""
+        """Record one track as done, as `finish_tracks` does."""
         return self.finish_tracks([track], shards)
 
     def fail_track(self, name: str, reason: str, *, passing: bool = False) -> None:
-        """Record why a file gave nothing. ``passing`` reasons (vanished, changed in mid-scan) leave it pending.
+        """Record why a file could not be scanned. With ``passing`` (a temporary reason) it stays pending.
 
         A track that is done stays done.
         """
@@ -188,7 +187,7 @@ class Catalogue(CatalogueView):
                 database.execute("UPDATE tracks SET path = ?, mtime_ns = ? WHERE path = ?", (new, mtime_ns, old))
 
     def start_run(self, versions: Mapping[str, str], detector_sha256: str | None = None) -> int:
-        """Note that a scan begins; returns its id for `finish_run`."""
+        """Record the start of a scan and return its id for `finish_run`."""
         with self.transaction() as database:
             cursor = database.execute(
                 "INSERT INTO runs (started, settings_json, versions_json, detector_sha256) VALUES (?, ?, ?, ?)",
@@ -197,13 +196,13 @@ class Catalogue(CatalogueView):
         return int(cursor.lastrowid or 0)
 
     def finish_run(self, run: int) -> None:
-        """Note that a scan came to its end (a run without an end was interrupted)."""
+        """Record the end of a scan. A run without an end was interrupted."""
         with self.transaction() as database:
             database.execute("UPDATE runs SET finished = ? WHERE id = ?", (_now(), run))
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Everything in the block is recorded, or, after an error or a kill, nothing of it."""
+        """Run the block as one transaction: after an error or a kill nothing of it is recorded."""
         with clear_errors(self.folder / CATALOGUE_NAME):
             self.database.execute("BEGIN IMMEDIATE")
             try:
@@ -215,7 +214,7 @@ class Catalogue(CatalogueView):
                 raise
 
     def add_shard(self, shard: ClosedShard) -> None:
-        """Make a closed shard known, within a transaction."""
+        """Record a closed shard within a transaction."""
         self.database.execute(
             "INSERT INTO shards (name, source, sha256, excerpts, frames, sample_rate, bytes) VALUES (?,?,?,?,?,?,?)",
             (
@@ -268,7 +267,7 @@ class Catalogue(CatalogueView):
 
 
 def differing_settings(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
-    """'name: value there, value here' for each setting that differs."""
+    """Return 'name: value there, value here' for each setting that differs."""
     return [
         f"{name}: {ours.get(name)!r} there, {theirs.get(name)!r} here"
         for name in sorted(ours.keys() | theirs.keys())

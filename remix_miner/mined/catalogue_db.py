@@ -1,8 +1,8 @@
-"""SQLite file of a catalogue: its tables, and how it is opened. `remix_miner.mined.catalogue` fills it.
+"""SQLite file of a catalogue: tables, connections, errors. `remix_miner.mined.catalogue` fills it.
 
-SQLite runs with its rollback journal and ``synchronous = EXTRA``, not with a write-ahead log: a log needs shared
-memory, which network file systems lack, and leaves two more files that a copy must not forget, while its gain
-(readers beside a writer) is nothing to a single writer that commits once for many tracks.
+SQLite runs with its rollback journal and ``synchronous = EXTRA``, not with a write-ahead log. A write-ahead log needs
+shared memory, which network file systems lack, and adds two files that every copy must include. Its advantage
+(concurrent readers) is small here, since a single writer commits once for many tracks.
 """
 
 import contextlib
@@ -82,7 +82,7 @@ CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 
 
 def connect(path: Path, mode: str) -> sqlite3.Connection:
-    """Open the database at ``path`` with SQLite's ``mode`` (rwc: create, rw, ro); transactions are begun by hand."""
+    """Open the database at ``path`` with SQLite's ``mode`` (rwc: create, rw, ro); transactions are explicit."""
     with clear_errors(path):
         uri = f"{path.absolute().as_uri()}?mode={mode}"
         database = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
@@ -93,7 +93,7 @@ def connect(path: Path, mode: str) -> sqlite3.Connection:
 
 
 def connect_to_read(folder: Path) -> sqlite3.Connection:
-    """Return the catalogue of a mined folder, for reading only; a scan may run meanwhile. `DataError` without one."""
+    """Open the catalogue of a mined folder for reading; a scan may run concurrently. `DataError` if there is none."""
     path = folder / CATALOGUE_NAME
     if not path.is_file():
         raise DataError(f"{folder} holds no {CATALOGUE_NAME}; name a folder written by `remix-miner detect --out`")
@@ -128,7 +128,7 @@ def check_version(database: sqlite3.Connection, path: Path) -> None:
 
 @contextlib.contextmanager
 def clear_errors(path: Path) -> Iterator[None]:
-    """Turn SQLite's errors into a `DataError` that names the file and what to do."""
+    """Convert SQLite's errors into a `DataError` that names the file and what to do."""
     try:
         yield
     except (sqlite3.Error, UnicodeError) as error:  # a damaged schema is quoted in messages that are no UTF-8
@@ -144,7 +144,7 @@ def clear_errors(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def reading_errors(path: Path) -> Iterator[None]:
-    """Turn all that a damaged database leads to, wrong types and texts included, into a `DataError`."""
+    """Convert all errors of a damaged database, wrong types and texts included, into a `DataError`."""
     try:
         with clear_errors(path):
             yield

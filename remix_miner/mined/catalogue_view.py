@@ -15,7 +15,7 @@ from remix_miner.sources import SOURCES
 
 
 class CatalogueView:
-    """The catalogue of ``folder``. Open it with `CatalogueView.read`; a scan may run meanwhile."""
+    """Catalogue of ``folder``, read-only. Open it with `CatalogueView.read`; a scan may run concurrently."""
 
     def __init__(self, folder: Path, database: sqlite3.Connection) -> None:
         self.folder = folder
@@ -23,19 +23,19 @@ class CatalogueView:
 
     @classmethod
     def read(cls, folder: str | os.PathLike[str]) -> "CatalogueView":
-        """Open for looking only. Raises `DataError` where there is no catalogue, or one that cannot be read."""
+        """Open read-only. Raises `DataError` if there is no catalogue or it cannot be read."""
         return CatalogueView(Path(folder), connect_to_read(Path(folder)))
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The settings that every track of this catalogue was scanned with."""
+        """Settings of the scan, the same for every track of this catalogue."""
         (text,) = self.database.execute("SELECT value FROM meta WHERE key = 'settings_json'").fetchone()
         found: dict[str, Any] = json.loads(text)
         return found
 
     @property
     def runs(self) -> list[dict[str, Any]]:
-        """Every run, oldest first: id, started, finished, settings, versions, detector_sha256."""
+        """All runs, oldest first: id, started, finished, settings, versions, detector_sha256."""
         rows = self.database.execute(
             "SELECT id, started, finished, settings_json, versions_json, detector_sha256 FROM runs ORDER BY id"
         )
@@ -45,18 +45,18 @@ class CatalogueView:
         ]
 
     def track_counts(self) -> dict[str, int]:
-        """Number of tracks by status."""
+        """Return the number of tracks by status."""
         return dict(self.database.execute("SELECT status, count(*) FROM tracks GROUP BY status"))
 
     def seconds_scanned(self) -> float:
-        """Length of all tracks that are done."""
+        """Return the total length of all tracks that are done."""
         (seconds,) = self.database.execute("SELECT total(seconds) FROM tracks WHERE status = 'done'").fetchone()
         return float(seconds)
 
     def harvest(self) -> dict[str, dict[str, float]]:
-        """Live excerpts of each source that has any: number of excerpts, of tracks that they come from, seconds.
+        """Return, for each source with live excerpts, the numbers of excerpts and of their tracks, and the seconds.
 
-        What is left beside a wrong stretch counts as an excerpt; its track counts if it has whole ones.
+        The rest of an excerpt beside a wrong stretch counts as an excerpt. Its track counts if it has whole excerpts.
         """
         rows = self.database.execute(
             "SELECT source, sum(excerpts), count(*), sum(seconds) FROM (SELECT source, count(*) AS excerpts, "
@@ -70,24 +70,24 @@ class CatalogueView:
         return {source: found[source] for source in SOURCES if source in found}
 
     def troubles(self) -> list[tuple[str, str, str]]:
-        """(track, status, what was wrong) of every track with a remark or failure, sorted by name."""
+        """Return (track, status, problem) of every track with a remark or failure, sorted by name."""
         return self.database.execute(
             "SELECT path, status, error FROM tracks WHERE error IS NOT NULL ORDER BY path"
         ).fetchall()
 
     def shards(self) -> dict[str, dict[str, Any]]:
-        """Each shard's source, sha256, excerpts, frames, sample_rate and bytes, by file name."""
+        """Return each shard's source, sha256, excerpts, frames, sample_rate and bytes, by file name."""
         columns = ("source", "sha256", "excerpts", "frames", "sample_rate", "bytes")
         rows = self.database.execute(f"SELECT name, {', '.join(columns)} FROM shards ORDER BY name")
         return {name: dict(zip(columns, row, strict=True)) for name, *row in rows}
 
     def excerpt_places(self, shard: str) -> Int64[np.ndarray, "N 2"]:
-        """(start_frame, frames) of each excerpt that is recorded in ``shard``."""
+        """Return (start_frame, frames) of each excerpt that is recorded in ``shard``."""
         rows = self.database.execute("SELECT shard_start, frames FROM excerpts WHERE shard = ?", (shard,)).fetchall()
         return np.array(rows, dtype=np.int64).reshape(-1, 2)
 
     def status(self, name: str) -> tuple[str, str | None] | None:
-        """(status, error) of a file, or None when it was never registered."""
+        """Return (status, error) of a file, or None if it was never registered."""
         row = self.database.execute("SELECT status, error FROM tracks WHERE path = ?", (name,)).fetchone()
         return None if row is None else (row[0], row[1])
 

@@ -1,4 +1,4 @@
-"""The mined excerpts of a folder of shards, for training: whole, or cropped at random."""
+"""Data set of the mined excerpts in a folder of shards, for training: whole excerpts or random crops."""
 
 import os
 import sqlite3
@@ -33,7 +33,7 @@ INDEX_DTYPE = np.dtype(
 
 
 class MinedExcerpt(TypedDict):
-    """One item. PyTorch's default collation makes tensors of the arrays and numbers and lists of the texts."""
+    """One item. PyTorch's default collation turns arrays and numbers into tensors, and texts into lists."""
 
     audio: Float32[np.ndarray, "C T"]
     valid_frames: int
@@ -49,17 +49,17 @@ class MinedExcerpt(TypedDict):
 
 
 class MinedExcerpts(Dataset[MinedExcerpt]):
-    """A map-style dataset over all shards of ``folder``, ordered by shard and place; works in any DataLoader.
+    """Map-style dataset over all shards of ``folder``, ordered by shard and place, for any DataLoader.
 
-    ``sources``: the sources whose absence is wanted (default: all that were mined). ``seconds``: length of a crop at a
-    random place; an excerpt that is shorter is followed by zeros. None gives whole excerpts, of various lengths.
+    ``sources``: the sources of which one is silent (default: all that were mined). ``seconds``: length of a crop at a
+    random place; a shorter excerpt is padded with zeros at its end. None: whole excerpts, of various lengths.
     Crops depend on ``seed``, the epoch (`set_epoch`) and the index alone, never on workers.
 
-    Where a catalogue lies beside the shards it decides: excerpts that were rejected in review, superseded by a newer
-    scan of a changed file, or never recorded are left out, and `expected_volume_db` is known. Of an excerpt in which
-    review marked a stretch as wrong, the rest is kept where it is long enough, as one item or two. Without a
-    catalogue, everything in the shards counts. Raises `DataError` when there is nothing, shards disagree on sample
-    rate or channels, or a shard of the catalogue is missing.
+    With a catalogue beside the shards, excerpts are left out that were rejected in review, superseded by a newer scan
+    of a changed file, or never recorded, and `expected_volume_db` is set. Of an excerpt with a stretch that review
+    marked as wrong, the rest is kept if it is long enough, as one item or two. Without a catalogue, all excerpts in the
+    shards are used. Raises `DataError` if there are no excerpts, shards differ in sample rate or channels, or a shard
+    of the catalogue is missing.
 
     Files are opened when first read, in the process that reads, so that forked and spawned workers are both safe.
     """
@@ -114,7 +114,7 @@ class MinedExcerpts(Dataset[MinedExcerpt]):
         self.epoch = epoch
 
     def seconds_of(self, source: str) -> float:
-        """Seconds of excerpts without ``source``."""
+        """Return the seconds of excerpts without ``source``."""
         return float(self._index["frames"][self._rows[source]].sum(dtype=np.int64)) / self.sample_rate
 
     def draw(self, source: str, generator: np.random.Generator) -> int:
@@ -128,20 +128,20 @@ class MinedExcerpts(Dataset[MinedExcerpt]):
     def random_crop(
         self, source: str, frames: int, generator: np.random.Generator
     ) -> tuple[Float32[np.ndarray, "C T"], int]:
-        """A random crop (channels, ``frames``) of a random excerpt without ``source``, and how much of it is audio.
+        """Return a random crop (channels, ``frames``) of a random excerpt without ``source``, and its frames of audio.
 
-        An excerpt shorter than ``frames`` is given whole and followed by zeros.
+        An excerpt shorter than ``frames`` is padded with zeros at its end.
         """
         item = self.crop(self.draw(source, generator), frames, generator)
         return item["audio"], item["valid_frames"]
 
     def crop(self, index: int, frames: int, generator: np.random.Generator) -> MinedExcerpt:
-        """``frames`` of excerpt ``index`` from a random place, each as likely; zeros follow a shorter one."""
+        """Return ``frames`` of excerpt ``index`` from a uniformly random place, padded with zeros if it is shorter."""
         spare = int(self._index["frames"][index]) - frames
         return self.read(index, int(generator.integers(spare + 1)) if spare > 0 else 0, frames)
 
     def read(self, index: int, start: int = 0, frames: int | None = None) -> MinedExcerpt:
-        """Excerpt ``index`` from its frame ``start``, ``frames`` long (zeros after its end) or to its end."""
+        """Return excerpt ``index`` from its frame ``start``: ``frames`` (zeros after its end), or all to its end."""
         entry = self._index[index]
         shard = self._shard(int(entry["shard"]))
         row, offset = shard.row_of(int(entry["start_frame"]), int(entry["frames"]))
@@ -187,7 +187,7 @@ class MinedExcerpts(Dataset[MinedExcerpt]):
 
 
 def _read_index(folder: Path, sources: Iterable[str]) -> tuple[list[Path], np.ndarray]:
-    """Shards, and of each live excerpt its shard's number, source, start_frame, frames, expected V."""
+    """Return the shards, and for each live excerpt the index of its shard, source, start_frame, frames, expected V."""
     paths = shard_paths(folder)
     if not (folder / CATALOGUE_NAME).is_file():
         if not paths:

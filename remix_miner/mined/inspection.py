@@ -1,4 +1,4 @@
-"""Inspection of a mined folder: totals per source, and whether every shard is as the catalogue states."""
+"""Inspection of a mined folder: totals per source, and a check of every shard against the catalogue."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ from remix_miner.sources import SOURCES
 
 @dataclass
 class Inspection:
-    """The answer of `inspect_folder`. ``damage`` is what must be mended; ``remarks`` is harmless."""
+    """Result of `inspect_folder`. ``damage`` needs a repair; ``remarks`` are harmless."""
 
     folder: Path
     catalogued: bool
@@ -39,17 +39,18 @@ class Inspection:
 
     @property
     def quarantined(self) -> list[tuple[str, str]]:
-        """Files of which nothing could be used, and why."""
+        """Return the files that could not be scanned at all, each with the reason."""
         return [(track, error) for track, status, error in self.troubles if status != "done"]
 
 
 def inspect_folder(
     folder: Path, *, verify: bool = False, on_shard: Callable[[int], None] = lambda total: None
 ) -> Inspection:
-    """Look at a mined folder. Each shard is opened and its table compared with its audio and with the catalogue.
+    """Check a mined folder: open each shard and compare its table with its audio and with the catalogue.
 
     ``verify`` also reads every shard whole and compares its SHA-256 with the catalogue's. ``on_shard`` is called after
-    each shard with the number of all. Works on shards alone, too. Raises `DataError` where there is nothing to look at.
+    each shard with the number of all shards. A folder of shards without a catalogue works, too. Raises `DataError` for
+    a folder without shards and catalogue.
     """
     if not (folder / CATALOGUE_NAME).is_file():
         return _inspect_shards_alone(folder, on_shard)
@@ -88,7 +89,7 @@ def inspect_folder(
 
 
 def _check(path: Path, facts: dict[str, Any], places: np.ndarray, verify: bool) -> list[str]:
-    """What is wrong with one shard; ``places``: (start_frame, frames) of the excerpts that the catalogue has in it."""
+    """Return the problems of one shard; ``places``: (start_frame, frames) of its excerpts in the catalogue."""
     name = f"shards/{path.name}"
     if not path.is_file():
         return [f"{name} is missing; copy it, or run `remix-miner detect` again: its tracks are then scanned anew"]

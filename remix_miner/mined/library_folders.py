@@ -1,4 +1,4 @@
-"""Where the library is: the files behind the track names of a catalogue, found again by the scanned folders."""
+"""Library folders of a catalogue: the scanned folders by label, and the files of its track names."""
 
 import json
 import sqlite3
@@ -13,14 +13,14 @@ KEY = "library_json"
 
 
 class LibraryFolders:
-    """Scanned folders by their label, the first part of a track's name."""
+    """Scanned folders by label, the first part of a track's name."""
 
     def __init__(self, folders: Mapping[str, Path]) -> None:
         self.folders = dict(folders)
 
     @classmethod
     def of(cls, database: sqlite3.Connection, paths: Sequence[Path] = ()) -> "LibraryFolders":
-        """The folders that the catalogue remembers; ``paths``, named as for `detect`, take precedence."""
+        """Return the folders stored in the catalogue. ``paths``, as for `detect`, take precedence."""
         row = database.execute("SELECT value FROM meta WHERE key = ?", (KEY,)).fetchone()
         remembered = {label: Path(path) for label, path in json.loads(row[0]).items()} if row else {}
         for path in paths:
@@ -29,7 +29,7 @@ class LibraryFolders:
         return cls(remembered | folder_labels(paths))
 
     def path_of(self, track: str) -> Path | None:
-        """The file of a track, or None where its folder is not known or the file is gone."""
+        """Return the file of a track, or None for an unknown folder or a missing file."""
         label, _, rest = track.partition("/")
         folder = self.folders.get(label)
         if folder is None:
@@ -47,7 +47,7 @@ def remember_folders(database: sqlite3.Connection, paths: Sequence[Path]) -> Non
 
 
 def take_folders(database: sqlite3.Connection) -> None:
-    """Add the folders that the attached catalogue ``part`` remembers, within a transaction; known labels stay."""
+    """Add the folders stored in the attached catalogue ``part``, within a transaction. Existing labels are kept."""
     found = {
         schema: database.execute(f"SELECT value FROM {schema}.meta WHERE key = ?", (KEY,)).fetchone()
         for schema in ("part", "main")

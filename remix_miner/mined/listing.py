@@ -37,8 +37,8 @@ REVIEWS = {
 
 @dataclass(frozen=True)
 class ListFilter:
-    """Which excerpts are listed: without ``source``, of tracks whose name holds ``track``, of at least ``min_seconds``
-    and ``min_probability`` (mean), and of the review state ``review``.
+    """Filter of listed excerpts: without ``source``, of tracks whose name contains ``track``, of at least
+    ``min_seconds`` and ``min_probability`` (mean), and of the review state ``review``.
     """
 
     source: str | None = None
@@ -55,7 +55,7 @@ class ListFilter:
 
 
 def list_excerpts(folder: Path, wanted: ListFilter = ListFilter()) -> Iterator[dict[str, Any]]:
-    """Yield the excerpts of ``folder`` that ``wanted`` names, ordered by track, place and source, with `COLUMNS`."""
+    """Yield the excerpts of ``folder`` that pass ``wanted``, ordered by track, place and source, with `COLUMNS`."""
     with reading_errors(folder / CATALOGUE_NAME), CatalogueView.read(folder) as catalogue:
         rows = catalogue.database.execute(
             "SELECT excerpts.id, path, source, start_seconds, excerpts.seconds, probability_mean, probability_min, "

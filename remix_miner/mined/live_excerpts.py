@@ -1,4 +1,4 @@
-"""The excerpts that readers take: those that no review rejects, and what is left beside a stretch that is wrong."""
+"""Live excerpts, which readers use: those that no review rejects, and the rest of excerpts beside a wrong stretch."""
 
 import json
 import sqlite3
@@ -47,7 +47,7 @@ class LiveExcerpt:
 def live_excerpts(
     database: sqlite3.Connection, sources: Sequence[str] = SOURCES, *, accepted_only: bool = False
 ) -> Iterator[LiveExcerpt]:
-    """All of them in ``sources``, by shard and place. ``accepted_only``: those that a listener accepted."""
+    """Yield the live excerpts of ``sources`` by shard and place. ``accepted_only``: only those a listener accepted."""
     marks = ",".join("?" * len(sources))
     condition = "review = 'accepted'" if accepted_only else LIVE
     query = f"SELECT {COLUMNS}, NULL, NULL FROM excerpts WHERE {condition} AND source IN ({marks})"
@@ -65,7 +65,7 @@ def live_excerpts(
 
 
 def kept_parts(database: sqlite3.Connection) -> Iterator[LiveExcerpt]:
-    """What is left of rejected excerpts in which a stretch was marked as wrong."""
+    """Yield the usable parts of rejected excerpts in which a stretch was marked as wrong."""
     if not has_reviews(database):
         return
     shortest = shortest_seconds(database)
@@ -74,7 +74,7 @@ def kept_parts(database: sqlite3.Connection) -> Iterator[LiveExcerpt]:
 
 
 def kept_beside(excerpt: LiveExcerpt, wrong: tuple[float, float], shortest: float) -> Iterator[LiveExcerpt]:
-    """The audio before and after the stretch ``wrong`` (seconds of the track) where it lasts ``shortest`` seconds.
+    """Yield the parts before and after the stretch ``wrong`` (seconds of the track) of at least ``shortest`` seconds.
 
     >>> excerpt = LiveExcerpt(1, 1, "drums", "a.h5", 100, 20_000, 40.0, 20.0, 0.9, 0.8, None, "rejected")
     >>> [(one.shard_start, one.frames, one.start_seconds) for one in kept_beside(excerpt, (42.0, 50.0), 5.0)]
@@ -102,7 +102,7 @@ def kept_beside(excerpt: LiveExcerpt, wrong: tuple[float, float], shortest: floa
 
 
 def shortest_seconds(database: sqlite3.Connection) -> float:
-    """The scan's shortest excerpt, which also bounds what is kept beside a wrong stretch."""
+    """Return the scan's shortest excerpt length, which also bounds the parts kept beside a wrong stretch."""
     row = database.execute("SELECT value FROM meta WHERE key = 'settings_json'").fetchone()
     return float(json.loads(row[0]).get("min_seconds", SHORTEST_SECONDS)) if row else SHORTEST_SECONDS
 

@@ -1,6 +1,6 @@
-"""Lock of a mined folder: one writer at a time. The operating system drops it when its process ends.
+"""Lock of a mined folder: one writer at a time. The operating system releases it when its process ends.
 
-The library filelock truncates the lock file when it tries, and the text that names the holder with it.
+The library filelock is no alternative: each attempt truncates the lock file, which contains the name of the holder.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ from remix_miner.errors import DataError
 
 
 class FolderLock:
-    """Held from construction to `release` or the end of the process; `DataError` when another process holds it.
+    """Lock held from construction to `release` or the end of the process; `DataError` if another process holds it.
 
     The lock is `flock` on ``folder/.lock`` (`msvcrt.locking` on Windows), which on Linux also works between machines on
     NFS. The file stays; only the lock counts. Its text names the last holder.
@@ -44,7 +44,7 @@ class FolderLock:
             self._file.flush()
 
     def release(self) -> None:
-        """Let others in. Harmless when released already."""
+        """Release the lock. A second call has no effect."""
         if self._file is not None:
             with contextlib.suppress(OSError):
                 self._file.close()

@@ -1,4 +1,4 @@
-"""Files of a library that moved: the recording is the same, by its SHA-256, and its name is where it was last seen."""
+"""Moved files of a library: files with the SHA-256 of a scanned track whose own file is missing."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -13,10 +13,10 @@ from remix_miner.mined.probabilities import ProbabilityStore
 def follow_moved(
     catalogue: Catalogue, probabilities: ProbabilityStore, files: Sequence[LibraryFile]
 ) -> list[tuple[str, str]]:
-    """Give tracks that are done the names under which their files are found now; return (old, new) of each.
+    """Rename tracks that are done to the present names of their files, and return (old, new) of each.
 
-    A track has moved when its own file is gone and a file of the same bytes is there that the catalogue does not have.
-    Only files of the right size are read.
+    A track has moved if its own file is missing and a file with the same bytes exists that is not in the catalogue.
+    Only files of equal size are read.
     """
     found = {file.name for file in files}
     known = {name for (name,) in catalogue.database.execute("SELECT path FROM tracks")}

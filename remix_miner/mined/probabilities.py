@@ -106,9 +106,9 @@ def decode(codes: Codes) -> Probabilities:
 
 
 class ProbabilityStore:
-    """The probabilities of a mined folder. Writing belongs to the process that holds the folder's catalogue.
+    """Probabilities of a mined folder. Only the process that holds the catalogue's lock may write.
 
-    ``to_read``: open for looking only. Raises `DataError` where there is no store or it is damaged.
+    ``to_read``: open read-only. Raises `DataError` if there is no store or it is damaged.
     """
 
     def __init__(self, folder: str | os.PathLike[str], *, to_read: bool = False) -> None:
@@ -158,7 +158,7 @@ class ProbabilityStore:
         return found
 
     def write(self, tracks: Iterable[StoredTrack]) -> None:
-        """Record tracks, all or none; a track that is there already is replaced."""
+        """Record tracks in one transaction. Existing tracks of the same name are replaced."""
         tracks = list(tracks)
         rows = [
             (

@@ -16,7 +16,7 @@ from remix_miner.sources import SOURCES
 
 
 class Shard:
-    """A closed shard, open for reading. Check, attributes, the table `excerpts`, and `read`.
+    """A closed shard, open for reading: its attributes, the table `excerpts`, and `read`. Opening checks the file.
 
     Raises `DataError` for a file that is damaged, truncated, of another kind or of a newer format. Handles must not
     cross a fork: open in the process that reads (`MinedExcerpts` does).
@@ -72,7 +72,7 @@ class Shard:
             )
 
     def _own_dataset(self, name: str) -> Any:
-        """A dataset that lies in this very file: links and storage in other files could read anything."""
+        """Return a dataset stored in this file. Links and external storage are refused: they could read any file."""
         if not isinstance(self._file.get(name, getlink=True), h5py.HardLink):
             raise ValueError(f"/{name} is a link or missing")
         dataset = self._file[name]
@@ -90,7 +90,7 @@ class Shard:
                 raise ValueError(f"the column {name!r} has type {self.excerpts.dtype[name]}")
 
     def row_of(self, first: int, frames: int) -> tuple[int, int]:
-        """The excerpt that holds ``frames`` of `/audio` from its row ``first``, and how far into it they begin."""
+        """Return the excerpt that contains ``frames`` of `/audio` from row ``first``, and their offset in it."""
         row = int(np.searchsorted(self.excerpts["start_frame"], first, side="right")) - 1
         if row >= 0:
             offset = first - int(self.excerpts[row]["start_frame"])
@@ -99,7 +99,7 @@ class Shard:
         raise DataError(f"{self.path} and the catalogue do not belong together; run `remix-miner inspect --verify`")
 
     def read(self, row: int, start: int = 0, frames: int | None = None) -> Float32[np.ndarray, "C T"]:
-        """Audio (channels, frames) of excerpt ``row`` from its frame ``start``: ``frames`` of it, or all to its end."""
+        """Return audio (channels, frames) of excerpt ``row`` from its frame ``start``: ``frames``, or to its end."""
         stored = self.read_stored(row, start, frames)
         audio: Float32[np.ndarray, "C T"] = np.multiply(
             stored.T, self.excerpts[row]["scale"], dtype=np.float32, order="C"
@@ -107,7 +107,7 @@ class Shard:
         return audio
 
     def read_stored(self, row: int, start: int = 0, frames: int | None = None) -> Int16[np.ndarray, "T C"]:
-        """The same as stored: (frames, channels), to be multiplied by the excerpt's ``scale``."""
+        """Return the stored samples (frames, channels); multiplied by the excerpt's ``scale`` they are the audio."""
         excerpt = self.excerpts[row]
         length = int(excerpt["frames"])
         frames = length - start if frames is None else frames
@@ -123,7 +123,7 @@ class Shard:
         return stored
 
     def problems(self) -> list[str]:
-        """What is wrong with the table and the stored audio's extent; empty when all is well. Reads no audio."""
+        """Return the problems of the table and of the length of the stored audio. Reads no audio."""
         found = []
         starts, lengths = self.excerpts["start_frame"], self.excerpts["frames"]
         expected = np.concatenate([[0], np.cumsum(lengths)])

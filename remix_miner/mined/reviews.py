@@ -1,8 +1,8 @@
 """Reviews: decisions of listeners about excerpts, in the table `reviews` of the catalogue.
 
-A row is written once for each decision and never removed. The column `excerpts.review` holds the decision that counts:
-the latest one that was not undone. A review also states its stretch of the track, so that it stays of use where the
-excerpt is cut anew.
+Each decision is one row, which is never removed. The column `excerpts.review` holds the decision that counts: the
+latest one that was not undone. A review also stores its stretch of the track, so that it can be applied to excerpts
+that are cut again.
 """
 
 import contextlib
@@ -80,22 +80,22 @@ class Review:
 
 
 def has_reviews(database: sqlite3.Connection, schema: str = "main") -> bool:
-    """Whether the catalogue has the table: folders mined by earlier versions, or never reviewed, have none."""
+    """Return whether the catalogue has the table. Folders of earlier versions or without reviews have none."""
     query = f"SELECT 1 FROM {schema}.sqlite_master WHERE type = 'table' AND name = 'reviews'"
     return database.execute(query).fetchone() is not None
 
 
 def create_reviews(database: sqlite3.Connection) -> None:
-    """Make the table where it is missing, within a transaction."""
+    """Create the table if it is missing, within a transaction."""
     for statement in SCHEMA.split(";\n"):
         database.execute(statement)
 
 
 @contextlib.contextmanager
 def review_transaction(folder: Path) -> Iterator[sqlite3.Connection]:
-    """A transaction on the catalogue of ``folder`` with the table made: on the disk when the block ends, or undone.
+    """Run the block as a transaction on the catalogue of ``folder``, with the table created: committed or rolled back.
 
-    It needs no lock on the folder: SQLite lets a scan and a listener write in turn, and each transaction is short.
+    It needs no lock on the folder: SQLite serialises the writes of scan and review, and each transaction is short.
     """
     path = Path(folder) / CATALOGUE_NAME
     if not path.is_file():
@@ -118,9 +118,9 @@ def review_transaction(folder: Path) -> Iterator[sqlite3.Connection]:
 
 
 def record(database: sqlite3.Connection, review: Review) -> int:
-    """Add a review within a transaction and make it the one that counts; returns its id.
+    """Add a review within a transaction, make it the one that counts, and return its id.
 
-    An excerpt that is superseded (its file has changed) keeps that mark.
+    A superseded excerpt (its file has changed) stays superseded.
     """
     start, end = review.stretch or (None, None)
     cursor = database.execute(
@@ -150,9 +150,9 @@ def record(database: sqlite3.Connection, review: Review) -> int:
 
 
 def undo(database: sqlite3.Connection, reviewer: str) -> int | None:
-    """Undo the reviewer's latest decision, within a transaction; returns its excerpt, or None where there is none.
+    """Undo the reviewer's latest decision within a transaction. Return its excerpt, or None if there is none.
 
-    Answers to an audit are not undone here: a draw that can be taken back is no draw.
+    Answers to an audit cannot be undone, so that the sample stays random.
     """
     row = database.execute(
         "SELECT id, excerpt_id FROM reviews WHERE reviewer = ? AND NOT undone AND excerpt_id IS NOT NULL "
@@ -167,7 +167,7 @@ def undo(database: sqlite3.Connection, reviewer: str) -> int | None:
 
 
 def apply_latest(database: sqlite3.Connection, excerpt_id: int | None = None) -> None:
-    """Bring `excerpts.review` in line with the reviews: of one excerpt, or of all that have any."""
+    """Update `excerpts.review` from the reviews, for one excerpt or for all that have reviews."""
     chosen = "id = ?" if excerpt_id is not None else "id IN (SELECT excerpt_id FROM reviews)"
     database.execute(
         f"UPDATE excerpts SET review = (SELECT decision FROM reviews WHERE id = {LATEST.format(excerpt='excerpts.id')})"
@@ -177,9 +177,9 @@ def apply_latest(database: sqlite3.Connection, excerpt_id: int | None = None) ->
 
 
 def take_reviews(database: sqlite3.Connection) -> None:
-    """Copy the reviews of the attached catalogue ``part`` within a transaction, each once; the latest one counts.
+    """Copy the reviews of the attached catalogue ``part`` within a transaction, each once. The latest one counts.
 
-    A review comes along where both catalogues have the same version of its track.
+    A review is copied if both catalogues have the same version of its track.
     """
     if not has_reviews(database, "part"):
         return

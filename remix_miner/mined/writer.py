@@ -56,7 +56,7 @@ EXCERPT_DTYPE = np.dtype(
 
 @dataclass(frozen=True)
 class ClosedShard:
-    """A finished shard: where it is, what it holds (one row per excerpt), and the SHA-256 of the file."""
+    """A finished shard: its path, its table (one row per excerpt), and the SHA-256 of the file."""
 
     path: Path
     source: str
@@ -68,13 +68,13 @@ class ClosedShard:
 
 
 class ShardWriter:
-    """Writes one shard. Nothing is visible under its name until `close`, and then all of it.
+    """Writer of one shard. The file appears under its name, complete, at `close`.
 
     ``folder`` is the mined folder (shards go to ``folder/shards``) and ``shard_id`` must be unique in it; the file is
-    ``<source>-<shard_id>.h5``. ``threshold`` is the least probability of silence that was asked of each window, and
+    ``<source>-<shard_id>.h5``. ``threshold`` is the least probability of silence required of each window, and
     ``settings`` are the scan's, JSON-able.
 
-    Leave with `close` or `abandon`, or use it as a context manager, which closes, or abandons after an error. A killed
+    End with `close` or `abandon`, or use it as a context manager, which closes, or abandons after an error. A killed
     process leaves only a hidden temporary file (``.<name>.tmp-<pid>.h5``) that the next scan removes.
 
     A full disk raises `DataError` and the shard must be abandoned. Space is reserved before HDF5 writes into it, since
@@ -213,7 +213,7 @@ class ShardWriter:
         return ClosedShard(self.path, self.source, self._rows, digest, size, self.frames, self.sample_rate)
 
     def abandon(self) -> None:
-        """Forget the shard and remove its temporary file. Harmless after `close`."""
+        """Discard the shard and remove its temporary file. No effect after `close`."""
         if self._file is not None:
             file, self._file = self._file, None
             with contextlib.suppress(Exception):
@@ -232,7 +232,7 @@ class ShardWriter:
             self.close()
 
     def _reserve(self, size: int) -> None:
-        """Have the file system promise ``size`` more bytes, or raise OSError while HDF5 has nothing pending."""
+        """Reserve ``size`` more bytes in the file system, or raise OSError while HDF5 has no pending writes."""
         if self._file is not None and hasattr(os, "posix_fallocate"):
             with open(self.temporary, "r+b") as file:
                 os.posix_fallocate(file.fileno(), 0, self._file.id.get_filesize() + size + RESERVE_BYTES)
@@ -249,9 +249,9 @@ class ShardWriter:
 
 
 def _quantised(audio: Float32[np.ndarray, "T C"], scale: np.float32) -> Int16[np.ndarray, "T C"]:
-    """``audio`` / ``scale``, rounded, a piece at a time: what is done to it is done while it is in the cache.
+    """Return ``audio`` / ``scale``, rounded to int16. It is computed in blocks that fit in the processor's cache.
 
-    ``scale`` is the peak's share of full scale, so nothing is larger than that once it is rounded.
+    ``scale`` is the peak's share of full scale, so no rounded value exceeds full scale.
     """
     quantised = np.empty(audio.shape, dtype="<i2")
     for start in range(0, len(audio), PIECE_FRAMES):
@@ -261,7 +261,7 @@ def _quantised(audio: Float32[np.ndarray, "T C"], scale: np.float32) -> Int16[np
 
 
 def is_shard_name(name: str) -> bool:
-    """Whether a file name is one that `ShardWriter` gives: ``<source>-<id>.h5``, the id of letters, digits, '-', '_'.
+    """Return whether a file name has the form of `ShardWriter`: ``<source>-<id>.h5``, id of letters, digits, '-', '_'.
 
     >>> is_shard_name("drums-a1.h5"), is_shard_name("../drums-a1.h5"), is_shard_name("drums-a/b.h5")
     (True, False, False)
@@ -270,7 +270,7 @@ def is_shard_name(name: str) -> bool:
 
 
 def shard_path(folder: str | os.PathLike[str], name: str) -> Path:
-    """Return the path of a shard that a catalogue names; `DataError` for a name that no writer gives."""
+    """Return the path of a shard named in a catalogue; `DataError` for a name that is not of the writer's form."""
     if not is_shard_name(name):
         raise DataError(
             f"{display_name(folder)}: the catalogue names a shard {display_name(name)!r}, which is no shard's name; "
@@ -280,10 +280,10 @@ def shard_path(folder: str | os.PathLike[str], name: str) -> Path:
 
 
 def shard_paths(folder: str | os.PathLike[str]) -> list[Path]:
-    """The closed shards of a mined folder, sorted by name. Temporary files of writers are not among them."""
+    """Return the closed shards of a mined folder, sorted by name, without temporary files of writers."""
     return sorted(path for path in (Path(folder) / "shards").glob("*.h5") if not path.name.startswith("."))
 
 
 def temporary_paths(folder: str | os.PathLike[str]) -> list[Path]:
-    """Files that killed writers left in a mined folder."""
+    """Return the temporary files that killed writers left in a mined folder."""
     return sorted((Path(folder) / "shards").glob(".*.tmp-*"))

@@ -1,1 +1,1 @@
-"""Listening to what was mined: the review page, its server, audits of purity, and one static page."""
+"""Review of mined excerpts by ear: the review page, its server, purity audits, and a static page."""

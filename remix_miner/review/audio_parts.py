@@ -1,4 +1,4 @@
-"""The audio of an item in three parts: the excerpt as stored, and the context before and after from the library."""
+"""Audio of an item in three parts: the excerpt as stored, and the context before and after it from the library."""
 
 import struct
 import threading
@@ -21,14 +21,14 @@ CONTEXT_SECONDS = 10.0
 PARTS = ("before", "excerpt", "after")
 OPEN_SHARDS = 8
 HELD_BYTES = 128 << 20
-"""Of decoded parts kept in memory; excerpts are read from their shards and not kept."""
+"""Limit of the decoded parts kept in memory. Excerpts are read from their shards and not kept."""
 
 HEADER_BYTES = 44
 
 
 @dataclass(frozen=True)
 class Part:
-    """16-bit audio: ``read(first, last)`` gives frames (frames, channels); sample * ``scale`` is the audio."""
+    """16-bit audio: ``read(first, last)`` returns samples (frames, channels); sample * ``scale`` is the audio."""
 
     sample_rate: int
     channels: int
@@ -46,7 +46,7 @@ class Part:
 
     @property
     def wav_bytes(self) -> int:
-        """Length of the wav file."""
+        """Length of the wav file in bytes."""
         return HEADER_BYTES + self.frames * self.frame_bytes
 
     def wav_header(self) -> bytes:
@@ -64,7 +64,7 @@ class Part:
         )
 
     def wav(self, start: int, end: int) -> bytes:
-        """Bytes ``start`` to ``end`` (excluded) of the wav file; only the frames in them are read."""
+        """Return bytes ``start`` to ``end`` (excluded) of the wav file. Only the frames in them are read."""
         head = self.wav_header()[start:end]
         first, last = max(start - HEADER_BYTES, 0), max(end - HEADER_BYTES, 0)
         if last <= first:
@@ -74,14 +74,14 @@ class Part:
         return head + body[first - first_frame * self.frame_bytes : last - first_frame * self.frame_bytes]
 
     def mono(self) -> Float32[np.ndarray, " T"]:
-        """The whole part, downmixed."""
+        """Return the whole part, downmixed."""
         stored = self.read(0, self.frames)
         mono: Float32[np.ndarray, " T"] = stored.mean(axis=1, dtype=np.float32) * np.float32(self.scale)
         return mono
 
 
 class AudioParts:
-    """Gives parts of items of one mined folder to many threads, with few open files and bounded memory."""
+    """Reader of item parts of one mined folder; thread-safe, with few open files and bounded memory."""
 
     def __init__(self, folder: Path, library: LibraryFolders) -> None:
         self.folder = folder
@@ -91,7 +91,7 @@ class AudioParts:
         self._decoded: OrderedDict[tuple[str, float, float], Part] = OrderedDict()
 
     def stretch(self, item: Item, part: str) -> tuple[float, float]:
-        """Start and end of a part in the track, in seconds; context ends where the track does."""
+        """Return start and end of a part in the track, in seconds. Context ends at the end of the track."""
         if part == "before":
             return max(item.start_seconds - CONTEXT_SECONDS, 0.0), item.start_seconds
         if part == "after":
@@ -99,7 +99,10 @@ class AudioParts:
         return item.start_seconds, item.end_seconds
 
     def part(self, item: Item, part: str) -> Part:
-        """Raises `DataError` for context without library, and `AudioError` where its file cannot be decoded."""
+        """Return the audio of a part.
+
+        Raises `DataError` for context whose file is not found, `AudioError` where the file cannot be decoded.
+        """
         if part == "excerpt" and item.shard is not None:
             return self._stored(item, item.shard)
         path = self.library.path_of(item.track)
@@ -146,7 +149,10 @@ class AudioParts:
 
 
 def decode_stretch(path: Path, start_seconds: float, end_seconds: float) -> Part:
-    """A stretch of a file as 16 bits at its own rate and level, in one or two channels, as far as it decodes."""
+    """Return a stretch of a file as 16-bit audio at its own rate and level, in one or two channels.
+
+    The part ends early where decoding does. Raises `AudioError` if nothing decodes.
+    """
     with AudioReader(path) as reader:
         rate = reader.sample_rate
         first, frames = round(start_seconds * rate), round((end_seconds - start_seconds) * rate)

@@ -1,4 +1,4 @@
-"""An audit of one source: excerpts drawn by chance, hidden controls among them, and how pure the harvest is so far."""
+"""Purity audit of one source: randomly drawn excerpts, hidden controls among them, and the purity measured so far."""
 
 import json
 import threading
@@ -39,19 +39,21 @@ from remix_miner.review.track_probabilities import TrackProbabilities
 from remix_miner.sources import SOURCES, parse_sources
 
 SPARE = 10
-"""Draws stored for each one planned, so that an audit can go on after its planned end."""
+"""Draws stored for each planned one, so that an audit can be continued after its planned end."""
 
 CONTROL_PROBABILITY = 0.05
 CONTROL_SECONDS = 5.0
 CONTROL_ATTEMPTS = 200
 SEARCHED_SECONDS = 40.0
-"""Of a track, at a random place: what is computed to find a control."""
+"""Length of the stretch, at a random place of a track, that is searched for a control."""
 
 
 @dataclass(frozen=True)
 class AuditSettings:
-    """``promise``: the purity to be shown; ``planned``: answers after which it is decided (None: the fewest that can
-    show it); ``controls``: their share among what is played.
+    """Settings of an audit.
+
+    ``promise``: the purity to be shown. ``planned``: number of answers after which it is decided (None: the fewest
+    that can show it). ``controls``: their share of the played items.
     """
 
     source: str
@@ -76,10 +78,10 @@ class AuditSettings:
 
 
 class Audit:
-    """The reviewer's audit of a source: the one in the catalogue that has these settings, or a new one.
+    """A reviewer's audit of a source: the one in the catalogue that has these settings, or a new one.
 
-    Every answer is on the disk before `answer` returns. ``probabilities`` finds the controls; without them there are
-    none.
+    Every answer is on the disk before `answer` returns. Controls are found by ``probabilities``; None means no
+    controls.
     """
 
     def __init__(
@@ -104,7 +106,7 @@ class Audit:
         self._finder.start()
 
     def state(self) -> dict[str, Any]:
-        """For the page: settings, population, the position to answer next, and the result so far."""
+        """Return settings, population, the position to answer next, and the result so far."""
         with self._lock:
             upcoming = self._next()
             return {
@@ -115,7 +117,7 @@ class Audit:
             }
 
     def item(self, position: int) -> Item:
-        """What is played at a position; raises `DataError` for one that is not reached yet."""
+        """Return the item at a position. Raises `DataError` for a position that is not reached yet."""
         with self._lock:
             upcoming = self._next()
             if not 0 <= position < len(self._draws) or (upcoming is not None and position > upcoming.position):
@@ -146,7 +148,7 @@ class Audit:
         )
 
     def answer(self, position: int, decision: str, stretch: tuple[float, float] | None) -> dict[str, Any]:
-        """Record the answer at a position and return the new `state`. Raises `UsageError` for one that is not due."""
+        """Record the answer at the next position and return the new `state`; `UsageError` for any other position."""
         with self._lock:
             upcoming = self._next()
             if upcoming is None or position != upcoming.position:
@@ -169,7 +171,7 @@ class Audit:
             return self.state()
 
     def result(self) -> dict[str, Any]:
-        """The purity so far; `audits` in report.json has the same. Unsure counts as wrong."""
+        """Return the purity so far, as in `audits` of report.json. Unsure counts as wrong."""
         settings = self.settings
         heard = self._heard()
         drawn = [draw for draw in heard if not draw.is_control]
@@ -209,7 +211,7 @@ class Audit:
         }
 
     def close(self) -> None:
-        """Stop looking for controls."""
+        """Stop the search for controls."""
         self._stopping.set()
         self._finder.join()
 
@@ -217,7 +219,7 @@ class Audit:
         return heard_draws(self._draws, self.settings.answers)
 
     def _next(self) -> Draw | None:
-        """The first draw to be answered; the places of controls that were not found are passed over."""
+        """Return the first unanswered draw, without the places of controls that were not found."""
         for draw in self._draws:
             if draw.decision is None and not (draw.is_control and draw.track_id is None):
                 return draw
@@ -236,7 +238,7 @@ class Audit:
         return draws
 
     def _find_controls(self, probabilities: TrackProbabilities | None) -> None:
-        """Fill the places of controls that lie ahead, as far as tracks with a sounding source are found."""
+        """Fill the places of later controls, as far as tracks in which the source sounds are found."""
         if probabilities is None:
             return
         generator = np.random.default_rng([self.settings.seed, self.id])
@@ -287,9 +289,9 @@ class Audit:
 def sounding_stretch(
     probabilities: np.ndarray, seconds: float, generator: np.random.Generator
 ) -> tuple[float, float] | None:
-    """A stretch of up to ``seconds`` in which every window has a low probability of silence, or None.
+    """Return a stretch of up to ``seconds`` in which every window has a low probability of silence, or None.
 
-    Start and end in seconds from the first window's centre.
+    Start and end are in seconds from the first window's centre.
     """
     whole = len(probabilities) * HOP_SECONDS
     spans = spans_of_windows(probabilities <= CONTROL_PROBABILITY, probabilities, whole, CONTROL_SECONDS)

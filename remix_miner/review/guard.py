@@ -1,4 +1,4 @@
-"""Who may ask the review server: only its own page, under its secret address, by a name that is this machine's."""
+"""Access checks of the review server: secret path, allowed host names, requests of its own page only."""
 
 import hmac
 import ipaddress
@@ -23,9 +23,10 @@ class Guard:
     """ASGI middleware: 403 unless the path begins with ``/token/``, the `Host` header is allowed and the request comes
     from the page itself.
 
-    A page of another site can ask a server on this machine, also under a name of its own that it lets point here (DNS
-    rebinding). Names other than ``hosts`` are therefore refused; with ``any_address``, numeric addresses pass, since a
-    rebinding attack needs a name. What passes has the token removed from its path.
+    A page of another site can send requests to a server on this machine. It can also do so under a host name of its
+    own that resolves to this machine (DNS rebinding). Host names other than ``hosts`` are therefore refused. With
+    ``any_address``, numeric addresses are allowed, since a rebinding attack needs a name. The token is removed from the
+    path of allowed requests.
     """
 
     def __init__(self, app: ASGIApp, token: str, hosts: Collection[str], any_address: bool = False) -> None:
@@ -57,7 +58,7 @@ class Guard:
         await self.app(inner, receive, with_headers)
 
     def refusal(self, path: str, headers: Headers) -> str | None:
-        """Why a request is refused, or None."""
+        """Return the reason to refuse a request, or None."""
         if not self.allows_host(headers.get("host", "")):
             return "this name is not one that the review page is served under"
         origin = headers.get("origin")
@@ -71,7 +72,7 @@ class Guard:
         return None
 
     def allows_host(self, host: str) -> bool:
-        """Whether a `Host` header names this server."""
+        """Return whether a `Host` header names this server."""
         name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
         if name in self.hosts:
             return True

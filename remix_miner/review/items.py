@@ -1,4 +1,4 @@
-"""Items of a review: excerpts of the catalogue, and controls, which are stretches in which the source sounds."""
+"""Items of a review: excerpts of the catalogue, and controls (stretches in which the source sounds)."""
 
 import sqlite3
 from dataclasses import dataclass

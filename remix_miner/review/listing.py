@@ -1,4 +1,4 @@
-"""The list of excerpts: filters and orders as SQL, a page at a time from where the last page ended."""
+"""List of excerpts for the review page: filters and orders as SQL, with keyset pagination."""
 
 import sqlite3
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ ORDERS = {
     "long": "-excerpts.seconds",
     "mixed": "(excerpts.id * 2654435761) % 4294967296",
 }
-"""By name: in the order of the scan, least probable first, longest first, mixed up (the same each time)."""
+"""By name: order of the scan, least probable first, longest first, shuffled (the same each time)."""
 
 REVIEWS = {
     "all": "1",
@@ -30,7 +30,10 @@ REVIEWS = {
 
 @dataclass(frozen=True)
 class Filter:
-    """What to list. ``track``: a part of the name, whatever its case; probabilities are means over the excerpt."""
+    """Filter and order of the list.
+
+    ``track``: a part of the name, in any case. Probabilities are means over the excerpt.
+    """
 
     source: str | None = None
     review: str = "all"
@@ -52,7 +55,7 @@ class Filter:
 
     @classmethod
     def of(cls, query: Mapping[str, str]) -> "Filter":
-        """From the texts of an address; raises `UsageError` for one that is no number or unknown."""
+        """Return the filter of a URL query. Raises `UsageError` for an unknown value or an invalid number."""
         values: dict[str, Any] = {name: query[name] for name in ("review", "order", "track") if query.get(name)}
         values["source"] = query.get("source") or None
         for name in ("min_probability", "max_probability", "min_seconds", "max_seconds"):
@@ -64,7 +67,7 @@ class Filter:
         return cls(**values)
 
     def condition(self) -> tuple[str, list[Any]]:
-        """SQL over excerpts joined with tracks, and its arguments."""
+        """Return an SQL condition over excerpts joined with tracks, and its arguments."""
         clauses, arguments = ["review IS NOT 'superseded'", REVIEWS[self.review]], []
         for clause, value, needed in (
             ("source = ?", self.source, self.source is not None),
@@ -81,7 +84,7 @@ class Filter:
 
 
 def list_page(database: sqlite3.Connection, wanted: Filter, after: tuple[float, int] | None) -> dict[str, Any]:
-    """``rows`` after the place ``after`` (None: from the top) and ``after``, the place where the next page begins."""
+    """Return ``rows`` after the place ``after`` (None: from the top), and ``after``, where the next page begins."""
     condition, arguments = wanted.condition()
     order = ORDERS[wanted.order]
     if after is not None:
@@ -102,7 +105,7 @@ def list_page(database: sqlite3.Connection, wanted: Filter, after: tuple[float, 
 
 
 def count_listed(database: sqlite3.Connection, wanted: Filter) -> dict[str, Any]:
-    """Number of excerpts and seconds that the filter lists, and how many of them are reviewed."""
+    """Return the number of listed excerpts, their seconds, and how many of them are reviewed."""
     condition, arguments = wanted.condition()
     tracks = "JOIN tracks ON tracks.id = track_id " if wanted.track else ""
     excerpts, seconds, reviewed = database.execute(

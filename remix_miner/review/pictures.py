@@ -1,4 +1,4 @@
-"""The spectrogram of a part, as bytes that the page paints: mel bands on a fixed scale of levels."""
+"""Mel spectrogram of a part as bytes, on a fixed scale of levels."""
 
 from functools import cache
 
@@ -15,9 +15,10 @@ TOP_DB, RANGE_DB = 40.0, 140.0
 
 
 def spectrogram(mono: Float32[np.ndarray, " T"], sample_rate: int) -> UInt8[np.ndarray, "W M"]:
-    """Level of each mel band (up to 8 kHz, the detector's range) per column: 255 is `TOP_DB`, 0 `RANGE_DB` less.
+    """Return the level of each mel band (up to 8 kHz, the detector's range) per column.
 
-    The scale is fixed, so that the parts of one item can be painted side by side.
+    255 is `TOP_DB`; 0 is `RANGE_DB` below it. The scale is fixed, so that the parts of an item can be drawn side by
+    side.
     """
     audio = resample(mono[None], sample_rate, SAMPLE_RATE)[0]
     hop = max(FFT_FRAMES // 4, -(-len(audio) // MOST_COLUMNS))

@@ -1,10 +1,10 @@
-"""How pure a harvest is, by a random sample of it that was listened to: exact intervals and what they take.
+"""Bounds of a harvest's purity from a random sample: exact intervals and the sample sizes that they need.
 
-Excerpts are drawn with replacement, each with a probability in proportion to its seconds. So the share of draws that
-are clean estimates the share of the harvest's seconds that lie in clean excerpts, and Clopper and Pearson's interval
-of it is exact: it makes no assumption on tracks, since the draws are independent. The purity in seconds counts the
-clean share of each drawn excerpt; its bound takes tracks as the independent units (`calibration.bounds`), so that it
-also holds for further music by the same hands.
+Excerpts are drawn with replacement, each with a probability in proportion to its seconds. The share of clean draws
+therefore estimates the share of the harvest's seconds that lie in clean excerpts. The draws are independent, so the
+Clopper-Pearson interval of this share is exact and makes no assumption about tracks. The purity in seconds counts the
+clean share of each drawn excerpt. Its bound takes tracks as the independent units (`calibration.bounds`), so that it
+also holds for further music by the same artists.
 """
 
 import math
@@ -19,7 +19,7 @@ MOST_DRAWS = 100_000
 
 
 def clopper_pearson(clean: int, draws: int, confidence: float) -> tuple[float, float]:
-    """The exact two-sided interval of a share of which ``clean`` of ``draws`` were seen.
+    """Return the exact two-sided interval of a share, given ``clean`` successes in ``draws``.
 
     >>> low, high = clopper_pearson(8, 10, 0.95)
     >>> round(low, 4), round(high, 4)
@@ -30,7 +30,7 @@ def clopper_pearson(clean: int, draws: int, confidence: float) -> tuple[float, f
 
 
 def lower_limit(clean: int, draws: int, confidence: float) -> float:
-    """The exact one-sided lower bound.
+    """Return the exact one-sided lower bound.
 
     >>> round(lower_limit(59, 59, 0.95), 4), lower_limit(0, 5, 0.95)
     (0.9505, 0.0)
@@ -41,10 +41,10 @@ def lower_limit(clean: int, draws: int, confidence: float) -> float:
 
 
 def lower_limit_any_time(clean: int, draws: int, confidence: float) -> float:
-    """A lower bound that stays right however often one looks and whenever one stops.
+    """Return an anytime-valid lower bound: it holds at every stopping time, however it is chosen.
 
     The mixture of likelihood ratios over a uniform prior is a martingale under the true share (Ville 1939; Robbins
-    1970), so that shares at which it passes 1 / (1 - confidence) can be excluded at all times at once.
+    1970). Shares at which it exceeds 1 / (1 - confidence) are therefore excluded at all times simultaneously.
 
     >>> round(lower_limit_any_time(59, 59, 0.95), 3)
     0.887
@@ -67,7 +67,7 @@ def lower_limit_any_time(clean: int, draws: int, confidence: float) -> float:
 
 
 def draws_needed(promise: float, confidence: float, wrong: int = 0) -> int:
-    """Draws that show a share of at least ``promise`` when ``wrong`` of them are not clean.
+    """Return the number of draws that show a share of at least ``promise`` when ``wrong`` of them are not clean.
 
     >>> draws_needed(0.95, 0.95), draws_needed(0.95, 0.95, wrong=1), draws_needed(0.9, 0.95)
     (59, 93, 29)
@@ -78,7 +78,7 @@ def draws_needed(promise: float, confidence: float, wrong: int = 0) -> int:
 
 
 def further_clean_needed(clean: int, wrong: int, promise: float, confidence: float) -> int:
-    """Clean draws in a row after which the lower bound reaches the promise.
+    """Return the number of consecutive clean draws after which the lower bound reaches the promise.
 
     >>> further_clean_needed(40, 0, 0.95, 0.95), further_clean_needed(40, 1, 0.95, 0.95)
     (19, 52)
@@ -98,10 +98,10 @@ def further_clean_needed(clean: int, wrong: int, promise: float, confidence: flo
 
 
 def seconds_bound(tracks: Sequence[int], clean_shares: Sequence[float], confidence: float) -> float:
-    """Lower bound of the purity in seconds: a ratio over tracks, of what is clean to what was drawn.
+    """Return a lower bound of the purity in seconds: over all tracks, the ratio of clean to drawn audio.
 
-    ``tracks`` and ``clean_shares``: of each draw. The Bayesian bootstrap over tracks with one unseen track added that
-    is wholly wrong: see `calibration.bounds.lower_bound` with ``worst_artist=0``.
+    ``tracks`` and ``clean_shares`` hold one value per draw. The bound is a Bayesian bootstrap over the tracks and one
+    added, unseen track that is entirely wrong: see `calibration.bounds.lower_bound` with ``worst_artist=0``.
     """
     if not len(tracks):
         return 0.0

@@ -1,4 +1,4 @@
-"""HTTP range requests over a part of audio: players ask for what they need, and seek by asking elsewhere."""
+"""HTTP range requests (RFC 9110, section 14) for a part of audio."""
 
 import re
 from collections.abc import Iterator
@@ -11,9 +11,10 @@ PIECE_BYTES = 1 << 18
 
 
 def wav_response(part: Part, header: str | None) -> Response:
-    """The wav file, or the range of it that the header ``Range`` asks for (RFC 9110, section 14; one range).
+    """Return the wav file, or the one range of it in the header ``Range``.
 
-    What cannot be satisfied is answered with 416; a header of another form is ignored, as the standard asks.
+    The status is 416 for a range that cannot be satisfied. A header of another form is ignored, as the standard
+    requires.
     """
     total = part.wav_bytes
     headers = {"Accept-Ranges": "bytes", "Cache-Control": "private, max-age=3600"}
@@ -28,7 +29,7 @@ def wav_response(part: Part, header: str | None) -> Response:
 
 
 def parse_range(header: str | None, total: int) -> tuple[int, int] | None:
-    """(start, end) with ``end`` excluded; None without a usable header; (0, 0) where it asks beyond the end.
+    """Return (start, end) with ``end`` excluded; None without a usable header; (0, 0) for a range beyond the end.
 
     >>> parse_range("bytes=10-19", 100), parse_range("bytes=90-", 100), parse_range("bytes=-5", 100)
     ((10, 20), (90, 100), (95, 100))

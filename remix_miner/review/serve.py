@@ -1,4 +1,4 @@
-"""Runs the review server until it is interrupted: a free port, a secret address, the browser."""
+"""Run of the review server until an interrupt: port, secret address, browser."""
 
 import contextlib
 import secrets
@@ -16,7 +16,10 @@ LOCAL = "127.0.0.1"
 
 @dataclass(frozen=True)
 class ServeSettings:
-    """``host``: an address of this machine; ``port``: 0 takes a free one; ``token``: None makes a random one."""
+    """Settings of the server.
+
+    ``host``: an address of this machine. ``port``: 0 takes a free one. ``token``: None makes a random one.
+    """
 
     host: str = LOCAL
     port: int = 0
@@ -25,9 +28,9 @@ class ServeSettings:
 
 
 def serve(session: Session, settings: ServeSettings, announce: Callable[[str], None]) -> str:
-    """Serve until Ctrl-C; ``announce`` is called with the address as soon as it answers. Returns the address.
+    """Serve until Ctrl-C and return the address. ``announce`` is called with the address once requests are accepted.
 
-    Raises `UsageError` where the host or port cannot be used.
+    Raises `UsageError` for a host or port that cannot be used.
     """
     import uvicorn
 
@@ -55,7 +58,7 @@ def serve(session: Session, settings: ServeSettings, announce: Callable[[str], N
 
 
 def _listen(settings: ServeSettings) -> socket.socket:
-    """A socket that listens, so that the address answers before it is announced."""
+    """Return a listening socket, so that requests are accepted before the address is announced."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:

@@ -1,4 +1,4 @@
-"""The review server: the page's files and the few addresses that it asks."""
+"""Review server: the files of the page, and the routes of its API."""
 
 import json
 import threading
@@ -26,7 +26,7 @@ MOST_BODY_BYTES = 10_000
 
 
 def review_app(session: Session, token: str, hosts: list[str], any_address: bool = False) -> ASGIApp:
-    """The application behind its guard: every address begins with ``/token/``."""
+    """Return the application behind its access checks. Every path begins with ``/token/``."""
     views = _Views(session)
     routes = [
         Route("/api/overview", views.overview),
@@ -47,7 +47,7 @@ def review_app(session: Session, token: str, hosts: list[str], any_address: bool
 
 
 class _Views:
-    """One method an address. Those that touch the disk run in threads."""
+    """Endpoints, one method each. Those that access the disk run in threads."""
 
     def __init__(self, session: Session) -> None:
         self.session = session
@@ -110,7 +110,7 @@ class _Views:
 
 
 async def _json_body(request: Request) -> dict[str, Any]:
-    """The object in the body. A page of another origin cannot send this type without asking first."""
+    """Return the JSON object in the body. A page of another origin cannot send this type without a CORS preflight."""
     if request.headers.get("content-type", "").split(";")[0].strip() != "application/json":
         raise UsageError("the body is application/json")
     body = b""
@@ -133,7 +133,7 @@ async def _refuse(request: Request, error: Exception) -> Response:
 
 
 def _warm_up() -> None:
-    """Import what the first picture needs, while the listener looks at the list."""
+    """Compute one spectrogram, so that the libraries are loaded before the first request."""
     import numpy as np
 
     spectrogram(np.zeros(1024, dtype=np.float32), 16_000)

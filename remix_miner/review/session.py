@@ -1,4 +1,4 @@
-"""One review of one mined folder: what the server's answers are made of."""
+"""Review session of one mined folder: the data behind the server's responses."""
 
 import getpass
 from dataclasses import dataclass
@@ -18,8 +18,10 @@ from remix_miner.review.track_probabilities import TrackProbabilities, curves
 
 @dataclass(frozen=True)
 class ReviewSettings:
-    """``library``: folders named as for `detect`, beside those that the catalogue remembers; ``reviewer``: None takes
-    the user's name; ``audit``: None lets the listener choose what to hear.
+    """Settings of a review session.
+
+    ``library``: folders as for `detect`, in addition to those in the catalogue. ``reviewer``: None takes the user's
+    name. ``audit``: None for a free choice of excerpts.
     """
 
     folder: Path
@@ -34,7 +36,7 @@ class ReviewSettings:
 
 
 class Session:
-    """Everything behind the page. Keys name items: ``e<excerpt>`` or, in an audit, ``a<position>``."""
+    """Review session. Keys name items: ``e<excerpt>`` or, in an audit, ``a<position>``."""
 
     def __init__(self, settings: ReviewSettings) -> None:
         self.settings = settings
@@ -56,7 +58,7 @@ class Session:
             self.audit = Audit(settings.folder, settings.audit, self.reviewer, self.probabilities)
 
     def overview(self) -> dict[str, Any]:
-        """What the page shows first."""
+        """Return the totals and settings that the page shows first."""
         with CatalogueView.read(self.settings.folder) as catalogue:
             harvest = self.totals.harvest(catalogue.database)
             decisions = self.totals.decisions(catalogue.database)
@@ -72,7 +74,7 @@ class Session:
         }
 
     def item(self, key: str) -> Item:
-        """Raises `DataError` for a key that names nothing."""
+        """Return the item of a key. Raises `DataError` for an unknown key."""
         kind, number = key[:1], key[1:]
         if not (number.isascii() and number.isdecimal() and len(number) <= 18):
             raise DataError(f"{key!r} names no excerpt")
@@ -84,7 +86,7 @@ class Session:
         raise DataError(f"{key!r} names no excerpt")
 
     def describe(self, key: str) -> dict[str, Any]:
-        """An item for the page; in an audit without what would give away a control or sway the listener."""
+        """Return an item for the page. An audit leaves out all that could reveal a control or bias the listener."""
         item = self.item(key)
         excerpt = self.parts.part(item, "excerpt")
         context = {part: self.parts.stretch(item, part) for part in PARTS} if self.has_library else {}
@@ -110,13 +112,13 @@ class Session:
         return described
 
     def part(self, key: str, name: str) -> Part:
-        """The audio of a part; raises `DataError` for an unknown one."""
+        """Return the audio of a part. Raises `DataError` for an unknown part."""
         if name not in PARTS:
             raise DataError(f"a part is one of {', '.join(PARTS)}, got {name!r}")
         return self.parts.part(self.item(key), name)
 
     def curves(self, key: str) -> dict[str, Any]:
-        """Probabilities around an item, relative to its start; ``reason`` where there are none."""
+        """Return the probabilities around an item, or the ``reason`` why there are none."""
         if self.audit is not None:
             return {"reason": "hidden during an audit"}
         item = self.item(key)
@@ -149,7 +151,7 @@ class Session:
         return {"key": key, "review": decision}
 
     def undo(self) -> dict[str, Any]:
-        """Take back the reviewer's latest decision of this folder; raises `UsageError` in an audit."""
+        """Undo the reviewer's latest decision on this folder. Raises `UsageError` in an audit."""
         if self.audit is not None:
             raise UsageError("an answer to an audit stays: a draw that can be taken back is no draw")
         with review_transaction(self.settings.folder) as database:

@@ -1,4 +1,4 @@
-"""One page without a server: totals of a mined folder, and a sample of its excerpts to look at and listen to."""
+"""Static page of a mined folder: totals, and a sample of excerpts with sound and spectrogram. It needs no server."""
 
 import base64
 import io
@@ -22,12 +22,12 @@ from remix_miner.review.pictures import spectrogram
 TEMPLATES = Path(__file__).parent / "templates"
 PLAYED_SECONDS = 20.0
 RANGE_STEPS = 128
-"""Of the picture's levels below its loudest, 70 dB."""
+"""Range of the picture in level steps below the loudest: 70 dB."""
 
 
 @dataclass(frozen=True)
 class StaticPageSettings:
-    """``samples``: excerpts of each source, half of them drawn by chance, half the least probable ones."""
+    """``samples``: number of excerpts per source; half are the least probable ones, half are drawn at random."""
 
     samples: int = 6
     seed: int = 0
@@ -38,7 +38,7 @@ class StaticPageSettings:
 
 
 def write_static_page(folder: Path, page: Path, settings: StaticPageSettings | None = None) -> int:
-    """Write the page, whole or not at all, with sound and pictures inside it; returns the number of samples.
+    """Write the page atomically, with sound and pictures inline, and return the number of samples.
 
     Long excerpts are cut to `PLAYED_SECONDS`. The sound is mp3, which every browser plays.
     """
@@ -76,7 +76,7 @@ def write_static_page(folder: Path, page: Path, settings: StaticPageSettings | N
 
 
 def _sample(catalogue: CatalogueView, source: str, settings: StaticPageSettings) -> list[tuple[Item, str]]:
-    """Excerpts of a source with the way in which each was chosen."""
+    """Return excerpts of a source, each with the way in which it was chosen."""
     query = f"SELECT {COLUMNS} FROM excerpts JOIN tracks ON tracks.id = track_id WHERE excerpts.id IN "
     least = [
         row[0]

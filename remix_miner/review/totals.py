@@ -1,4 +1,4 @@
-"""Totals of the harvest that stay quick on a million excerpts: counted once, then corrected by what was rejected."""
+"""Totals of a large harvest: counted once per session, then corrected by the reviews."""
 
 import sqlite3
 
@@ -16,7 +16,10 @@ class Totals:
         self._all: dict[str, tuple[int, float]] | None = None
 
     def harvest(self, database: sqlite3.Connection) -> dict[str, dict[str, float]]:
-        """What `CatalogueView.harvest` gives but for tracks; a scan that goes on meanwhile is not seen."""
+        """Return excerpts and seconds per source, as `CatalogueView.harvest` does, without the number of tracks.
+
+        Excerpts that a concurrent scan adds after the first call are not counted.
+        """
         reviewed = has_reviews(database)
         if self._all is None:
             counted = f"OR {REVIEWED}" if reviewed else ""
@@ -34,7 +37,7 @@ class Totals:
         }
 
     def decisions(self, database: sqlite3.Connection) -> dict[str, int]:
-        """Number of accepted, rejected and unsure excerpts that were reviewed."""
+        """Return the number of reviewed excerpts by decision: accepted, rejected, unsure."""
         if not has_reviews(database):
             return {}
         return dict(

@@ -1,4 +1,4 @@
-"""Probabilities of silence around a stretch of a track, all sources: as the scan stored them, else computed anew."""
+"""Probabilities of silence around a stretch of a track, for all sources: stored by the scan, or computed again."""
 
 import math
 import threading
@@ -21,15 +21,15 @@ Probabilities = Float32[np.ndarray, "S W"]
 HELD_STRETCHES = 64
 
 MARGIN_WINDOWS = 128
-"""Computed on both sides and dropped: twice what a scan's own parts overlap by, so that the values are a scan's."""
+"""Windows computed on both sides and dropped: twice the overlap of a scan's parts, so that values equal the scan's."""
 
 
 class TrackProbabilities:
-    """Of stretches of the tracks of one mined folder, for many threads; the last ones are kept.
+    """Probabilities of stretches of tracks of one mined folder; thread-safe, with a cache of the latest stretches.
 
-    They come from ``folder/probabilities.sqlite``. A folder that was mined before there was one takes the library's
-    file and ``detector``, which must be that of the scan (``detector_sha256``): another one has other thresholds.
-    ``reason`` then says why there are no probabilities, and `around` gives None.
+    The source is ``folder/probabilities.sqlite``. For a folder without this file, probabilities are computed from the
+    library's file with ``detector``. It must be the detector of the scan (``detector_sha256``), since another one has
+    other thresholds. Otherwise `around` returns None and ``reason`` holds the explanation.
     """
 
     def __init__(self, folder: Path, library: LibraryFolders, detector: str, detector_sha256: str | None) -> None:
@@ -42,10 +42,10 @@ class TrackProbabilities:
         self._held: OrderedDict[tuple[str, int, int], tuple[int, Probabilities]] = OrderedDict()
 
     def around(self, track: str, start_seconds: float, end_seconds: float) -> tuple[int, Probabilities] | None:
-        """The number of the first window, and P of all windows (4, W) centred in a stretch, in the order of SOURCES.
+        """Return the index of the first window, and P (4, W) of all windows centred in a stretch, ordered as SOURCES.
 
-        NaN where a window has no label. None: not stored, and no file, not the folder's detector, or the file cannot
-        be decoded there.
+        P is NaN for windows without a label. The result is None where P is neither stored nor computable: the file is
+        missing or does not decode, or the detector is another one.
         """
         first, last = max(math.ceil(start_seconds / HOP_SECONDS), 0), int(end_seconds / HOP_SECONDS)
         key = (track, first, last)
@@ -96,7 +96,7 @@ class TrackProbabilities:
 
 
 def probabilities_of_windows(detector: LoadedDetector, path: Path, first: int, last: int) -> Probabilities:
-    """P of the windows ``first`` to ``last`` of a file (S, W), as far as it decodes."""
+    """Return P (S, W) of the windows ``first`` to ``last`` of a file, as far as it decodes."""
     from_window = max(first - MARGIN_WINDOWS, 0)
     with AudioReader(path) as reader:
         rate = reader.sample_rate
@@ -111,7 +111,7 @@ def probabilities_of_windows(detector: LoadedDetector, path: Path, first: int, l
 
 
 def curves(first: int, probabilities: Probabilities) -> dict[str, object]:
-    """For the page: ``first_seconds``, ``hop_seconds``, and P per source, None without a label."""
+    """Return ``first_seconds``, ``hop_seconds``, and P per source (None without a label), for JSON."""
     return {
         "first_seconds": first * HOP_SECONDS,
         "hop_seconds": HOP_SECONDS,
