@@ -1,1 +1,1 @@
-"""Evaluation: scores of estimates and their averages; in folders, metrics, ensembles and the leaderboard."""
+"""Evaluation: scores of estimates and their averages, with metrics, ensembles and the leaderboard in folders."""

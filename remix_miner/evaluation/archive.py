@@ -1,8 +1,8 @@
-"""Unpacks estimates from a zip of unknown origin.
+"""Safe unpacking of estimates from a zip of unknown origin.
 
-Names that leave the folder, links, encrypted or doubled members and other file types are refused before anything is
-written. Sizes are counted while unpacking, since the directory of a zip can state others. The number of members and the
-size of the directory are read from the end of the file before the directory itself is.
+Names outside the folder, links, encrypted or repeated members, and other file types are refused before anything is
+written. Sizes are counted while unpacking, since the directory of a zip can state wrong ones. The number of members and
+the size of the directory are checked, from the end of the file, before the directory is read.
 """
 
 import errno
@@ -48,14 +48,14 @@ UNREADABLE = (
 
 @dataclass(frozen=True)
 class ArchiveLimits:
-    """The most that an archive may hold: bytes of unpacked files, and files."""
+    """Limits of an archive: bytes of the unpacked files, and number of files."""
 
     max_bytes: int
     max_files: int
 
 
 def limits_for(tracks: Sequence[Track], sources: Sequence[str], others: int = 0) -> ArchiveLimits:
-    """Return limits that estimates of ``sources`` for ``tracks`` keep: float64 wav is the largest sensible file.
+    """Return limits for estimates of ``sources`` for ``tracks``: float64 wav is the largest sensible file.
 
     ``others``: files per track that may lie beside the estimates, such as mixtures.
     """

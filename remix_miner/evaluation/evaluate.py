@@ -1,4 +1,4 @@
-"""Scores of a corpus: of finished estimates, or of a model that makes them first. Songs are scored in parallel."""
+"""Evaluation on a corpus: of finished estimates, or of a model. Songs are scored in parallel."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -197,7 +197,7 @@ def _write(estimates: Mapping[str, np.ndarray], track: StemTrack, folder: Path) 
 
 
 def _scored_sources(tracks: Sequence[Track], names: Sequence[str]) -> list[str]:
-    """Those of ``names`` that every track has a reference for: the four in their order, then the others."""
+    """Return those of ``names`` for which every track has a reference: the four in their order, then the others."""
     common = [name for name in names if all(name in with_reference(track, names) for track in tracks)]
     if not common:
         raise DataError(
@@ -208,7 +208,7 @@ def _scored_sources(tracks: Sequence[Track], names: Sequence[str]) -> list[str]:
 
 
 def _as_four(model: LoadedSeparator, tracks: Sequence[Track]) -> tuple[LoadedSeparator, list[str]]:
-    """Let 'other' take the sources that four-stem songs count to it, with a note that says so."""
+    """Add the sources that four-stem songs count as 'other' to that estimate, and return a note that states it."""
     sums = four_of_more(model.model.sources, SOURCES)
     if sums is None or any(set(track.sources) != set(SOURCES) for track in tracks):
         return model, []

@@ -1,4 +1,4 @@
-"""Oracles, usable where `evaluate` takes a model: the mixture as every estimate, and the ideal ratio mask."""
+"""Oracles for `evaluate`, in place of a model: the mixture as every estimate, and the ideal ratio mask."""
 
 import numpy as np
 import torch

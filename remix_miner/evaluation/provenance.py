@@ -1,4 +1,4 @@
-"""Training songs of a model, as its description states them: scores on them say nothing about other songs."""
+"""Training songs of a model, from its description. Scores on these songs do not measure generalisation."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -31,7 +31,7 @@ def training_songs(provenance: Mapping[str, Any] | None) -> set[str]:
 
 
 def write_estimates_record(folder: Path, model: str, provenance: Mapping[str, Any] | None) -> None:
-    """Write beside kept estimates which model made them, and its training songs."""
+    """Write a record of the model and its training songs beside kept estimates."""
     document = {
         "format": "remix-miner/estimates",
         "model": model,

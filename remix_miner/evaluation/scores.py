@@ -1,6 +1,6 @@
 """Scores of one track: every metric by name, and the rules for silence.
 
-A reference that is digital silence has no SDR of any kind. It is excluded from them, its row says ``silent``, and
+A reference that is digital silence has no SDR of any kind. It is excluded from them, its row has ``silent`` true, and
 `leakage_db` is the level of the estimate there. For BSSEval the other sources of such a track are scored among
 themselves (museval refuses the whole track); frames in which one of them is silent are nan for all, and counted.
 """
@@ -38,7 +38,7 @@ def score_track(
     sample_rate: int,
     metrics: Sequence[str] = METRICS,
 ) -> dict[str, dict[str, Any]]:
-    """Return per source ``silent`` and ``leakage_db``, then what was asked for; None where a value does not exist.
+    """Return ``silent``, ``leakage_db`` and the given metrics per source; None where a value does not exist.
 
     ``infinite`` names metrics whose value is infinite (an estimate without error), which are excluded as well.
     ``silent_estimate``: the estimate is digital silence where the reference is not, so that it has no SI-SDR.

@@ -18,7 +18,7 @@ Submit = Callable[..., "Future[dict[str, Any]]"]
 
 @contextlib.contextmanager
 def scoring_pool(workers: int, jobs: int) -> Iterator[Submit]:
-    """Give a function that scores one track: in this process for one job or one worker, else in spawned ones."""
+    """Yield a function that scores one track: in this process for one job or one worker, else in spawned ones."""
     if min(workers, jobs) <= 1:
         yield _score_here
         return

@@ -1,4 +1,4 @@
-"""Temporary folders that the next run removes if a process was killed before it could."""
+"""Temporary folders. The next run removes the leftovers of killed processes."""
 
 import contextlib
 import fcntl
@@ -15,10 +15,10 @@ LOCK = ".lock"
 
 @contextlib.contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """Give an empty folder in the system's temporary folder (TMPDIR); it is removed at the end.
+    """Yield an empty folder in the system's temporary folder (TMPDIR), and remove it at the end.
 
-    A lock in it, which the system releases when the process ends, tells folders in use from leftovers; leftovers of
-    this user are removed first.
+    It contains a lock, which the system releases when the process ends. Folders of this user without a held lock are
+    leftovers and are removed first.
     """
     remove_leftovers()
     folder = Path(tempfile.mkdtemp(prefix=PREFIX))
@@ -49,7 +49,7 @@ def remove_leftovers() -> list[Path]:
 
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[IO[bytes] | None]:
-    """Hold the lock of a file; None where another process holds it."""
+    """Lock a file and return it; None if another process holds the lock."""
     with open(path, "ab") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

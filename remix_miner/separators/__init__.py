@@ -1,4 +1,4 @@
-"""Separators: one model a file, one interface (`remix_miner.separators.base.Separator`), one table.
+"""Separators: one file per model, one interface (`remix_miner.separators.base.Separator`), one table.
 
 >>> from remix_miner.separators import build
 >>> build("demucs", channels=4, depth=2).settings["context"]

@@ -1,8 +1,8 @@
-"""Applies a separator block by block to audio of any rate, channels and length.
+"""Application of a separator, block by block, to audio of any rate, number of channels and length.
 
-Estimates have the rate, channels and length of the audio: it is resampled (soxr HQ) to the model's rate and back;
-mono is repeated for a stereo model and its estimates are averaged back to mono; more channels than the model takes are
-averaged to mono first, and then the estimates have the model's channels. No gain is ever applied.
+Estimates have the rate, channels and length of the audio. It is resampled (soxr HQ) to the model's rate and back. Mono
+is repeated for a stereo model, and the estimates are averaged back to mono. Audio with more channels than the model is
+averaged to mono first; its estimates have the model's channels. No gain is applied.
 """
 
 from collections.abc import Iterable, Iterator

@@ -21,9 +21,9 @@ class Separator(nn.Module):
 
     ``sources``: names along the source axis, any list. ``audio_channels``: 1 or 2 (the width of a network is its own
     setting). ``sample_rate`` in Hz: the rate the model is trained at; callers resample. ``segment_seconds``: the length
-    it is meant to be trained and applied at; other lengths work. ``normalize``: `forward` brings each mixture that it
-    is given to zero mean and unit standard deviation (of its mono mix) and undoes it on the estimates, so that callers
-    need do nothing and estimates follow the mixture's level.
+    for training and application; other lengths work. ``normalize``: `forward` normalises each mixture to zero mean and
+    unit standard deviation (of its mono mix) and reverts this on the estimates, which therefore follow the mixture's
+    level.
 
     `remix_miner.separators.build` adds ``name`` and ``settings`` (all constructor settings), which a checkpoint holds.
     """
@@ -53,7 +53,7 @@ class Separator(nn.Module):
         return frames
 
     def estimate(self, mixture: Float[Tensor, "B C V"]) -> Float[Tensor, "B S C U"]:
-        """Apply the network alone to a valid length V; its U frames are the centre of V, at least those asked for."""
+        """Apply the network alone to a valid length V. Its U frames, at least those required, are the centre of V."""
         raise NotImplementedError
 
     def by_source(self, signals: Float[Tensor, "B S*C T"]) -> Float[Tensor, "B S C T"]:
@@ -63,8 +63,8 @@ class Separator(nn.Module):
     def forward(self, mixture: Float[Tensor, "B C T"], frames: int | None = None) -> Float[Tensor, "B S C frames"]:
         """Return estimates of the ``frames`` in the centre of the mixture (default: all T).
 
-        What lies around the centre serves as context, as far as ``valid_length(frames)`` reaches; where the mixture
-        is shorter than that, zeros stand in for it.
+        Up to ``valid_length(frames)``, the mixture around the centre is the context. A shorter mixture is padded with
+        zeros.
         """
         if mixture.ndim != 3 or mixture.shape[1] != self.audio_channels or mixture.shape[-1] == 0:
             raise ValueError(f"a mixture (batch, {self.audio_channels}, frames) is needed, got {tuple(mixture.shape)}")

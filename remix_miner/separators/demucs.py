@@ -116,9 +116,9 @@ class DecoderLayer(nn.Module):
 class RescaledConv1d(nn.Conv1d):
     """A convolution by sqrt(alpha) w', where w' = w / sqrt(alpha) and alpha = std(w) / ``rescale`` at the start.
 
-    The output is that of the plain layer; what changes is the step that Adam takes, relative to the weights: a trick
-    that is 'equivalent to using specific learning rates per layer' (section 3, 'Weights rescaling'). The factor is
-    applied to the weights, which are smaller than the output.
+    The output is that of the plain layer. Only the step of Adam relative to the weights changes, which is 'equivalent
+    to using specific learning rates per layer' (section 3, 'Weights rescaling'). The factor is applied to the weights,
+    which are smaller than the output.
     """
 
     scale: Tensor
@@ -157,7 +157,7 @@ def _rescale(layer: nn.Conv1d | nn.ConvTranspose1d, reference: float | None) -> 
 
 
 def unet_valid_length(frames: int, depth: int, kernel_size: int, stride: int, context: int) -> int:
-    """Shortest mixture that every layer divides without a remainder and that gives at least ``frames`` of estimates.
+    """Return the shortest mixture that fits every layer's stride and yields at least ``frames`` of estimates.
 
     >>> unet_valid_length(441000, depth=6, kernel_size=8, stride=4, context=3)
     451924
@@ -173,7 +173,7 @@ def unet_valid_length(frames: int, depth: int, kernel_size: int, stride: int, co
 def check_unet(
     channels: int, growth: int, depth: int, kernel_size: int, stride: int, context: int, lstm_layers: int
 ) -> None:
-    """Refuse sizes that the convolutions cannot have."""
+    """Raise `UsageError` for sizes that the convolutions cannot have."""
     for name, value in (
         ("channels", channels),
         ("growth", growth),

@@ -1,4 +1,4 @@
-"""Demucs of the first release (November 2019), which the simplified report uses too.
+"""Demucs of the first release (November 2019), also used in the simplified report.
 
 It differs from the paper (`remix_miner.separators.demucs`): skips are added, not concatenated, before the decoder's
 convolution, which has the GLU; a linear layer without ReLU follows the LSTM; weights and biases are divided by

@@ -1,4 +1,4 @@
-"""Separation of a file into one file per source, from disk to disk; all estimates appear whole, or none."""
+"""Separation of a file into one file per source. Either all estimates appear, complete, or none."""
 
 import contextlib
 import time
@@ -88,7 +88,7 @@ class SeparationJob:
 
 
 def finished(job: SeparationJob, path: Path, folder: Path) -> SeparatedFile | None:
-    """Return the report on a finished separation, or None where there is something to do.
+    """Return the report on a finished separation, or None if the file is still to be separated.
 
     Raises `UsageError` where the folder holds estimates of other settings or another model, `DataError` where the input
     has changed since; neither with ``job.restart``.
@@ -113,7 +113,7 @@ def finished(job: SeparationJob, path: Path, folder: Path) -> SeparatedFile | No
 def separate_file(
     job: SeparationJob, path: Path, folder: Path, *, advance: Callable[[float], None] = lambda seconds: None
 ) -> SeparatedFile:
-    """Write ``folder/<source>.<suffix>`` for every source of the model; all appear whole, or none.
+    """Write ``folder/<source>.<suffix>`` for every source of the model; either all appear, complete, or none.
 
     The record is written last; see `finished` for what happens where there is one. ``advance`` is called with the
     seconds of audio done. Raises `AudioError` for an input that cannot be decoded, `WriteError` for a full disk.

@@ -52,10 +52,10 @@ class HDemucs(Separator):
 
 
 def load_published(path: Path | None = None) -> Separator:
-    """The published four-source model from a local copy of torchaudio's file.
+    """Load the published four-source model from a local copy of torchaudio's file.
 
-    ``path`` None looks where torchaudio's own pipeline and torch.hub keep downloads. Raises `DataError` when it is not
-    there or is another model's.
+    ``path`` None: the download folders of torchaudio's pipeline and of torch.hub. Raises `DataError` if the file is
+    missing or of another model.
     """
     from remix_miner.separators import build
 

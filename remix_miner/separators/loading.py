@@ -31,7 +31,7 @@ class LoadedSeparator:
 
     @property
     def description(self) -> dict[str, Any]:
-        """Name, identity and constructor settings, as results state them."""
+        """Return name, identity and constructor settings, as results state them."""
         settings = getattr(self.model, "settings", None)
         return {
             "name": self.name,
@@ -41,7 +41,7 @@ class LoadedSeparator:
 
 
 class SeparatorDescription(TypedDict):
-    """What the JSON beside the weights states at least."""
+    """Required fields of the JSON file beside the weights."""
 
     name: str
     settings: dict[str, Any]
@@ -121,7 +121,7 @@ def _load(name: str, path: Path, download: bool) -> Any:
 
 
 def missing_models(models: Mapping[str, str]) -> dict[str, str]:
-    """Return the members of an ensemble whose model is not here, and what to do for each. Nothing is loaded."""
+    """Return the members of an ensemble whose model is missing, each with a remedy, without loading any."""
     absent = {}
     for member, name in models.items():
         published = None if Path(name).exists() else published_model(name)
@@ -133,7 +133,7 @@ def missing_models(models: Mapping[str, str]) -> dict[str, str]:
 
 
 def no_model_message(name: str) -> str:
-    """Return what to do without the model ``name``: the ways to one."""
+    """Return a message on how to obtain the missing model ``name``."""
     names = ", ".join(["hdemucs", *(model.name for model in PUBLISHED)])
     return (
         f"no model {name!r}: neither a run folder, a file, nor a built-in name ({names}). Train one: remix-miner train "

@@ -1,6 +1,6 @@
-"""Overlap-add separation of signals of any length: segments in batches, weighted by triangles, normalised.
+"""Overlap-add separation of signals of any length, in batches of segments with normalised triangular weights.
 
-A stream takes the mixture in blocks and returns estimates when they are final, so memory does not grow with the track.
+A stream takes the mixture in blocks and returns final estimates, so that memory does not grow with the track.
 For any segment, overlap, shifts and blocks, a model that returns its input gives back the mixture.
 """
 
@@ -117,7 +117,7 @@ class SeparationStream:
         return self._advance()
 
     def finish(self) -> Float[Tensor, "S C _"]:
-        """The estimates that remain, as if silence followed. Call once, last."""
+        """Return the remaining estimates, as if silence followed. Call it once, at the end."""
         self._finished = True
         last = max(each.last_start(self._received, self.segment, self.stride) for each in self._passes)
         missing = last + self.segment + self._after - (self._first + self._held.shape[-1])
@@ -135,7 +135,7 @@ class SeparationStream:
         return self._emit(max(final, self._emitted))
 
     def _ready(self) -> "Iterator[tuple[_Pass, int]]":
-        """Segments, pass by pass, whose samples and context are all here."""
+        """Return the segments, pass by pass, whose samples and context are complete."""
         available = self._first + self._held.shape[-1]
         for each in self._passes:
             while each.next_start + self.segment + self._after <= available:
@@ -186,7 +186,7 @@ class _Pass:
         self._weight = torch.zeros(0)
 
     def last_start(self, frames: int, segment: int, stride: int) -> int:
-        """Start of the segment that reaches the end of a track of ``frames`` frames."""
+        """Return the start of the segment that reaches the end of a track of ``frames`` frames."""
         return self.start + max(0, math.ceil((frames - self.start - segment) / stride)) * stride
 
     def add(self, position: int, estimate: Tensor, window: Tensor) -> None:

@@ -1,4 +1,4 @@
-"""Output folders of separations and their records, by which reruns resume and never mix settings."""
+"""Output folders of separations, and their records for resuming with the same settings."""
 
 import hashlib
 from collections.abc import Iterable, Mapping
@@ -16,7 +16,7 @@ INPUT_FIELDS = ("input", "size", "mtime_ns")
 
 
 class Record(TypedDict):
-    """``separation.json``: what was separated how, and what was found on the way."""
+    """``separation.json``: input, model and settings of a separation, and the problems found."""
 
     format: str
     input: str
@@ -33,7 +33,7 @@ class Record(TypedDict):
 
 
 def job_record(path: Path, model_id: str, settings: Mapping[str, Any], file_format: str) -> dict[str, Any]:
-    """Return what identifies a separation: equal records mean that the outputs would be the same."""
+    """Return the identification of a separation: equal records imply equal outputs."""
     status = path.stat()
     return {
         "format": "remix-miner/separation",
@@ -55,14 +55,14 @@ def read_record(folder: Path) -> Record | None:
 
 
 def changes(earlier: Mapping[str, Any], record: Mapping[str, Any]) -> list[str]:
-    """Return the fields in which a finished separation differs from the one asked for."""
+    """Return the fields in which a finished separation differs from the requested one."""
     return [name for name, value in record.items() if earlier.get(name) != value]
 
 
 def output_folders(paths: Iterable[Path], out: Path) -> dict[Path, Path]:
-    """Return a folder under ``out`` for each file, named after it; never one that belongs to another file.
+    """Return a folder under ``out`` for each file, named after it and used by no other file.
 
-    Where names meet ('a/song.mp3', 'b/song.mp3'), the later gets a number: 'song', 'song (2)'. A folder that an
+    Of equal names ('a/song.mp3', 'b/song.mp3'), the later one gets a number: 'song', 'song (2)'. A folder that an
     earlier run made for the same file is used again.
     """
     folders: dict[Path, Path] = {}

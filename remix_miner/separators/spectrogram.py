@@ -27,11 +27,11 @@ class Spectrogram(nn.Module):
         self.register_buffer("window", torch.hann_window(n_fft), persistent=False)
 
     def columns(self, frames: int) -> int:
-        """Columns of the spectrogram of ``frames`` frames."""
+        """Return the number of columns of the spectrogram of ``frames`` frames."""
         return frames // self.hop_frames + 1
 
     def valid_length(self, frames: int, multiple: int) -> int:
-        """Frames that give a multiple of ``multiple`` columns, with half a window of context around ``frames``.
+        """Return the frames for a multiple of ``multiple`` columns, with half a window of context around ``frames``.
 
         At the ends, where fewer windows overlap and the signal is reflected, spectrograms are inaccurate.
         """
@@ -46,7 +46,7 @@ class Spectrogram(nn.Module):
         return parts.reshape(signals.shape[0], -1, self.bins, parts.shape[-1])
 
     def inverse(self, channels: Float[Tensor, "B C*2 F N"]) -> Float[Tensor, "B C T"]:
-        """Signals of (N - 1) hop frames."""
+        """Return signals of (N - 1) hop frames."""
         with torch.autocast(channels.device.type, enabled=False):
             parts = channels.float().reshape(-1, 2, self.bins, channels.shape[-1])
             spectra = torch.complex(parts[:, 0], parts[:, 1])

@@ -1,8 +1,8 @@
-"""TFC-TDF-U-Net v1 (Choi et al. 2020), the predecessor of KUIELab-MDX-Net's v2. 2.2 M parameters, one source a model.
+"""TFC-TDF-U-Net v1 (Choi et al. 2020), the predecessor of KUIELab-MDX-Net's v2. 2.2 M parameters, one model per source.
 
-A U-Net on complex spectrograms: 9 blocks, each 5 densely connected 3x3 convolutions (every one sees the outputs of all
-before it), then a residual bottleneck of two linear layers over frequency. The width is the same at every level; skips
-are concatenated (Kim et al. 2021, the table 'Configurations and Training').
+A U-Net on complex spectrograms: 9 blocks, each of 5 densely connected 3x3 convolutions, then a residual bottleneck of
+two linear layers over frequency. The width is the same at every level; skips are concatenated (Kim et al. 2021, the
+table 'Configurations and Training').
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ COLUMNS = 128
 class TfcTdfV1(Separator):
     """The defaults are the paper's. ``growth``: channels of every convolution; ``levels``: halvings of both axes.
 
-    ``segment_seconds`` None: what 128 columns give, less half a window at each end.
+    ``segment_seconds`` None: the length of 128 columns, less half a window at each end.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""TFC-TDF-U-Net v2, the separation network of KUIELab-MDX-Net (Kim et al. 2021), one source a model. 7.4 M parameters.
+"""TFC-TDF-U-Net v2, the network of KUIELab-MDX-Net (Kim et al. 2021), one model per source. 7.4 M parameters.
 
 A U-Net on complex spectrograms: each block is three 3x3 convolutions (TFC), then a residual bottleneck of two linear
 layers over frequency (TDF). Width grows by 32 at each halving; skips are multiplied in. The estimate's spectrogram is
@@ -24,7 +24,7 @@ class TfcTdfV2(Separator):
     """The defaults are the paper's. ``n_fft`` None: the paper's for a single known source, else 8192.
 
     ``growth``: channels of the first level, and how many each level adds. ``levels``: halvings of both axes.
-    ``segment_seconds`` None: what 256 columns give, as in the paper.
+    ``segment_seconds`` None: the length of 256 columns, as in the paper.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class TfcTdf(nn.Module):
 
 
 def _normalized(layer: nn.Conv2d | nn.ConvTranspose2d | nn.Linear, channels: int | None = None) -> nn.Sequential:
-    """``layer``, batch norm, ReLU."""
+    """Return ``layer``, batch norm, ReLU."""
     if not isinstance(layer, nn.Linear):
         channels = layer.out_channels
     assert channels is not None

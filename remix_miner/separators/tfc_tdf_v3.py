@@ -1,9 +1,10 @@
 """TFC-TDF-U-Net v3 (KUIELab's network in the Sound Demixing Challenge 2023), all sources in one model.
 
 A U-Net on complex spectrograms whose frequencies are folded into ``subbands`` channels; pre-activation blocks (instance
-norm, GELU) with residual linear layers over frequency; skips are concatenated; the output is modulated by the first
-convolution's and sees the mixture again. The configuration behind the published MUSDB figures is not public: the
-defaults are ours, chosen to fit what is (8192-point transforms every 2048 frames, 6 s, about 70 M parameters).
+norm, GELU) with residual linear layers over frequency; skips are concatenated. The output is multiplied by the first
+convolution's output and concatenated with the mixture. The configuration behind the published MUSDB figures is not
+public. The defaults are chosen to fit what is known (8192-point transforms every 2048 frames, 6 s, about 70 M
+parameters).
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """Blends of finished estimates, and their weights by least squares per source over labelled songs.
 
 The error of a weighted average depends only on the inner products of estimates and reference. They are computed once
-per song, and every set of weights is judged from them without reading audio again.
+per song. Every set of weights is then scored without reading audio again.
 """
 
 import contextlib
@@ -88,7 +88,7 @@ def study_blend(
     nonnegative: bool = False,
     others: Sequence[Products] | None = None,
 ) -> BlendStudy:
-    """Fit weights on songs and judge them on others: those given, or by leaving each song out in turn.
+    """Fit weights on songs and score them on others: the given ones, or each song in turn (leave-one-out).
 
     Songs whose reference is silent are left out. Raises `DataError` with fewer than two songs and no others.
     """

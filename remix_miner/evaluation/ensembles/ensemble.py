@@ -1,6 +1,6 @@
-"""Ensembles on files: members run one after another; intermediate estimates lie on disk.
+"""Ensembles on files: members run one after another, with intermediate estimates on disk.
 
-Memory holds one model and one block per open file, so an ensemble of any number of models runs on songs of any length.
+Memory holds one model and one block per open file, for any number of models and songs of any length.
 Estimates are float32 wav between stages, at the song's own rate and channels.
 """
 
@@ -33,7 +33,7 @@ Stems = Float32[np.ndarray, "S C T"]
 
 @dataclass(frozen=True)
 class _Song:
-    """A file, where its final estimates go, and the folder of its estimates between stages."""
+    """A file, the folder of its final estimates, and the folder of its estimates between stages."""
 
     path: Path
     folder: Path
@@ -128,7 +128,7 @@ def refine_with_residuals(mixture: Float32[np.ndarray, "C T"], stems: Stems, sha
 
 
 def _finished(folder: Path, record: Mapping[str, Any], sources: Sequence[str]) -> bool:
-    """Whether a folder holds this ensemble's estimates; another's are an error."""
+    """Return whether a folder holds this ensemble's estimates. Those of another ensemble are an error."""
     try:
         earlier = load_json(folder / ENSEMBLE_RECORD, "a record")
     except DataError:
@@ -174,7 +174,7 @@ def _apply_member(
 
 
 def _rule(member: Member, name: str, source: str, available: tuple[str, ...]) -> tuple[list[int], bool]:
-    """Rows of the model's estimates to add up, and whether the input less their sum is meant."""
+    """Return the rows of the model's estimates to add up, and whether to subtract their sum from the input."""
     complement = source in member.complements
     parts = member.complements.get(source) or member.sums.get(source) or [source]
     lacking = [part for part in parts if part not in available]
@@ -201,7 +201,7 @@ def _input_blocks(song: _Song, stage: Stage) -> Iterator[Block]:
 
 
 def _input_problems(path: Path) -> list[str]:
-    """What a complete read of a song finds: an early end, and values that are replaced by zeros."""
+    """Return the problems of a completely read song: an early end, and values that were replaced by zeros."""
     with AudioReader(path) as reader:
         for _ in reader.blocks():
             pass
@@ -212,7 +212,7 @@ def _input_problems(path: Path) -> list[str]:
 
 
 def _refine(stage: Stage, song: _Song) -> None:
-    """`refine_with_residuals` over a song's files, block by block."""
+    """Apply `refine_with_residuals` to a song's files, block by block."""
     sources = list(stage.weights)
     shares = [stage.residual_shares[source] for source in sources]
     with contextlib.ExitStack() as stack:

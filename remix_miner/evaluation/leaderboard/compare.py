@@ -34,7 +34,7 @@ class Difference:
 
     @property
     def clear(self) -> bool:
-        """Whether the interval excludes no difference."""
+        """Return whether the interval excludes 0."""
         return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
 
 

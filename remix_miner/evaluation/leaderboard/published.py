@@ -33,12 +33,12 @@ class PublishedRow:
 
     @property
     def average_is_computed(self) -> bool:
-        """Whether the table gives the four sources and no average of them."""
+        """Return whether the table gives the four sources and no average of them."""
         return "average" not in self.values and set(SOURCES) <= set(self.values)
 
     @property
     def figures(self) -> dict[str, float]:
-        """The values, with the mean of the four sources as 'average' where the table gives no average."""
+        """Return the values, with the mean of the four sources as 'average' if the table gives no average."""
         if not self.average_is_computed:
             return dict(self.values)
         return {**self.values, "average": sum(self.values[source] for source in SOURCES) / len(SOURCES)}

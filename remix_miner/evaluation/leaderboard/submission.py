@@ -1,7 +1,7 @@
 """Submissions: zips of estimates of songs whose stems only the organiser has.
 
-Everything is checked before the first score, and each refusal states what to change. Messages and rows reveal no more
-of the references than names, rates and lengths, which participants have from the mixtures.
+Everything is checked before the first score, and each refusal states what to change. Of the references, messages and
+rows reveal only names, rates and lengths, which participants have from the mixtures.
 """
 
 from collections.abc import Sequence

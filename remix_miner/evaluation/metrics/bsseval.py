@@ -2,10 +2,11 @@
 
 museval decomposes each estimate as s_true + e_spat + e_interf + e_artif by projecting it on the references delayed by
 0 to 511 samples, with filters computed once per track (Liutkus et al. 2018; the *images* version, not invariant to
-scale). Here the frames' spectra give both the correlations and, by Parseval, the energies of the four parts, so that no
-projected signal is computed, and one Cholesky factor serves all estimates. Two properties to note:
-SDR compares the estimate with the reference alone, since the projections cancel in e_spat + e_interf + e_artif; and a
-frame in which any reference or estimate is digital silence is nan for all sources, as in museval.
+scale). Here the frames' spectra give both the correlations and, by Parseval, the energies of the four parts. No
+projected signal is computed, and all estimates share one Cholesky factor.
+
+SDR compares the estimate with the reference alone, since the projections cancel in e_spat + e_interf + e_artif. A frame
+in which any reference or estimate is digital silence is nan for all sources, as in museval.
 """
 
 from collections.abc import Iterator
@@ -29,7 +30,7 @@ DEPENDENT = 1e-12
 
 @dataclass(frozen=True)
 class FrameScores:
-    """dB per source and frame (S, F); nan in frames with digital silence, inf where nothing is left of an error."""
+    """Scores in dB per source and frame (S, F): nan in frames with digital silence, inf where an error is zero."""
 
     sdr: Float64[np.ndarray, "S F"]
     isr: Float64[np.ndarray, "S F"]
@@ -78,7 +79,7 @@ def bsseval(
 
 
 class _Frames:
-    """Signals cut into frames side by side, the last filled up with zeros, and the frames' spectra."""
+    """Signals cut into adjacent frames, the last padded with zeros, and the spectra of the frames."""
 
     def __init__(self, signals: Float[Tensor, "E T"], size: int, taps: int) -> None:
         self.count = -(-signals.shape[-1] // size)
@@ -93,7 +94,7 @@ class _Frames:
         self._keep = self.samples.shape[0] * self.count * self.length * 8 <= SPECTRA_BYTES
 
     def groups(self) -> Iterator[tuple[slice, Float[Tensor, "E F N"], Tensor]]:
-        """Groups of frames in order: which, their samples, and their spectra (K, F, E) in float64.
+        """Yield groups of frames in order: their indices, samples, and spectra (K, F, E) in float64.
 
         Frequencies come first, so that filtering a group is one small matrix product per frequency. The samples are
         overwritten by the next group.
@@ -176,7 +177,7 @@ def _gram(correlations: Float[Tensor, "R R K"], taps: int) -> Float[Tensor, "RL 
 
 
 def _independent_channels(gram: Float64[np.ndarray, "R R"], channels: int) -> list[int]:
-    """References to project on: without silent channels and copies (two equal channels span what one does)."""
+    """Return the references to project on, without silent channels and duplicate channels."""
     kept: list[int] = []
     for row, energy in enumerate(gram.diagonal()):
         twins = [each for each in kept if each // channels == row // channels]
@@ -187,7 +188,7 @@ def _independent_channels(gram: Float64[np.ndarray, "R R"], channels: int) -> li
 
 
 def _solve(gram: Float[Tensor, "N N"], wanted: Float[Tensor, "N E"]) -> Float[Tensor, "N E"]:
-    """Least squares by Cholesky; where the references depend on one another, on a largest independent set of delays."""
+    """Solve least squares by Cholesky; for linearly dependent references, on a maximal independent set of delays."""
     scale = float(gram.diagonal().max())
     factor, problem = torch.linalg.cholesky_ex(gram)
     if int(problem) == 0 and float(factor.diagonal().square().min()) > DEPENDENT * scale:
@@ -203,7 +204,7 @@ def _solve(gram: Float[Tensor, "N N"], wanted: Float[Tensor, "N E"]) -> Float[Te
 def _energies(
     frames: Float[Tensor, "2 S C F N"], spectra: Tensor, joint: Tensor, own: Tensor, length: int
 ) -> Float[Tensor, "4 2 S F"]:
-    """Numerators and denominators of SDR, ISR, SIR and SAR.
+    """Return the numerators and denominators of SDR, ISR, SIR and SAR.
 
     ``frames`` and ``spectra`` (K, F, 2 S C) hold references, then estimates; ``joint`` and ``own``
     (K, S C, S C) are the spectra of the projection filters.

@@ -1,4 +1,4 @@
-"""Bag of separators, one a source: the k-th model gives the k-th source (htdemucs_ft)."""
+"""Bag of separators, one per source: the k-th model estimates the k-th source (htdemucs_ft)."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Models by a description file: a separator's name and settings, and weights that others made, in TOML.
+"""Description files of models in TOML: a separator's name and settings, and the file of foreign weights.
 
     name = "bs_roformer"
     weights = "model_bs_roformer.ckpt"   # relative to this file
@@ -45,7 +45,7 @@ class ModelDescription:
 def load_described(path: Path) -> Any:
     """Return the separator that a description names, with its weights.
 
-    Raises `UsageError` for settings that cannot be, `DataError` for weights that are not there or do not fit.
+    Raises `UsageError` for invalid settings, `DataError` for weights that are missing or do not fit.
     """
     description = from_mapping(ModelDescription, read_toml(path))
     weights = path.parent / description.weights

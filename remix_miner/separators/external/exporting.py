@@ -29,7 +29,7 @@ OPSET = 18
 
 @dataclass(frozen=True)
 class ExportReport:
-    """What was written, and how far its estimates are from PyTorch's on noise."""
+    """Written file, and the deviation of its estimates from PyTorch's on noise."""
 
     path: Path
     file_format: str
@@ -143,7 +143,7 @@ def _run_onnx(path: Path, mixture: Tensor) -> Tensor:
 
 @contextlib.contextmanager
 def _quiet() -> Any:
-    """Silence the exporters' remarks on what they trace as constant: lengths are fixed on purpose."""
+    """Suppress the exporters' warnings about values traced as constants: lengths are fixed by design."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -25,10 +25,9 @@ class ModuleSeparator(Separator):
     """A foreign network behind our interface.
 
     ``network``: the module; built from ``target`` and ``arguments`` by `build_module`. ``multiple``: length (in frames)
-    of which the network wants a multiple, such as the hop of its transform: mixtures are padded to one, so that nothing
-    is cut. ``least_frames``: the shortest mixture that it takes, such as a window. Output that is still shorter than
-    the input is filled with zeros at its end; of longer output the beginning counts. A network of a single source may
-    give (B, C, T).
+    to a multiple of which mixtures are padded, such as the hop of the network's transform. ``least_frames``: the
+    shortest mixture that the network accepts, such as a window. Output that is still shorter than the input is padded
+    with zeros at its end; longer output is cut at its end. A network of a single source may return (B, C, T).
     """
 
     def __init__(
@@ -52,7 +51,7 @@ class ModuleSeparator(Separator):
         return -(-length // self.multiple) * self.multiple
 
     def estimate(self, mixture: Float[Tensor, "B C V"]) -> Float[Tensor, "B S C V"]:
-        """Apply the network and restore the length that it cuts."""
+        """Apply the network and restore the input's length."""
         estimates: Tensor = self.network(mixture)
         if estimates.ndim == 3 and len(self.sources) == 1:
             estimates = estimates[:, None]

@@ -36,7 +36,7 @@ class OnnxSeparator(Separator):
         self.input_name: str = session.get_inputs()[0].name
 
     def valid_length(self, frames: int) -> int:
-        """Return the fixed length of mixtures; raise `UsageError` for more frames than it gives."""
+        """Return the fixed length of mixtures. Raises `UsageError` for more frames than its estimates have."""
         if frames > self.kept:
             raise UsageError(
                 f"this ONNX model takes segments of at most {self.kept / self.sample_rate:.3f} s, got "

@@ -1,7 +1,7 @@
-"""Published weights of other projects: where they come from, where this machine keeps them, and how they are loaded.
+"""Published weights of other projects: addresses, local files, and loading.
 
-Nothing is downloaded unless asked for (``separate --download``). Checkpoints of Demucs are pickles of a class, its
-arguments and its weights: they are read by torch's restricted unpickler, which makes nothing but those.
+Weights are downloaded only on request (``separate --download``). Checkpoints of Demucs are pickles of a class, its
+arguments and its weights. They are read by torch's restricted unpickler, which creates only these.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,7 +23,7 @@ UVR_CODE = "MIT (code of Ultimate Vocal Remover; no separate licence of the weig
 
 @dataclass(frozen=True)
 class PublishedModel:
-    """A model whose weights others publish.
+    """A model whose weights another project publishes.
 
     ``urls``: its files. ``load``: makes a separator of local copies. ``sources``: what it separates, in order.
     """
@@ -37,17 +37,17 @@ class PublishedModel:
 
     @property
     def places(self) -> list[Path]:
-        """Where the files are looked for: torch's folder for downloads."""
+        """Return the local places of the files, in torch's folder for downloads."""
         folder = Path(torch.hub.get_dir()) / "checkpoints"
         return [folder / url.rpartition("/")[2] for url in self.urls]
 
     @property
     def missing(self) -> list[tuple[str, Path]]:
-        """The files that are not here, as (address, place)."""
+        """Return the missing files as (address, place)."""
         return [(url, place) for url, place in zip(self.urls, self.places, strict=True) if not place.is_file()]
 
     def explain(self) -> str:
-        """Return what is missing, where it comes from, and how to point to a copy."""
+        """Return a message with the missing files, their addresses, and how to name a local copy."""
         pairs = "; ".join(f"{url} to {display_name(place)}" for url, place in self.missing)
         return (
             f"the published weights of {self.name} are not here: download {pairs} (or pass --download), or pass the "
@@ -120,7 +120,7 @@ def load_demucs_file(path: Path) -> Any:
 
 
 def _load_bag(paths: Sequence[Path]) -> Any:
-    """One model a source (htdemucs_ft): the k-th model gives the k-th source."""
+    """Return a bag with one model per source (htdemucs_ft): the k-th model estimates the k-th source."""
     from remix_miner.separators.external.bag import Bag
 
     return Bag([load_demucs_file(path) for path in paths])
