@@ -1,4 +1,4 @@
-"""A calibration: what each source's probability is worth, measured on labelled songs, as one JSON file.
+"""Calibration file of a detector: thresholds per source and tables of expected volume, measured on labelled songs.
 
 `remix_miner.calibration.fit` makes it; scans, catalogues and reports read it. Format: docs/guide/calibration.md.
 """
@@ -22,7 +22,7 @@ from remix_miner.sources import SOURCES
 FORMAT = "remix-miner/calibration"
 FORMAT_VERSION = 1
 VOLUME_FLOOR_DB = -80.0
-"""Stands for 'this or less' wherever a relative volume is stored or averaged: a silent source has -inf."""
+"""Lower limit of stored and averaged relative volumes; a silent source has -inf."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,10 @@ class Percentiles:
 
 @dataclass(frozen=True)
 class SpanRule:
-    """What keeping only spans of at least ``min_seconds`` does to the windows with P >= threshold.
+    """Effect of the minimum span length on the windows with P >= threshold.
 
-    ``kept``: share of those windows whose audio is kept, whole; ``precision``: share of the kept windows with V at
-    most ``volume_db``; ``seconds`` kept of ``labelled_seconds`` scanned, at the assumed silence rate.
+    ``kept``: share of these windows that lie in spans of at least ``min_seconds``. ``precision``: share of the kept
+    windows with V at most ``volume_db``. ``seconds``: kept of ``labelled_seconds``, at the assumed silence rate.
     """
 
     min_seconds: float
@@ -53,7 +53,7 @@ class SpanRule:
 
 @dataclass(frozen=True)
 class SourceCalibration:
-    """One source. ``threshold`` is None where the asked precision is not reached, and ``reason`` says why.
+    """Calibration of one source. ``threshold`` is None where the target is not reached; ``reason`` is the cause.
 
     ``precision``: share of the windows with P >= threshold that have V <= ``volume_db``;
     ``precision_lower_bound``: its confidence bound over artists (bound 'bootstrap'); ``held_out_precision``: the same
@@ -89,7 +89,7 @@ class SourceCalibration:
 
     @property
     def span_recall(self) -> float | None:
-        """Share of the silent spans of the calibration songs that is harvested; None where the curve does not say."""
+        """Share of the calibration songs' silent spans that is harvested; None without a row of the curve."""
         if self.threshold is None or self.curve is None or self.threshold not in self.curve.threshold:
             return None
         return self.curve.recall[self.curve.threshold.index(self.threshold)]
@@ -97,7 +97,7 @@ class SourceCalibration:
 
 @dataclass(frozen=True)
 class FusedSource:
-    """A source whose probabilities an evidence refines: how, and what the joint probabilities are worth."""
+    """Fusion of one source with an evidence, and the calibration of its joint probabilities."""
 
     fusion: Fusion
     calibration: SourceCalibration
@@ -107,8 +107,8 @@ class FusedSource:
 class Calibration:
     """Thresholds and tables per source, for the detector whose weights have ``detector_sha256``.
 
-    ``settings``: how the thresholds were chosen; ``data``: names of the tracks and artists used, what was muted.
-    ``fused``: the sources for which an evidence can be asked; `with_evidence` puts them in place.
+    ``settings``: of the calibration. ``data``: names of the tracks and artists, and the muted variants. ``fused``: the
+    sources with an evidence; `with_evidence` replaces their calibration.
     """
 
     detector: str
@@ -125,9 +125,9 @@ class Calibration:
         return f"Calibration({self.detector!r}: {', '.join(shown)})"
 
     def with_evidence(self, evidence: Evidence | None) -> tuple["Calibration", Fusion | None, str | None]:
-        """(calibration of joint probabilities, how to join them, None), or (self, None, what is lost and why).
+        """Return (calibration of joint probabilities, their fusion, None), or (self, None, reason) without ``evidence``.
 
-        Without a fused source everything is as the detector alone gives it, and nothing is lost.
+        The reason states the loss of recall. Without a fused source it is None.
         """
         for source, one in self.fused.items():
             problem = (
@@ -139,18 +139,18 @@ class Calibration:
         return self, None, None
 
     def joint(self, source: str) -> "Calibration":
-        """With the calibration of the joint probabilities of ``source`` in place of the detector's own."""
+        """Return this calibration with that of the joint probabilities of ``source``."""
         return dataclasses.replace(self, sources={**self.sources, source: self.fused[source].calibration})
 
     def threshold(self, source: str) -> float | None:
-        """p_i, or None where this source must not be mined."""
+        """Return p_i, or None where this source must not be mined."""
         return self._source(source).threshold
 
     def threshold_for(self, source: str, purity: float) -> float | None:
-        """The lowest threshold at which at least ``purity`` of the harvested seconds is promised; None where none is.
+        """Return the lowest threshold whose lower bound of purity reaches ``purity``; None where there is none.
 
-        The promise has the confidence that ``settings`` states. Without a curve (files of older versions) the one
-        threshold serves any purity up to its own target.
+        The bound is of the harvested seconds, at the confidence of ``settings``. Without a curve (files of older
+        versions) the one threshold is returned for any purity up to its own target.
         """
         one = self._source(source)
         if purity == one.precision_target:
@@ -160,11 +160,11 @@ class Calibration:
         return one.curve.threshold_for(purity)
 
     def expected_volume_db(self, source: str, probability: float) -> float:
-        """The relative volume to expect where P_i = ``probability``; nan where unknown."""
+        """Return the expected relative volume in dB where P_i = ``probability``; nan where unknown."""
         return _interpolate(probability, self._source(source), "expected_volume_db")
 
     def expected_silent(self, source: str, probability: float) -> float:
-        """The share of windows with V <= volume_db to expect where P_i = ``probability``; nan where unknown."""
+        """Return the expected share of windows with V <= volume_db where P_i = ``probability``; nan where unknown."""
         return _interpolate(probability, self._source(source), "expected_silent")
 
     def check_detector(self, sha256: str) -> None:
@@ -172,7 +172,7 @@ class Calibration:
         if sha256 != self.detector_sha256:
             raise DataError(
                 f"this calibration was made for the detector {self.detector!r} ({self.detector_sha256[:12]}...), "
-                f"not for the one with SHA-256 {sha256[:12]}...: its thresholds mean nothing there; "
+                f"not for the one with SHA-256 {sha256[:12]}...: its thresholds are not valid there; "
                 "run remix-miner calibrate with the detector in use"
             )
 
@@ -182,7 +182,7 @@ class Calibration:
 
     @classmethod
     def load(cls, path: str | Path) -> "Calibration":
-        """Read and check a file written by `save`; raises `DataError` saying what is wrong with it."""
+        """Read and check a file written by `save`; raise `DataError` where it is damaged."""
         try:
             values = json.loads(Path(path).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
@@ -191,7 +191,7 @@ class Calibration:
 
     @classmethod
     def from_json(cls, values: Any, where: str = "calibration") -> "Calibration":
-        """The object that the parsed JSON ``values`` state; ``where`` is for messages."""
+        """Return the calibration of the parsed JSON ``values``; ``where`` is for messages."""
         if not isinstance(values, dict) or values.get("format") != FORMAT:
             raise DataError(f"{where} is not a calibration (format {FORMAT!r}); make one with remix-miner calibrate")
         if values.get("format_version") != FORMAT_VERSION:
@@ -222,7 +222,7 @@ class Calibration:
 
 
 def _loss(alone: SourceCalibration, fused: FusedSource) -> str:
-    """What the detector finds alone, beside what it finds with the evidence, on the calibration songs."""
+    """Return a sentence with the recall on the calibration songs, without and with the evidence."""
     shares = [one.span_recall or 0.0 for one in (alone, fused.calibration)]
     return f"it finds {shares[0]:.0%} of the silent audio of the calibration songs, with the evidence {shares[1]:.0%}"
 

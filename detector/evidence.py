@@ -1,8 +1,8 @@
-"""Evidence of silence beside the detector's own: a small interface, and the model that joins the two.
+"""Evidence of silence from a second network, and its fusion with the detector's probabilities.
 
-The detector decides most windows alone. Where it leaves the question open, another network is asked: its log-odds of
-silence and the detector's are weighted and added (logistic regression, fitted on labelled songs across artists by
-`remix_miner.calibration.fusion`). Weights and identities lie in the calibration file.
+Most windows use the detector alone. In windows without a clear result, the log-odds of silence of both networks are
+weighted and added: a logistic regression that `remix_miner.calibration.fusion` fits on labelled songs, across artists.
+The calibration file holds the weights of the fusion and the identity of the network.
 """
 
 from collections.abc import Iterator
@@ -24,10 +24,10 @@ DETECTOR_EDGE = 1e-6
 
 
 class Evidence(Protocol):
-    """Another network's opinion on the silence of one source.
+    """A network that estimates the silence of one source.
 
-    ``sha256``: of its weights; ``licence``: of code and weights; ``cost``: seconds of computing for a second of
-    audio on one core, roughly; ``margin_seconds``: how much audio around a window it uses.
+    ``sha256``: of its weights. ``licence``: of code and weights. ``cost``: approximate seconds of computing on one core
+    per second of audio. ``margin_seconds``: context around a window.
     """
 
     name: str
@@ -39,17 +39,17 @@ class Evidence(Protocol):
     margin_seconds: float
 
     def log_odds(self, mono: Float32[np.ndarray, " T"], centres: Int[np.ndarray, " W"]) -> Float[np.ndarray, " W"]:
-        """Log-odds of silence in the 0.64 s around each of ``centres`` (samples); ``mono`` has 16 kHz."""
+        """Return log-odds of silence in the 0.64 s around each of ``centres`` (samples); ``mono`` has 16 kHz."""
         ...
 
 
 @dataclass(frozen=True)
 class Fusion:
-    """How P and the log-odds of one evidence give a joint P.
+    """Joint probability of the detector's P and the log-odds of one evidence.
 
-    Joint logit = ``intercept`` + ``detector_weight`` logit(P) + ``evidence_weight`` log-odds. The question is *open* in
-    windows with ``gate`` <= P < ``sure`` that lie in a run of at least ``min_seconds`` with P >= ``gate``. In the other
-    windows the evidence is taken to agree with the detector, as strongly as it can.
+    Joint logit = ``intercept`` + ``detector_weight`` logit(P) + ``evidence_weight`` log-odds. *Open* windows have
+    ``gate`` <= P < ``sure`` and lie in a run of at least ``min_seconds`` with P >= ``gate``; the evidence is computed
+    for these. In the other windows its log-odds are set to the largest value that agrees with the detector.
     """
 
     evidence: str
@@ -74,11 +74,11 @@ class Fusion:
 
     @property
     def shortest_run(self) -> int:
-        """Windows of the shortest run that can hold a span of ``min_seconds`` (one at an end of the track)."""
+        """Number of windows of the shortest run that can hold a span of ``min_seconds`` (at an end of the track)."""
         return max(1, int((self.min_seconds - WINDOW_SECONDS / 2) / HOP_SECONDS))
 
     def open_windows(self, probabilities: Float[np.ndarray, " W"]) -> Bool[np.ndarray, " W"]:
-        """The windows in which the evidence is wanted."""
+        """Return True for the windows that need the evidence."""
         open_ = np.zeros(len(probabilities), dtype=bool)
         for first, after in runs(np.asarray(probabilities) >= self.gate):
             if after - first >= self.shortest_run:
@@ -88,7 +88,7 @@ class Fusion:
     def joint(
         self, probabilities: Float[np.ndarray, " W"], open_: Bool[np.ndarray, " W"], log_odds: Float[np.ndarray, " W"]
     ) -> Float32[np.ndarray, " W"]:
-        """Joint probabilities; ``log_odds`` are read where ``open_`` is true."""
+        """Return joint probabilities; ``log_odds`` are used where ``open_`` is true."""
         certain = np.where(np.asarray(probabilities) >= self.sure, LARGEST_LOG_ODDS, -LARGEST_LOG_ODDS)
         clipped = np.clip(np.asarray(probabilities, dtype=np.float64), DETECTOR_EDGE, 1 - DETECTOR_EDGE)
         evidence = np.where(open_, np.clip(log_odds, -LARGEST_LOG_ODDS, LARGEST_LOG_ODDS), certain)
@@ -97,7 +97,7 @@ class Fusion:
 
 
 def runs(mask: Bool[np.ndarray, " W"]) -> Iterator[tuple[int, int]]:
-    """(first, one after the last) of each row of true values.
+    """Return (first, one after the last) of each run of true values.
 
     >>> list(runs(np.array([True, True, False, True])))
     [(0, 2), (3, 4)]
@@ -107,7 +107,7 @@ def runs(mask: Bool[np.ndarray, " W"]) -> Iterator[tuple[int, int]]:
 
 
 def difference(fusion: Fusion, evidence: Evidence) -> str | None:
-    """What keeps ``evidence`` from being the one that ``fusion`` was fitted with, or None."""
+    """Return how ``evidence`` differs from the one of ``fusion``, or None where it is the same."""
     if evidence.name != fusion.evidence or evidence.source != fusion.source:
         return f"{evidence.name} on {evidence.source} is not {fusion.evidence} on {fusion.source}"
     if evidence.sha256 != fusion.sha256:

@@ -1,7 +1,7 @@
-"""What the networks see: scattering coefficients relative to the local level, on a logarithmic scale.
+"""Input features of the networks: log scattering coefficients relative to the local level.
 
-The paper states neither (Défossez et al. 2019, appendix A). Both are settings. Dividing by the local level makes the
-detector blind to loudness by construction, as the relative volume is.
+The paper does not state a normalisation (Défossez et al. 2019, appendix A), so level and floor are settings. Division
+by the local level makes the features independent of loudness, like the relative volume.
 """
 
 from typing import Literal, get_args
@@ -15,17 +15,17 @@ from remix_miner.detector.scattering.transform import Scattering
 from remix_miner.device import Sampling
 
 Level = Literal["local", "none"]
-INAUDIBLE = 1e-6
-"""A level under which there is only rounding error: silence beside loud music is not blown up."""
+MIN_LEVEL = 1e-6
+"""Lower limit of the level. Below it coefficients are rounding error, which the division must not amplify."""
 
 
 class Features(nn.Module):
     """Audio (B, T) at 16 kHz -> (B, C, 54, frames): log(S / level + floor).
 
     ``level``: ``local`` divides by the sum of the first-order coefficients, averaged over ``level_frames``
-    coefficients (16 ms each) around each; ``none`` keeps the signal's own amplitude. ``floor`` is the smallest
-    coefficient that matters, relative to the level. A silent input gives log(floor) everywhere. ``channels``: those of
-    the transform, see `Scattering`.
+    coefficients (16 ms each) around each; ``none`` keeps the signal's own amplitude. ``floor`` is added
+    to the coefficients, relative to the level. A silent input gives log(floor) everywhere. ``channels``: those of the
+    transform, see `Scattering`.
     """
 
     def __init__(
@@ -51,16 +51,16 @@ class Features(nn.Module):
         return self.compress(self.scattering(audio))
 
     def sample(self, sampling: Sampling) -> None:
-        """From now on, sample the transform's envelopes in this way."""
+        """Set the sampling of the transform's envelopes."""
         device = self.scattering.get_buffer("average").device
         self.scattering = Scattering(sampling=sampling, channels=self.scattering.channels).to(device)
 
     def compress(self, coefficients: Float[Tensor, "B C 54 frames"]) -> Float[Tensor, "B C 54 frames"]:
-        """The same from scattering coefficients."""
+        """Return the features of scattering coefficients."""
         if self.level == "local":
             total = coefficients[:, 0].sum(dim=1, keepdim=True)
             half = self.level_frames // 2
             level = F.avg_pool1d(total, self.level_frames, stride=1, padding=half, count_include_pad=False)
-            coefficients = coefficients / level[:, None].clamp_min(INAUDIBLE)
-        # Averaging from the spectrum can leave a silence at minus the rounding error.
+            coefficients = coefficients / level[:, None].clamp_min(MIN_LEVEL)
+        # A low-pass in the frequency domain can leave silence slightly below zero.
         return coefficients.clamp_min(0).add_(self.floor).log_()

@@ -1,7 +1,7 @@
-"""Joint probabilities for audio that arrives in blocks: the detector's stream, and evidence where it is open.
+"""Streaming inference of joint probabilities: the detector's stream, with evidence in open windows.
 
-The result depends on the track alone, not on its blocks: evidence is asked for in pieces that lie at fixed windows.
-Memory stays bounded: audio is kept from the first window that is not yet decided.
+The evidence is computed in pieces that start at fixed windows, so the result does not depend on the size of the pushed
+blocks. Memory is bounded: audio is kept from the first window without a joint probability on.
 """
 
 from collections import deque
@@ -16,13 +16,13 @@ from remix_miner.detector.windows import HOP_FRAMES, SAMPLE_RATE, WINDOW_FRAMES
 
 PIECE_WINDOWS = 480
 JOIN_WINDOWS = 32
-"""Open windows nearer to each other than this are asked for together."""
+"""Open windows with smaller gaps than this share one call of the evidence."""
 
 
 class FusedStream:
-    """Like `ProbabilityStream`, with the row of one source replaced by joint probabilities.
+    """A `ProbabilityStream` with joint probabilities in the row of one source.
 
-    ``asked_seconds``: audio given to the evidence so far.
+    ``asked_seconds``: audio processed by the evidence so far.
     """
 
     def __init__(self, stream: ProbabilityStream, fusion: Fusion, evidence: Evidence, sources: Sequence[str]) -> None:
@@ -37,20 +37,20 @@ class FusedStream:
         self._audio = _Audio()
 
     def push(self, mono: Float32[np.ndarray, " T"]) -> Float32[np.ndarray, "S W"]:
-        """Take more audio; return the joint probabilities (S, n) that no later audio can change."""
+        """Add audio; return the joint probabilities (S, n) that are complete."""
         self._audio.append(mono)
         self._held = np.concatenate((self._held, self.stream.push(mono)), axis=1)
         return self._emit(last=False)
 
     def finish(self) -> Float32[np.ndarray, "S W"]:
-        """End of the track: the remaining joint probabilities."""
+        """End the track; return the remaining joint probabilities."""
         self._held = np.concatenate((self._held, self.stream.finish()), axis=1)
         return self._emit(last=True)
 
     def _emit(self, last: bool) -> Float32[np.ndarray, "S W"]:
         known = self._first + self._held.shape[1]
         pieces = []
-        # Whether a window lies in a long run shows as soon as the windows of the shortest run after it are known.
+        # The run of a window is long enough or not once the windows of the shortest run after it are available.
         while self._decided < known and (last or self._decided + PIECE_WINDOWS + self.fusion.shortest_run <= known):
             pieces.append(self._piece(min(self._decided + PIECE_WINDOWS, known)))
         if not pieces:
@@ -58,20 +58,20 @@ class FusedStream:
         return np.concatenate(pieces, axis=1)
 
     def _piece(self, after: int) -> Float32[np.ndarray, "S W"]:
-        """Windows from ``_decided`` to ``after``, the detector's and the joint ones."""
+        """Return the probabilities of windows ``_decided`` to ``after``."""
         begin, end = self._decided - self._first, after - self._first
         row = self._held[self._row]
         open_ = self.fusion.open_windows(row)[begin:end]
         log_odds = np.zeros(end - begin)
         for first, last in runs(_joined(open_)):
-            log_odds[first:last] = self._ask(self._decided + first, self._decided + last)
+            log_odds[first:last] = self._log_odds(self._decided + first, self._decided + last)
         piece = self._held[:, begin:end].copy()
         piece[self._row] = self.fusion.joint(row[begin:end], open_, log_odds)
         self._decided = after
-        self._forget()
+        self._drop_decided()
         return piece
 
-    def _ask(self, first: int, after: int) -> np.ndarray:
+    def _log_odds(self, first: int, after: int) -> np.ndarray:
         reach = WINDOW_FRAMES // 2 + round(self.evidence.margin_seconds * SAMPLE_RATE)
         start = max(first * HOP_FRAMES - reach, 0)
         end = (after - 1) * HOP_FRAMES + reach
@@ -79,8 +79,8 @@ class FusedStream:
         self.asked_seconds += len(audio) / SAMPLE_RATE
         return self.evidence.log_odds(audio, np.arange(first, after) * HOP_FRAMES - start)
 
-    def _forget(self) -> None:
-        """Drop what later pieces do not need: probabilities before the last possible run, audio before the margin."""
+    def _drop_decided(self) -> None:
+        """Drop the probabilities before the last possible run and the audio before the margin."""
         first = max(self._decided - self.fusion.shortest_run, self._first)
         self._held = self._held[:, first - self._first :]
         self._first = first
@@ -89,7 +89,7 @@ class FusedStream:
 
 
 class _Audio:
-    """The blocks of audio that are still needed, addressed by the position in the track."""
+    """Buffer of the latest blocks of audio, addressed by the position in the track."""
 
     def __init__(self) -> None:
         self._blocks: deque[tuple[int, np.ndarray]] = deque()  # (first sample, samples)
@@ -100,18 +100,18 @@ class _Audio:
         self._end += len(mono)
 
     def part(self, start: int, end: int) -> Float32[np.ndarray, " T"]:
-        """From ``start`` to ``end``, as far as it is held."""
+        """Return the samples from ``start`` to ``end`` that are in the buffer."""
         parts = [block[max(start - first, 0) : max(end - first, 0)] for first, block in self._blocks]
         return np.concatenate([*parts, np.zeros(0, dtype=np.float32)])
 
     def drop_before(self, position: int) -> None:
-        """Forget whole blocks that end before ``position``."""
+        """Remove whole blocks that end before ``position``."""
         while self._blocks and self._blocks[0][0] + len(self._blocks[0][1]) <= position:
             self._blocks.popleft()
 
 
 def _joined(open_: Bool[np.ndarray, " W"]) -> Bool[np.ndarray, " W"]:
-    """With short gaps filled, so that one question covers neighbouring open windows."""
+    """Return ``open_`` with short gaps filled, so that one call covers neighbouring open windows."""
     joined = open_.copy()
     for first, after in runs(~open_):
         if first > 0 and after < len(open_) and after - first < JOIN_WINDOWS:
@@ -122,6 +122,6 @@ def _joined(open_: Bool[np.ndarray, " W"]) -> Bool[np.ndarray, " W"]:
 def fused_probabilities(
     stream: ProbabilityStream, fusion: Fusion, evidence: Evidence, sources: Sequence[str], mono: np.ndarray
 ) -> Float32[np.ndarray, "S W"]:
-    """Joint probabilities of a whole track (S, W), exactly as a scan computes them."""
+    """Return joint probabilities of a whole track (S, W), exactly as a scan computes them."""
     fused = FusedStream(stream, fusion, evidence, sources)
     return np.concatenate((fused.push(mono), fused.finish()), axis=1)

@@ -1,4 +1,4 @@
-"""A detector by name: a run folder, a file, or the built-in ``default``."""
+"""Loading of a detector: a run folder, a file, or the built-in ``default``."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ PRETRAINED = Path(__file__).parent / "pretrained"
 
 @dataclass(frozen=True)
 class LoadedDetector:
-    """A detector in evaluation mode, with the identity of its weights and the calibration that lies beside them."""
+    """A detector in evaluation mode, the SHA-256 of its weights, and the calibration beside them."""
 
     model: SilentSourceDetector
     name: str
@@ -35,11 +35,11 @@ def load_detector(
     precision: Precision = "float32",
     sampling: Sampling = "sparse",
 ) -> LoadedDetector:
-    """Load a detector; weights stored as float16 are computed with as float32, or as ``precision`` says.
+    """Load a detector; weights stored as float16 are converted to float32, or to ``precision``.
 
-    ``sampling`` is the scattering transform's, see `Scattering`. A calibration is taken from ``calibration.json``
-    beside a run's weights (``<name>.calibration.json`` beside a single file). Raises `DataError` when nothing is found
-    or it is not a detector.
+    ``sampling``: of the scattering transform, see `Scattering`. The calibration is ``calibration.json`` beside a run's
+    weights, or ``<name>.calibration.json`` beside a single file. Raises `DataError` when there is no such file or it
+    is not a detector.
     """
     path = PRETRAINED / f"{name_or_path}.safetensors"
     if Path(name_or_path).exists() or not path.is_file():
@@ -60,7 +60,7 @@ def load_detector(
     model.compute_in(precision)
     model.features.sample(sampling)
     if device == "cpu":
-        # The same weights in the order that is fastest there.
+        # The memory layout that is fastest on a CPU.
         model.convolutions.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in its stubs
     beside = path.with_name("calibration.json") if path.stem == "model" else path.with_suffix(".calibration.json")
     return LoadedDetector(

@@ -1,11 +1,12 @@
-"""The silent-source detector: mono audio at 16 kHz -> for each source and window, the logit of 'it is silent'.
+"""Networks of the silent-source detector: mono audio at 16 kHz to a logit of silence for each source and window.
 
-Networks behind one interface. ``paper``: Défossez et al. 2019, appendix A, 55,296,914 parameters; 'same' convolutions
-and pools padded by 2 take 54 frequencies to 27 and 14, the paper's final kernel. ``small``: the same plan at a fortieth
-of the size, with strided convolutions instead of pools, for scanning on a CPU. ``light``: ``small`` at a quarter of its
-arithmetic. Square kernels after the first are pairs, along frequency and then along time, with few channels between
-them; the final kernel goes through fewer channels too; the recurrence takes windows by two; and modulations around
-350 Hz and faster (channels 1 and 2 of the transform) are not read, so that nobody needs to compute them.
+Three networks share one interface. ``paper``: Défossez et al. 2019, appendix A, with 55,296,914 parameters; 'same'
+convolutions and pools padded by 2 lead from 54 frequencies to 27 and 14, the size of the paper's final kernel.
+``small``: the same structure with a fortieth of the parameters and strided convolutions instead of pools, for scans on
+a CPU. ``light``: a quarter of the operations of ``small``. Its square kernels after the first are separable
+(frequency, then time) with few channels in between, its final kernel has fewer channels, and its recurrence takes two
+windows a step. It does not use modulations around 350 Hz and faster (channels 1 and 2 of the transform), which are
+then not computed.
 """
 
 from collections.abc import Callable, Mapping
@@ -27,14 +28,14 @@ Network = Literal["paper", "small", "light"]
 NAME = "silent-source-detector"
 POOLED_FREQUENCIES = 14
 RANK = 16
-"""Channels between the two halves of a square kernel; with fewer, a CPU's vectors are not full."""
+"""Channels between the two halves of a separable kernel; fewer do not fill the vector registers of a CPU."""
 
 
 class SilentSourceDetector(nn.Module):
     """Audio (B, T) at 16 kHz -> logits (B, 4, windows) of P_i, the probability that source i is silent.
 
-    Window w is ``window_seconds`` long and centred at w * ``hop_seconds``; `geometry.window_count` gives their
-    number. ``settings`` builds the same network again. Défossez et al. 2019, section 4.1 and appendix A.
+    Window w is ``window_seconds`` long and centred at w * ``hop_seconds``; `windows.window_count` gives their
+    number. `build_detector` makes the same network from ``settings``. Défossez et al. 2019, section 4.1 and appendix A.
     """
 
     sources = SOURCES
@@ -81,27 +82,27 @@ class SilentSourceDetector(nn.Module):
         return self.logits(self.features(audio))
 
     def logits(self, features: Float[Tensor, "B C 54 frames"]) -> Float[Tensor, "B S W"]:
-        """The same from features, for training on stored ones."""
+        """Return the logits of features."""
         return self.sequence(self.windows(features))
 
     def windows(self, features: Float[Tensor, "B C 54 frames"]) -> Float[Tensor, "B features W"]:
-        """What the convolutions make of features. Window w reads features 4 w - 18 to 4 w + 18 and nothing else."""
+        """Return the output of the convolutions. Window w depends on feature frames 4 w - 18 to 4 w + 18 only."""
         normalised = self.convolutions[0](features)
         windows: Tensor = self.convolutions[1:](normalised.to(self.convolutions[1].weight.dtype)).squeeze(2)
         return windows.to(features.dtype)
 
     def compute_in(self, precision: Precision) -> None:
-        """From now on, compute convolutions and recurrence in this type. For evaluation: weights are rounded to it.
+        """Convert convolutions and recurrence to this type, for evaluation: their weights are rounded to it.
 
-        What comes before them (logarithms, whose differences a bfloat16 would lose) and after them stays float32.
+        The features before them and the head after them stay float32; bfloat16 is too coarse for the logarithms.
         """
         for part in (self.convolutions[1:], self.steps, self.recurrent):
             part.to(dtype=getattr(torch, precision))
 
     def sequence(self, windows: Float[Tensor, "B features W"]) -> Float[Tensor, "B S W"]:
-        """Logits from the convolutions' windows; the recurrence sees all that it is given.
+        """Return the logits of the convolutions' windows; each depends on all of ``windows``.
 
-        Where it takes windows by two, a part of a track has to begin at an even window to be heard as in the whole.
+        Where a step has two windows, a part of a track must begin at an even window to equal the whole.
         """
         count = windows.shape[-1]
         whole = F.pad(windows, (0, -count % self.windows_per_step), mode="replicate")
@@ -113,7 +114,7 @@ class SilentSourceDetector(nn.Module):
 
 
 def build_detector(settings: Mapping[str, Any]) -> SilentSourceDetector:
-    """The network that ``settings`` describe, with random weights."""
+    """Return the network of ``settings``, with random weights."""
     return SilentSourceDetector(**settings)
 
 
@@ -140,7 +141,7 @@ def _paper(channels: int, width: int, hidden: int) -> tuple[nn.Sequential, nn.Mo
 
 
 class CellNorm(nn.Module):
-    """Batch normalisation of each of the C x 54 cells on its own: absent cells become zero, spectra lose their tilt."""
+    """Batch normalisation of each of the C x 54 cells; cells without a path become zero."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -160,7 +161,7 @@ def _separable(inputs: int, outputs: int, kernel: int, stride: int = 1) -> list[
 
 
 def _normalised(channels: int, width: int, convolution: Callable[..., list[nn.Module]]) -> list[nn.Module]:
-    """``small`` up to its final kernel: (B, channels, 54, frames) to (B, 2 width, 14, windows)."""
+    """Return the layers of ``small`` up to its final kernel: (B, channels, 54, frames) to (B, 2 width, 14, windows)."""
     return [
         CellNorm(channels),
         *_convolution(channels, width, 5, stride=2),
@@ -197,10 +198,10 @@ def _light(channels: int, width: int, hidden: int) -> tuple[nn.Sequential, nn.Mo
 
 @dataclass(frozen=True)
 class Plan:
-    """How a network is built, its usual size, the channels that it reads, and how many windows its recurrence takes.
+    """Builder of a network, its default size, the channels that it uses, and the windows in a step of its recurrence.
 
-    ``build(channels, width, hidden)``: the convolutions, what makes the recurrence's steps of their windows, and how
-    many features a step has.
+    ``build(channels, width, hidden)`` returns the convolutions, the layers from windows to steps of the recurrence, and
+    the number of features of a step.
     """
 
     build: Callable[[int, int, int], tuple[nn.Sequential, nn.Module, int]]

@@ -1,6 +1,6 @@
-"""What each threshold of one source gives: the purity of the harvest, its lower bound, and the share found.
+"""Purity curve of one source: purity of the harvest, its lower bound, and recall at each threshold.
 
-`remix_miner.calibration.promise` measures it; a scan reads the threshold for any purity from it.
+`remix_miner.calibration.promise` measures it; a scan takes the threshold for a requested purity from it.
 """
 
 import dataclasses
@@ -30,7 +30,7 @@ class PurityCurve:
     artist_floor: float = 0.0
 
     def threshold_for(self, purity: float) -> float | None:
-        """The lowest threshold whose lower bound reaches ``purity`` and whose worst artist reaches the floor."""
+        """Return the lowest threshold whose lower bound reaches ``purity`` and whose worst artist reaches the floor."""
         for index, threshold in enumerate(self.threshold):
             if self.lower_bound[index] >= purity and self._floor_reached(index):
                 return threshold
@@ -38,12 +38,12 @@ class PurityCurve:
 
     @property
     def highest_bound(self) -> float:
-        """The highest purity that `threshold_for` can promise; 0 without harvest."""
+        """Highest purity for which `threshold_for` has a threshold; 0 without harvest."""
         allowed = [bound for index, bound in enumerate(self.lower_bound) if self._floor_reached(index)]
         return max(allowed, default=0.0)
 
     def problem(self) -> str | None:
-        """What is wrong with values read from a file, or None."""
+        """Return the fault of values that were read from a file, or None."""
         columns = [values for values in dataclasses.astuple(self) if isinstance(values, list)]
         if len({len(column) for column in columns}) != 1:
             return "columns of unequal lengths"

@@ -1,9 +1,9 @@
-"""From probabilities to spans of audio in which a source is silent: the paper's run rule, and what of a run is kept.
+"""Spans of audio in which a source is silent, from probabilities per window.
 
-A run is a maximal row of windows with P >= threshold. The audio kept from it is exactly the audio that no failing
-window touches: windows are 0.64 s long and every 64 ms, so audio near the ends of a run also lies in windows that
-failed, and those may hold the source. At a track's ends nothing lies beyond, so nothing is cut.
-Défossez et al. 2019, section 4.2: "audio extracts where P_i >= p_i for at least 5 seconds".
+A run is a maximal sequence of windows with P >= threshold. Its span is the audio that lies in no window below the
+threshold. Windows overlap (0.64 s every 64 ms), so audio near the ends of a run also lies in windows that failed and
+may hold the source; this audio is cut. At a track's ends nothing is cut. Défossez et al. 2019, section 4.2: "audio
+extracts where P_i >= p_i for at least 5 seconds".
 """
 
 from dataclasses import dataclass
@@ -37,9 +37,9 @@ def silent_spans(
     min_seconds: float = 5.0,
     valid: Bool[np.ndarray, " W"] | None = None,
 ) -> list[Span]:
-    """Spans of at least ``min_seconds`` in which every window has P >= ``threshold`` (and is ``valid``), in order.
+    """Return the spans of at least ``min_seconds`` in which every window has P >= ``threshold`` and is ``valid``.
 
-    ``min_seconds`` is measured on the audio kept. NaN probabilities fail.
+    ``min_seconds`` is the length of the span, not of the run. Windows with P = NaN fail.
 
     >>> silent_spans(np.ones(157), threshold=0.9, track_seconds=10.0)[0].seconds
     10.0
@@ -56,7 +56,7 @@ def spans_of_windows(
     track_seconds: float,
     min_seconds: float,
 ) -> list[Span]:
-    """The same for windows that passed any rule."""
+    """Return the spans of at least ``min_seconds`` of the windows that ``passed`` a rule, in order."""
     edges = np.flatnonzero(np.diff(np.concatenate(([False], passed, [False])).astype(np.int8)))
     spans = []
     for first, after in zip(edges[::2], edges[1::2], strict=True):
@@ -68,7 +68,7 @@ def spans_of_windows(
 
 
 def kept_seconds(first_window: int, last_window: int, windows: int, track_seconds: float) -> tuple[float, float]:
-    """Start and end of the audio in windows ``first_window``..``last_window`` that no other window touches."""
+    """Return start and end of the audio that lies in windows ``first_window``..``last_window`` and in no other."""
     half = WINDOW_SECONDS / 2
     start = 0.0 if first_window == 0 else (first_window - 1) * HOP_SECONDS + half
     end = track_seconds if last_window == windows - 1 else (last_window + 1) * HOP_SECONDS - half

@@ -1,9 +1,9 @@
-"""Probabilities of silence for audio that arrives in blocks, in bounded memory, whatever the length of the track.
+"""Streaming inference: probabilities of silence for audio in blocks, in memory that does not grow with the track.
 
-The coefficients and the convolutions depend on a known stretch of audio: blocks and pieces that overlap by as much
-give what the whole track gives. The recurrence depends on all of what it is given, so it runs on parts with a margin
-on both sides whose outputs are dropped. Blocks, pieces and parts are fixed by the position in the track, hence the
-result does not depend on the blocks that the audio came in.
+Coefficients and convolutions have a finite receptive field, so overlapping blocks and pieces give the result of the
+whole track. The recurrence depends on all of its input, so it runs on parts with a margin on both sides whose outputs are dropped.
+Blocks, pieces and parts start at fixed positions in the track. The result therefore does not depend on the size of the
+pushed blocks.
 """
 
 import numpy as np
@@ -18,13 +18,13 @@ from remix_miner.detector.windows import SCATTERING_HOP_FRAMES, window_count
 PART_WINDOWS = 960
 MARGIN_WINDOWS = 64
 PARTS_AT_ONCE = 4
-"""Parts of the recurrence beside each other: reading its weights from memory is most of its cost."""
+"""Parts in one batch of the recurrence. Reading its weights from memory is most of its cost."""
 
 PIECE_WINDOWS = 480
-"""What the convolutions take at a time: the activations of more do not stay in the cache."""
+"""Windows in one pass of the convolutions; the activations of more do not fit the cache."""
 
 REACH_WINDOWS = 5
-"""Windows on both sides whose features a window's convolutions read."""
+"""Receptive field of the convolutions, in windows on each side."""
 
 FRAMES_PER_WINDOW = 4
 
@@ -32,10 +32,10 @@ Probabilities = Float32[np.ndarray, "S W"]
 
 
 class ProbabilityStream:
-    """Feed mono audio at 16 kHz with `push`, end with `finish`; together they return every window's P_i once.
+    """Computes P_i of mono audio at 16 kHz; `push` and `finish` together return every window once.
 
-    Memory: a minute of audio, a minute and a half of coefficients and five minutes of what the convolutions make of
-    them (5 MB at most), independent of the track's length; and what a push brings.
+    Memory, beside the pushed block: a minute of audio, a minute and a half of coefficients and five minutes of the
+    convolutions' output (5 MB at most), for any length of track.
     """
 
     def __init__(self, model: SilentSourceDetector) -> None:
@@ -45,13 +45,13 @@ class ProbabilityStream:
         self._audio = torch.zeros(0)  # from CONTEXT_FRAMES before the next block on, once _started
         self._started = False
         self._frames = 0
-        self._coefficients = _Held()
-        self._windows = _Held()
+        self._coefficients = _Buffer()
+        self._windows = _Buffer()
         self._next_window = 0
 
     @torch.inference_mode()
     def push(self, mono: Float32[np.ndarray, " T"]) -> Probabilities:
-        """Take more audio; return the probabilities (S, n) that no later audio can change."""
+        """Add audio; return the probabilities (S, n) that are complete."""
         self._frames += len(mono)
         self._audio = torch.cat((self._audio, torch.from_numpy(np.array(mono, dtype=np.float32))))
         if not self._started and self._frames > CONTEXT_FRAMES + 1:
@@ -63,7 +63,7 @@ class ProbabilityStream:
 
     @torch.inference_mode()
     def finish(self) -> Probabilities:
-        """End of the track: the remaining probabilities. Fewer than 2 samples in all give none."""
+        """End the track; return the remaining probabilities, none for fewer than 2 samples in all."""
         if self._frames < 2:
             return np.zeros((len(self.model.sources), 0), dtype=np.float32)
         missing = -(-self._frames // SCATTERING_HOP_FRAMES) - self._coefficients.end
@@ -80,7 +80,7 @@ class ProbabilityStream:
     def _transform_whole_blocks(self, limit: int | None = None) -> None:
         block, step = self._scattering.block_frames, self._scattering.step_frames
         count = max((len(self._audio) - block) // step + 1, 0)
-        if limit is None:  # always the same blocks together, so that rounding is the same however audio arrives
+        if limit is None:  # the same blocks in a batch for any size of push, for equal rounding
             count -= count % CPU_BLOCKS
         if not count:
             return
@@ -94,17 +94,17 @@ class ProbabilityStream:
         self._convolve(total)
         found: list[Tensor] = []
         while (parts := self._whole_parts()) and (last or parts == PARTS_AT_ONCE):
-            start = self._heard_from
+            start = self._margin_start
             after = start + parts * PART_WINDOWS + MARGIN_WINDOWS
-            heard = self._windows.part(start, after + MARGIN_WINDOWS)
-            heard = heard.unfold(-1, PART_WINDOWS + 2 * MARGIN_WINDOWS, PART_WINDOWS).transpose(0, 1)
-            first, *others = self.model.sequence(heard)
+            windows = self._windows.part(start, after + MARGIN_WINDOWS)
+            windows = windows.unfold(-1, PART_WINDOWS + 2 * MARGIN_WINDOWS, PART_WINDOWS).transpose(0, 1)
+            first, *others = self.model.sequence(windows)
             found.append(first[:, self._next_window - start : -MARGIN_WINDOWS])
             found += [other[:, MARGIN_WINDOWS:-MARGIN_WINDOWS] for other in others]
             self._next_window = after
             self._windows.drop_before(after - MARGIN_WINDOWS)
         if total is not None and self._next_window < total:
-            start = self._heard_from
+            start = self._margin_start
             found.append(self.model.sequence(self._windows.part(start, total)[None])[0, :, self._next_window - start :])
             self._next_window = total
         if not found:
@@ -112,17 +112,17 @@ class ProbabilityStream:
         return torch.sigmoid(torch.cat(found, dim=-1)).float().cpu().numpy()
 
     @property
-    def _heard_from(self) -> int:
-        """The first window of the next part's margin."""
+    def _margin_start(self) -> int:
+        """First window of the next part's margin."""
         return max(self._next_window - MARGIN_WINDOWS, 0)
 
     def _whole_parts(self) -> int:
-        """How many of the next parts have both their margins, no more than go at once."""
-        there = (self._windows.end - self._heard_from - 2 * MARGIN_WINDOWS) // PART_WINDOWS
+        """Return the number of next parts with both margins, at most PARTS_AT_ONCE."""
+        there = (self._windows.end - self._margin_start - 2 * MARGIN_WINDOWS) // PART_WINDOWS
         return min(max(there, 0), PARTS_AT_ONCE)
 
     def _convolve(self, total: int | None) -> None:
-        """Windows from the coefficients that are there, in whole pieces, or up to ``total``."""
+        """Convolve the available coefficients, in whole pieces, or up to window ``total``."""
         level = self.model.features.level_frames // 2
         while total is None or self._windows.end < total:
             first = self._windows.end
@@ -131,15 +131,15 @@ class ProbabilityStream:
             if total is None and self._coefficients.end < end + level:
                 break
             start = max(first - REACH_WINDOWS, 0)
-            heard = max(start * FRAMES_PER_WINDOW - level, 0)
-            features = self.model.features.compress(self._coefficients.part(heard, end + level)[None])
-            features = features[..., start * FRAMES_PER_WINDOW - heard : end - heard]
+            first_coefficient = max(start * FRAMES_PER_WINDOW - level, 0)
+            features = self.model.features.compress(self._coefficients.part(first_coefficient, end + level)[None])
+            features = features[..., start * FRAMES_PER_WINDOW - first_coefficient : end - first_coefficient]
             self._windows.append(self.model.windows(features)[0, :, first - start :][:, :PIECE_WINDOWS])
             self._coefficients.drop_before((after - REACH_WINDOWS) * FRAMES_PER_WINDOW - level)
 
 
-class _Held:
-    """The part of a sequence (.., n) that is still needed, addressed by the position in the whole sequence."""
+class _Buffer:
+    """Buffer of the end of a sequence (.., n), addressed by the position in the whole sequence."""
 
     def __init__(self) -> None:
         self._pieces: list[Tensor] = []
@@ -151,7 +151,7 @@ class _Held:
         self.end += piece.shape[-1]
 
     def part(self, start: int, end: int) -> Tensor:
-        """From ``start`` to ``end``, or to where the sequence ends now."""
+        """Return ``start`` to ``end``, or to the present end of the sequence."""
         self._pieces = [torch.cat(self._pieces, dim=-1)] if len(self._pieces) > 1 else self._pieces
         return self._pieces[0][..., start - self._begin : end - self._begin]
 
@@ -163,6 +163,6 @@ class _Held:
 
 
 def track_probabilities(model: SilentSourceDetector, mono: Float32[np.ndarray, " T"]) -> Probabilities:
-    """P_i of every window of a whole track (S, W), exactly as a scan computes them."""
+    """Return P_i of every window of a whole track (S, W), exactly as a scan computes them."""
     stream = ProbabilityStream(model)
     return np.concatenate((stream.push(mono), stream.finish()), axis=1)

