@@ -125,7 +125,7 @@ class Calibration:
         return f"Calibration({self.detector!r}: {', '.join(shown)})"
 
     def with_evidence(self, evidence: Evidence | None) -> tuple["Calibration", Fusion | None, str | None]:
-        """Return (calibration of joint probabilities, their fusion, None), or (self, None, reason) without ``evidence``.
+        """Return (joint calibration, its fusion, None), or (self, None, reason) without ``evidence``.
 
         The reason states the loss of recall. Without a fused source it is None.
         """
@@ -160,11 +160,11 @@ class Calibration:
         return one.curve.threshold_for(purity)
 
     def expected_volume_db(self, source: str, probability: float) -> float:
-        """Return the expected relative volume in dB where P_i = ``probability``; nan where unknown."""
+        """Return the expected relative volume in dB at P_i = ``probability``; nan where unknown."""
         return _interpolate(probability, self._source(source), "expected_volume_db")
 
     def expected_silent(self, source: str, probability: float) -> float:
-        """Return the expected share of windows with V <= volume_db where P_i = ``probability``; nan where unknown."""
+        """Return the expected share of windows with V <= volume_db at P_i = ``probability``, or nan."""
         return _interpolate(probability, self._source(source), "expected_silent")
 
     def check_detector(self, sha256: str) -> None:

@@ -1,9 +1,9 @@
 """Streaming inference: probabilities of silence for audio in blocks, in memory that does not grow with the track.
 
 Coefficients and convolutions have a finite receptive field, so overlapping blocks and pieces give the result of the
-whole track. The recurrence depends on all of its input, so it runs on parts with a margin on both sides whose outputs are dropped.
-Blocks, pieces and parts start at fixed positions in the track. The result therefore does not depend on the size of the
-pushed blocks.
+whole track. The recurrence depends on all of its input, so it runs on parts with a margin on both sides whose outputs
+are dropped. Blocks, pieces and parts start at fixed positions in the track. The result therefore does not depend on
+the size of the pushed blocks.
 """
 
 import numpy as np

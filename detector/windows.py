@@ -32,7 +32,7 @@ def window_count(frames: int) -> int:
 
 
 def centred_energies(signal: Float[Tensor, "*B T"]) -> Float[Tensor, "*B W"]:
-    """Return the energy of the 0.64 s window around each output of the networks, with zeros beyond the signal's ends."""
+    """Return the energy of the 0.64 s window around each output of the networks; zeros beyond the ends."""
     frames = signal.shape[-1]
     half = WINDOW_FRAMES // 2
     right = (window_count(frames) - 1) * HOP_FRAMES + half - frames

@@ -1,1 +1,1 @@
-"""Thresholds of a detector, their confidence bounds, and the harvest that they give."""
+"""Thresholds of a detector, their confidence bounds, and the harvest at a threshold."""

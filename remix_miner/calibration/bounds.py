@@ -1,12 +1,12 @@
-"""How sure the share of silent windows is, when windows of one artist resemble one another.
+"""Lower confidence bound over artists of the share of silent windows.
 
-The windows with P >= p are counted per artist; the artists, not the windows, are the independent draws. The bound is
-the Bayesian bootstrap over artists (Rubin 1981: weights uniform on the simplex) with one artist added that nobody has
-seen: as bad as the worst one seen, or as ``worst_artist`` says, whichever is worse. With ``worst_artist=0`` and
-artists that are each wholly right or wholly wrong it is the exact binomial bound of Clopper and Pearson, and after K
-artists without a fault it gives (1 - confidence)^(1 / K), the 'rule of three'; the general form is the bound of Gaffke
-(2005) that Learned-Miller and Thomas (2019) found never to fall below its stated rate. A plain bootstrap over few
-artists has no such floor: where no fault was seen, it promises 100%.
+Windows of one artist are correlated. The windows with P >= p are therefore counted per artist, and the artists are the
+independent draws. The bound is the Bayesian bootstrap over artists (Rubin 1981: weights uniform on the simplex) with
+one added artist: a copy of the worst one in the data, or one with the share ``worst_artist``, whichever is worse. With
+``worst_artist=0`` and artists whose windows are all silent or all sounding it is the exact binomial bound of Clopper
+and Pearson, and after K artists without an error it gives (1 - confidence)^(1 / K), the 'rule of three'; the general
+form is the bound of Gaffke (2005) that Learned-Miller and Thomas (2019) found never to fall below its stated rate. A
+plain bootstrap over few artists has no such limit: without an error in the data its bound is 100%.
 """
 
 import math
@@ -23,10 +23,9 @@ DRAWS = 10_000
 
 @dataclass(frozen=True)
 class Acceptance:
-    """What each artist's windows contribute at each candidate threshold.
+    """Counts of accepted and of silent windows for each artist (row) and candidate threshold (column, ascending).
 
-    Rows are artists, columns thresholds in ascending order: the (weighted) number of windows with P >= threshold, and
-    of those that are silent.
+    ``accepted``: weighted number of windows with P >= threshold. ``silent``: those of them that are silent.
     """
 
     thresholds: Float[np.ndarray, " J"]
@@ -53,7 +52,7 @@ def count_accepted(
     thresholds: Float[np.ndarray, " J"] | None = None,
     weights: Float[np.ndarray, " N"] | None = None,
 ) -> Acceptance:
-    """Count windows per artist and threshold; by default at `candidate_thresholds`.
+    """Count windows per artist and threshold, by default at `candidate_thresholds`.
 
     >>> table = count_accepted(np.array([0.2, 0.9, 0.8]), np.array([False, True, True]), np.array(["a", "a", "b"]))
     >>> table.thresholds.tolist(), table.accepted.tolist(), table.share.round(2).tolist()
@@ -63,7 +62,7 @@ def count_accepted(
         thresholds = candidate_thresholds(probabilities)
     weights = np.ones(len(probabilities)) if weights is None else weights
     names, rows = np.unique(artists, return_inverse=True)
-    # A window counts for every threshold up to its P: count in bins between thresholds, then add up from the top.
+    # A window counts for every threshold up to its P: bins between thresholds (K, J + 1), then a sum from the top.
     bins = np.searchsorted(thresholds, probabilities, side="right")
     shape = (len(names), len(thresholds) + 1)
     cells = rows * shape[1] + bins
@@ -73,7 +72,7 @@ def count_accepted(
 
 
 def candidate_thresholds(probabilities: Float[np.ndarray, " N"], count: int = 400) -> Float[np.ndarray, " J"]:
-    """At most ``count`` of the values of P, ascending, dense at the top: each accepts a few per cent more windows."""
+    """Return at most ``count`` values of P, ascending, in steps of a few per cent of the accepted windows."""
     descending = np.sort(np.asarray(probabilities, dtype=np.float64))[::-1]
     if not len(descending):
         return descending
@@ -88,14 +87,14 @@ def lower_bound(
     seed: int = 0,
     draws: int = DRAWS,
 ) -> Float[np.ndarray, " J"]:
-    """Lower confidence bound of the share of silent windows, per threshold; 0 where nothing is accepted.
+    """Return the lower confidence bound of the share of silent windows, per threshold; 0 where nothing is accepted.
 
-    ``worst_artist``: the share that an artist unlike all those seen might reach, with an average number of accepted
-    windows. ``target`` decides which of the artists seen is the worst: the one whose windows pull the share furthest
-    below it. ``draws`` of the weights give the bound to about 0.003.
+    ``worst_artist``: assumed share of an artist unlike those in the data, with an average number of accepted windows.
+    The worst artist in the data is the one whose windows lower the share most below ``target``. The bound of 10,000
+    ``draws`` of the weights is accurate to about 0.003.
     """
     accepted, silent = _with_unseen_artist(table, target, worst_artist)
-    # Exponential draws are Dirichlet weights up to a factor that the ratio does not see.
+    # Exponential draws are Dirichlet weights up to a factor that cancels in the ratio.
     weights = np.random.default_rng(seed).exponential(size=(draws, len(accepted)))
     shares = ratio(weights @ silent, weights @ accepted)
     bound: np.ndarray = np.nan_to_num(np.quantile(shares, 1 - confidence, axis=0), nan=0.0)
@@ -103,7 +102,7 @@ def lower_bound(
 
 
 def artists_needed(target: float, confidence: float = 0.95, worst_artist: float = 0.5) -> int:
-    """Artists of equal length whose perfect record brings `lower_bound` to ``target``.
+    """Return the number of artists of equal length that bring `lower_bound` to ``target`` without an error.
 
     >>> artists_needed(0.95, worst_artist=0.0), artists_needed(0.95), artists_needed(0.95, worst_artist=0.8)
     (59, 29, 11)
@@ -119,7 +118,7 @@ def artists_needed(target: float, confidence: float = 0.95, worst_artist: float 
 
 
 def _with_unseen_artist(table: Acceptance, target: float, worst_artist: float) -> tuple[np.ndarray, np.ndarray]:
-    """Counts (K + 1, J) of all artists and of the one added."""
+    """Return the counts (K + 1, J) with the added artist in the last row."""
     accepted, silent = table.accepted, table.silent
     average = accepted.sum(0) / np.maximum(table.artists_accepted, 1)
     balance = silent - target * accepted

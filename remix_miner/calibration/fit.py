@@ -1,4 +1,4 @@
-"""From labelled songs to a calibration: thresholds p_i, what the span rule adds, and tables P -> expected V."""
+"""Calibration of a detector on labelled songs: thresholds p_i, effect of the span rule, tables from P to V."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from remix_miner.calibration.bounds import artists_needed, candidate_thresholds
 from remix_miner.calibration.fusion import cross_fused, fit_fusion
 from remix_miner.calibration.harvest import HarvestRule, harvest
 from remix_miner.calibration.labelled_songs import LabelledSong
-from remix_miner.calibration.promise import purity_curve, unheard
+from remix_miner.calibration.promise import not_trained_on, purity_curve
 from remix_miner.calibration.settings import CalibrationSettings
 from remix_miner.calibration.thresholds import Threshold, choose_threshold
 from remix_miner.calibration.window_table import SourceWindows, percentiles, windows_of
@@ -32,9 +32,10 @@ def calibrate(
     data: Mapping[str, Any] | None = None,
     evidence: Evidence | None = None,
 ) -> Calibration:
-    """Calibrate every source of which windows are known. ``data``: more that the file should say of its songs.
+    """Calibrate every source with labels.
 
-    ``evidence``: the one that the songs hold; its source is calibrated without and with it.
+    ``data``: further fields of the file about the songs. ``evidence``: the one whose log-odds the songs hold; its
+    source is calibrated without and with it.
 
     Raises `DataError` for fewer than two songs, or when no source has both silent and sounding windows.
     """
@@ -42,7 +43,7 @@ def calibrate(
     names = sorted({song.name for song in songs})
     if len(names) < 2:
         raise DataError(
-            f"{len(names)} song cannot calibrate a detector: what holds for one song says nothing of the next; "
+            f"{len(names)} song cannot calibrate a detector: a threshold of one song does not carry over to another; "
             "give songs by as many artists as possible"
         )
     sources = {
@@ -55,7 +56,7 @@ def calibrate(
     if all(one.silent_windows in (0, one.windows) for one in sources.values()):
         kind = "silent" if all(one.silent_windows == 0 for one in sources.values()) else "sounding"
         raise DataError(
-            f"no window of any source is {kind} at {settings.volume_db} dB, so nothing can be told apart; "
+            f"no window of any source is {kind} at {settings.volume_db} dB, so no threshold can be chosen; "
             "use songs in which sources pause, or --mute 1"
         )
     return Calibration(
@@ -70,7 +71,7 @@ def calibrate(
 
 
 def _fused(songs: Sequence[LabelledSong], evidence: Evidence, settings: CalibrationSettings) -> dict[str, FusedSource]:
-    """The evidence's source with joint probabilities; nothing where the songs cannot fit them."""
+    """Return the calibration of the evidence's source with joint probabilities; empty where no fusion can be fitted."""
     joint, fusion = cross_fused(songs, evidence, settings), fit_fusion(songs, evidence, settings)
     if joint is None or fusion is None:
         return {}
@@ -78,10 +79,10 @@ def _fused(songs: Sequence[LabelledSong], evidence: Evidence, settings: Calibrat
 
 
 def calibrate_source(songs: Sequence[LabelledSong], source: int, settings: CalibrationSettings) -> SourceCalibration:
-    """Threshold and statistics of one source, over the songs that know it."""
+    """Return threshold and statistics of one source, over the songs with labels of it."""
     songs = [song for song in songs if song.known(source).any()]
     curve = purity_curve(songs, source, settings)
-    songs = unheard(songs)
+    songs = not_trained_on(songs)
     windows = windows_of(songs, source, settings.volume_db, settings.silence_rates.get(SOURCES[source]))
     chosen = _choose(windows, curve, settings)
     accepted = windows.probabilities >= (np.inf if chosen.value is None else chosen.value)
@@ -115,11 +116,11 @@ def calibrate_source(songs: Sequence[LabelledSong], source: int, settings: Calib
 
 
 def span_rule(windows: SourceWindows, rule: HarvestRule) -> SpanRule:
-    """What keeping only long spans does to the accepted windows (paper, section 4.2: about half is kept)."""
+    """Return the effect of the minimum span length on the accepted windows (paper, section 4.2: about half is kept)."""
     found = harvest(windows, rule)
     before = windows.probabilities >= rule.threshold
     kept = windows.weights[found.kept].sum()
-    # Muted songs hold more silence than music does: what is kept of them, brought to the assumed rate.
+    # Muted variants have more silence than music: scale the seconds to the assumed silence rate.
     natural = (kept / windows.weights.sum()) / found.kept.mean() if found.kept.any() else 1.0
     return SpanRule(
         min_seconds=rule.min_seconds,
@@ -133,7 +134,7 @@ def span_rule(windows: SourceWindows, rule: HarvestRule) -> SpanRule:
 
 
 def isotonic_tables(windows: SourceWindows) -> tuple[list[float], list[float], list[float]]:
-    """(probabilities, expected V in dB, expected share of silent windows), the best monotone fits to the windows."""
+    """Return (probabilities, expected V in dB, expected share of silent windows): isotonic regressions on P."""
     from sklearn.isotonic import IsotonicRegression
 
     points = np.union1d(
@@ -150,9 +151,9 @@ def isotonic_tables(windows: SourceWindows) -> tuple[list[float], list[float], l
 
 def _choose(windows: SourceWindows, curve: PurityCurve, settings: CalibrationSettings) -> Threshold:
     if not windows.silent.any():
-        return Threshold(None, f"no window has V <= {settings.volume_db} dB: no silence to learn from")
+        return Threshold(None, f"no window has V <= {settings.volume_db} dB: the songs have no silence of it")
     if windows.silent.all():
-        return Threshold(None, f"every window has V <= {settings.volume_db} dB: nothing to tell silence from")
+        return Threshold(None, f"every window has V <= {settings.volume_db} dB: the songs have no sound of it")
     if settings.bound == "harvest":
         return _of_curve(windows, curve, settings)
     return choose_threshold(
@@ -169,7 +170,7 @@ def _choose(windows: SourceWindows, curve: PurityCurve, settings: CalibrationSet
 
 
 def _of_curve(windows: SourceWindows, curve: PurityCurve, settings: CalibrationSettings) -> Threshold:
-    """The threshold that ``curve`` promises the asked precision for."""
+    """Return the lowest threshold whose bound in ``curve`` reaches the target, or the reason why there is none."""
     value = curve.threshold_for(settings.precision)
     if value is None:
         most = max(curve.artists, default=0)
@@ -178,7 +179,7 @@ def _of_curve(windows: SourceWindows, curve: PurityCurve, settings: CalibrationS
             return Threshold(
                 None,
                 f"{most} artists have a harvest; a {settings.confidence:.0%} bound of {settings.precision:.0%} takes "
-                f"at least {needed} even without a fault (if an unseen artist may reach only "
+                f"at least {needed} even without an error (if an unseen artist may reach only "
                 f"{settings.worst_artist:.0%}): add songs by other artists, or choose another bound",
             )
         return Threshold(

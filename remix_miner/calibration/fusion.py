@@ -1,7 +1,7 @@
-"""Fits how the detector and an evidence are joined, across artists, and applies it to labelled songs.
+"""Fusion of detector and evidence: logistic regression, fitted across artists on labelled songs.
 
-Songs calibrate and fit at once: each is given the joint probabilities of a model fitted on the other artists
-(cross-fitting), and the model that is stored is fitted on all of them.
+The same songs fit and calibrate. Each gets the joint probabilities of a model fitted on the other artists
+(cross-fitting); the stored model is fitted on all of them.
 """
 
 import dataclasses
@@ -12,26 +12,26 @@ from jaxtyping import Bool, Float
 from scipy.special import logit
 
 from remix_miner.calibration.labelled_songs import LabelledSong
-from remix_miner.calibration.promise import unheard
+from remix_miner.calibration.promise import not_trained_on
 from remix_miner.calibration.settings import CalibrationSettings
 from remix_miner.calibration.window_table import windows_of
 from remix_miner.detector.evidence import DETECTOR_EDGE, LARGEST_LOG_ODDS, Evidence, Fusion
 from remix_miner.sources import SOURCES
 
 WEAK_PENALTY = 1e6
-"""scikit-learn's C: so large that the fit is the plain likelihood's."""
+"""scikit-learn's C; at this value the fit is that of maximum likelihood."""
 
 
 def fit_fusion(songs: Sequence[LabelledSong], evidence: Evidence, settings: CalibrationSettings) -> Fusion | None:
-    """Logistic regression of silence on the two logits; None where the songs cannot fit it.
+    """Fit a logistic regression of silence on the two logits; None where the songs do not allow it.
 
-    Every artist has the same weight, and silent windows make up the assumed silence rate. Songs that the detector
-    learned from are left out: they would teach too much trust in it. A negative weight counts as no fit.
+    Every artist has the same weight, and silent windows make up the assumed silence rate. Songs that trained
+    the detector are left out, since they would give it too large a weight. A negative weight counts as no fit.
     """
     from sklearn.linear_model import LogisticRegression
 
     source = SOURCES.index(evidence.source)
-    songs = [song for song in unheard(songs) if song.evidence is not None and song.known(source).any()]
+    songs = [song for song in not_trained_on(songs) if song.evidence is not None and song.known(source).any()]
     if not songs:
         return None
     windows = windows_of(songs, source, settings.volume_db)
@@ -62,7 +62,7 @@ def fit_fusion(songs: Sequence[LabelledSong], evidence: Evidence, settings: Cali
 def cross_fused(
     songs: Sequence[LabelledSong], evidence: Evidence, settings: CalibrationSettings
 ) -> list[LabelledSong] | None:
-    """Every song with joint probabilities from a model that did not see its artist; None where one cannot be fitted."""
+    """Return every song with joint probabilities of a model fitted on the other artists; None where a fit fails."""
     fused = []
     fusions: dict[str, Fusion] = {}
     for song in songs:
@@ -76,7 +76,7 @@ def cross_fused(
 
 
 def fused_song(song: LabelledSong, fusion: Fusion) -> LabelledSong:
-    """The song with the joint probabilities of ``fusion`` for its source; unchanged where it has no evidence."""
+    """Return the song with the joint probabilities of ``fusion``; unchanged where it has no evidence."""
     if song.evidence is None:
         return song
     row = SOURCES.index(fusion.source)
@@ -92,7 +92,7 @@ def _evidence_of(song: LabelledSong) -> np.ndarray:
 
 
 def _at_rate(weights: Float[np.ndarray, " N"], silent: Bool[np.ndarray, " N"], rate: float) -> Float[np.ndarray, " N"]:
-    """``weights`` scaled so that silent windows have a share ``rate`` of a total of 1."""
+    """Return ``weights`` scaled to a total of 1, in which silent windows have the share ``rate``."""
     scale = np.where(silent, rate / weights[silent].sum(), (1 - rate) / weights[~silent].sum())
     scaled: np.ndarray = weights * scale
     return scaled

@@ -1,6 +1,6 @@
-"""The measure of a harvest: which labelled windows of one source lie in the audio that a rule keeps.
+"""Harvest of labelled songs: the windows of one source that lie in the spans of a rule.
 
-Calibration, scores, yields and the audit of a scan are all sums over one `Harvest`. The windows are the detector's own
+Calibration, scores, yields and the audit of a scan are sums over a `Harvest`. The windows are the detector's own
 (0.64 s, one every 64 ms, `detector.windows`). A window counts when it lies wholly in a kept span and has a label.
 """
 
@@ -31,9 +31,9 @@ class HarvestRule:
 
 @dataclass(frozen=True)
 class Harvest:
-    """What is kept of labelled songs.
+    """Harvested part of labelled songs.
 
-    ``kept``: of each window (N,) of ``windows``, whether it lies in a kept span; ``seconds``: of kept audio, per song.
+    ``kept``: True for the windows (N,) of ``windows`` that lie in a kept span. ``seconds``: kept audio per song.
     """
 
     windows: SourceWindows
@@ -41,7 +41,7 @@ class Harvest:
     seconds: Float[np.ndarray, " K"]
 
     def per_song(self, mask: Bool[np.ndarray, " N"]) -> Float[np.ndarray, " K"]:
-        """Weight of the windows in ``mask``, per song."""
+        """Return the weight of the windows in ``mask``, per song."""
         return self.windows.per_song(mask)
 
     @property
@@ -61,12 +61,12 @@ class Harvest:
         return float(self.pure_by_song.sum() / kept) if kept else None
 
     def volume_db(self, quantile: float) -> float | None:
-        """Quantile of V over the kept windows; None where nothing is kept."""
+        """Return a quantile of V over the kept windows; None where nothing is kept."""
         return weighted_quantile(self.windows.volumes[self.kept], self.windows.weights[self.kept], quantile)
 
 
 def harvest(windows: SourceWindows, rule: HarvestRule | None) -> Harvest:
-    """What ``rule`` keeps of every song; None keeps nothing."""
+    """Return the harvest of ``rule``; that of None is empty."""
     if rule is None:
         return harvest_of_spans(windows, [[] for _ in windows.songs])
     return harvest_of_spans(
@@ -79,7 +79,7 @@ def harvest(windows: SourceWindows, rule: HarvestRule | None) -> Harvest:
 
 
 def perfect_harvest(windows: SourceWindows, min_seconds: float) -> Harvest:
-    """What a detector without a fault would keep: every span of at least ``min_seconds`` of true silence."""
+    """Return the harvest of a perfect detector: every span of at least ``min_seconds`` of true silence."""
     spans = []
     for song, known in windows.with_known():
         silent = known & (song.volumes[windows.source] <= windows.volume_db)
@@ -88,7 +88,7 @@ def perfect_harvest(windows: SourceWindows, min_seconds: float) -> Harvest:
 
 
 def harvest_of_spans(windows: SourceWindows, spans: Sequence[Sequence[Span]]) -> Harvest:
-    """The harvest that consists of ``spans``, one list for each song of ``windows``."""
+    """Return the harvest of ``spans``, one list for each song of ``windows``."""
     kept = [
         windows_inside(found, len(known), song.seconds)[known]
         for (song, known), found in zip(windows.with_known(), spans, strict=True)

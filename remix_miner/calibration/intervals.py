@@ -17,7 +17,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class BootstrapSettings:
-    """``draws`` of the groups with replacement; the interval holds a share ``confidence`` of them."""
+    """Bootstrap of ``draws`` with replacement; the interval holds the share ``confidence`` of them."""
 
     confidence: float = 0.95
     draws: int = 1000
@@ -25,14 +25,14 @@ class BootstrapSettings:
 
 
 def resampled(groups: int, settings: BootstrapSettings) -> Float[np.ndarray, "D G"]:
-    """How often each group is drawn: the first row is the data as they are, every other one a bootstrap draw."""
+    """Return how often each group is drawn: once in the first row (the data), at random in the others."""
     rng = np.random.default_rng(settings.seed)
     drawn = rng.multinomial(groups, np.full(groups, 1 / max(groups, 1)), size=settings.draws)
     return np.vstack([np.ones(groups), drawn])
 
 
 def estimate(values: Float[np.ndarray, " D"], groups: int, settings: BootstrapSettings) -> Estimate:
-    """The first of ``values`` (one for each row of `resampled`), with the interval that the others give.
+    """Return the first of ``values`` (one for each row of `resampled`) with the percentile interval of the others.
 
     Undefined values (nan) of draws are left out; a single group gives no interval.
     """
@@ -47,6 +47,6 @@ def estimate(values: Float[np.ndarray, " D"], groups: int, settings: BootstrapSe
 
 
 def ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    """``part / whole``; nan where ``whole`` is 0."""
+    """Return ``part / whole``; nan where ``whole`` is 0."""
     shares: np.ndarray = np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=np.asarray(whole) > 0)
     return shares

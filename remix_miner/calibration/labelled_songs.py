@@ -38,11 +38,11 @@ SILENCE_AMPLITUDE = 2.0**-15
 
 @dataclass(frozen=True)
 class LabelledSong:
-    """One song, or a muted variant of it: probabilities of silence and relative volumes in dB, both (S, W).
+    """A song, or a muted variant of it: probabilities of silence and relative volumes in dB, both (S, W).
 
-    A volume is nan where it is unknown: the mixture is digital silence, or the source is not known apart.
-    ``trained_on``: the detector that gave the probabilities learned from this song. ``evidence``: log-odds of silence
-    per window (W,) for the source of an evidence (`detector.evidence`), where one was asked.
+    A volume is nan where the mixture is digital silence or the source has no stem of its own. ``trained_on``: this song
+    trained the detector of the probabilities. ``evidence``: log-odds of silence per window (W,) of an evidence for its
+    source (`detector.evidence`), or None.
     """
 
     name: str
@@ -54,13 +54,13 @@ class LabelledSong:
     evidence: Float[np.ndarray, " W"] | None = None
 
     def known(self, source: int) -> np.ndarray:
-        """(W,) True for windows with a label of this source."""
+        """Return (W,) True for windows with a label of this source."""
         mask: np.ndarray = ~np.isnan(self.volumes[source])
         return mask
 
 
 def mono_stems(track: StemTrack | PairTrack) -> Float32[np.ndarray, "S T"]:
-    """The track's sources (a pair's: vocals, accompaniment), each mono at the detector's rate.
+    """Return the track's sources (of a pair: vocals, accompaniment), each mono at the detector's rate.
 
     Raises `DataError` for audio that is not finite.
     """
@@ -77,12 +77,11 @@ def mono_stems(track: StemTrack | PairTrack) -> Float32[np.ndarray, "S T"]:
 def label_and_predict(
     model: SilentSourceDetector, track: StemTrack | PairTrack, mute: np.random.Generator | None = None
 ) -> tuple[Windows, Windows]:
-    """(probabilities, volumes) of a labelled song, (S, W) each in the order of SOURCES.
+    """Return (probabilities, volumes) of a labelled song, (S, W) each in the order of SOURCES.
 
-    The detector hears the sum of the stems, mono at 16 kHz, as it would hear a file; volumes are those of
-    `geometry.window_volumes_db`. Of a pair only the vocals' volumes are known, the others are nan. With ``mute``
-    sources are first muted in random spans (`muting.muted`). Raises `DataError` when the detector's windows are not
-    those of `geometry`.
+    The detector's input is the sum of the stems, mono at 16 kHz. Volumes are those of `windows.window_volumes_db`; of a
+    pair only the vocals' are known, the others are nan. With ``mute`` sources are first muted in random spans
+    (`muting.muted`). Raises `DataError` when the detector's windows are not those of `detector.windows`.
     """
     stems = mono_stems(track)
     if mute is not None:
@@ -96,7 +95,7 @@ def _predict(model: SilentSourceDetector, track: StemTrack | PairTrack, stems: F
         raise DataError(
             f"the detector gives {probabilities.shape} probabilities for {track.name!r}, expected "
             f"{(len(SOURCES), window_count(stems.shape[-1]))}: four sources, a window of {WINDOW_SECONDS} s every "
-            f"{HOP_SECONDS} s; it was made for another geometry"
+            f"{HOP_SECONDS} s; it was made for other windows"
         )
     if not np.isfinite(probabilities).all():
         raise DataError(f"the detector gives NaN for {track.name!r}; its weights are damaged")
@@ -104,7 +103,7 @@ def _predict(model: SilentSourceDetector, track: StemTrack | PairTrack, stems: F
 
 
 def true_volumes(track: StemTrack | PairTrack, stems: Float32[np.ndarray, "S T"]) -> Windows:
-    """V_i (S, W) in dB of what `mono_stems` gives, in the order of SOURCES; nan where unknown."""
+    """Return V_i (S, W) in dB of the ``stems`` of `mono_stems`, in the order of SOURCES; nan where unknown."""
     mono = torch.from_numpy(stems)
     volumes = window_volumes_db(mono).numpy().astype(np.float32)
     volumes[:, ~sounding_windows(mono.sum(dim=0))] = np.nan
@@ -116,7 +115,7 @@ def true_volumes(track: StemTrack | PairTrack, stems: Float32[np.ndarray, "S T"]
 
 
 def sounding_windows(mono: Float[Tensor, " T"]) -> Bool[np.ndarray, " W"]:
-    """(W,) False where the mixture stays below one step of 16-bit audio: digital silence, as resampling leaves it."""
+    """Return (W,) False where the mixture is below one step of 16-bit audio: digital silence after resampling."""
     sounding: np.ndarray = (centred_energies(mono) > WINDOW_FRAMES * SILENCE_AMPLITUDE**2).numpy()
     return sounding
 
@@ -131,11 +130,11 @@ def label_songs(
     trained_on: Collection[str] = (),
     evidence: Evidence | None = None,
 ) -> list[LabelledSong]:
-    """Every track as it is, and ``muted_variants`` muted versions of each, with a progress bar.
+    """Label every track and ``muted_variants`` muted versions of each, with a progress bar.
 
-    ``artists`` names the artist of tracks whose own guess is wrong; ``trained_on``: tracks that the model learned
-    from; ``evidence`` is asked about every window. Variants are seeded by (seed, track, variant), so adding a song
-    changes nothing for the others.
+    ``artists``: artists of tracks, in place of the guessed ones. ``trained_on``: tracks that trained the model.
+    ``evidence`` is computed for every window. Variants are seeded by (seed, track, variant), so an added song does not
+    change the others.
     """
     songs = []
     with one_thread():
@@ -154,20 +153,20 @@ def label_songs(
                         probabilities,
                         true_volumes(song, stems),
                         song.name in trained_on,
-                        None if evidence is None else _ask(evidence, stems, probabilities.shape[1]),
+                        None if evidence is None else _log_odds(evidence, stems, probabilities.shape[1]),
                     )
                 )
     _check_names(songs, muted_variants + 1)
     return songs
 
 
-def _ask(evidence: Evidence, stems: Float32[np.ndarray, "S T"], windows: int) -> Float[np.ndarray, " W"]:
+def _log_odds(evidence: Evidence, stems: Float32[np.ndarray, "S T"], windows: int) -> Float[np.ndarray, " W"]:
     return evidence.log_odds(stems.sum(axis=0), np.arange(windows) * HOP_FRAMES)
 
 
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
-    """Give every library of this process one thread: the network's small matrices only lose time with more."""
+    """Limit every library of this process to one thread, which is fastest for the network's small matrices."""
     from threadpoolctl import threadpool_limits
 
     threads = torch.get_num_threads()
@@ -180,9 +179,9 @@ def one_thread() -> Iterator[None]:
 
 
 def guess_artists(names: Sequence[str]) -> dict[str, str]:
-    """An artist for each track name: the text before ' - ', else the longest beginning, up to a '_', that it shares.
+    """Return an artist for each track name: the text before ' - ', else the longest shared prefix that ends at a '_'.
 
-    Beginnings that name a data set join its artists into one: too few artists, never too many.
+    A prefix that names a data set joins its artists into one, so the number of artists is too small, never too large.
 
     >>> guess_artists(["Al James - One", "amy_1", "amy_2", "bug_1"])
     {'Al James - One': 'Al James', 'amy_1': 'amy', 'amy_2': 'amy', 'bug_1': 'bug_1'}
@@ -196,13 +195,13 @@ def guess_artists(names: Sequence[str]) -> dict[str, str]:
 
 
 def _beginnings(name: str) -> list[str]:
-    """What precedes each '_', the longest first."""
+    """Return the prefixes that end before a '_', the longest first."""
     parts = name.split("_")
     return ["_".join(parts[:count]) for count in range(len(parts) - 1, 0, -1)]
 
 
 def _check_names(songs: Sequence[LabelledSong], versions: int) -> None:
-    """Raise `DataError` when two tracks have one name: they would count as one song."""
+    """Raise `DataError` when two tracks have one name and would count as one song."""
     names = [song.name for song in songs]
     twice = sorted({name for name in names if names.count(name) > versions})
     if twice:
@@ -210,7 +209,7 @@ def _check_names(songs: Sequence[LabelledSong], versions: int) -> None:
 
 
 def read_artists(path: str | Path) -> dict[str, str]:
-    """{track: artist} from a CSV file with the columns ``track`` and ``artist``."""
+    """Return {track: artist} of a CSV file with the columns ``track`` and ``artist``."""
     import csv
 
     try:

@@ -1,4 +1,4 @@
-"""Songs in which sources fall silent more often than they do by nature, so that silence can be learned and measured."""
+"""Muting of sources in random spans, for labelled silence in songs that have little of it."""
 
 import numpy as np
 from jaxtyping import Float32
@@ -9,10 +9,10 @@ FADE_SECONDS = 0.02
 
 
 def muted(stems: Float32[np.ndarray, "S T"], sample_rate: int, rng: np.random.Generator) -> Float32[np.ndarray, "S T"]:
-    """Each source sounding and muted in turn, independently, for random times, with short fades; a copy.
+    """Return a copy in which each source is muted in random spans, independently, with short fades.
 
-    About 40% of each source is muted. Where that would mute all of them the last source keeps sounding: a mixture
-    that is digital silence has no label. The last source of a pair is its accompaniment.
+    About 40% of each source is muted. Where all would be muted the last source is not, because a mixture of digital
+    silence has no label. The last source of a pair is its accompaniment.
     """
     gains = np.stack([_gain(stems.shape[-1], sample_rate, rng) for _ in stems])
     gains[-1] = np.maximum(gains[-1], 1 - gains[:-1].max(axis=0, initial=0.0))
@@ -21,7 +21,7 @@ def muted(stems: Float32[np.ndarray, "S T"], sample_rate: int, rng: np.random.Ge
 
 
 def _gain(frames: int, sample_rate: int, rng: np.random.Generator) -> np.ndarray:
-    """Gain (T,) between 0 and 1 that starts in either state."""
+    """Return a gain (T,) between 0 and 1 with a random first state."""
     times, levels = [0.0], [float(rng.random() < 0.5)]
     while times[-1] * sample_rate < frames:
         shortest, longest = SOUNDING_SECONDS if levels[-1] else MUTED_SECONDS

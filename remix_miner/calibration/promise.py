@@ -1,10 +1,10 @@
-"""The promise of a calibration: a lower bound of the share of harvested seconds in which the source is silent.
+"""Purity bound of a harvest: a lower bound of the share of harvested seconds in which the source is silent.
 
-The bound is that of `bounds.lower_bound` over artists. What counts is the audio that the span rule keeps, not single
-windows: that is what a library gives, and most false windows do not lie in spans of five seconds.
+The bound is that of `bounds.lower_bound` over artists. It is computed on the audio of the kept spans, not on single
+windows, because a scan yields spans and most false windows do not lie in spans of five seconds.
 
-Songs that the detector learned from flatter it. They can lower the bound (a fault on them is a fault), but they
-neither raise it nor count as artists.
+Results on songs that trained the detector are too good. Such songs can lower the bound, but they neither raise it nor
+count as artists.
 """
 
 import dataclasses
@@ -24,30 +24,30 @@ from remix_miner.detector.purity_curve import PurityCurve
 from remix_miner.sources import SOURCES
 
 THRESHOLDS = tuple(float(f"{threshold:.5g}") for threshold in expit(np.arange(-3, 9.01, 0.125)))
-"""Candidates: steps of 1/8 in the logit, from P = 0.047 to 0.9999."""
+"""Candidate thresholds: steps of 1/8 in the logit, from P = 0.047 to 0.9999."""
 
 JUDGED_SECONDS = 20.0
-"""An artist with less harvest than this is too small a sample for the floor of an artist's share."""
+"""Least harvest of an artist to which the artist floor applies; less is too small a sample."""
 
 CONFIDENCES = (0.8, 0.9, 0.95)
 WORST_ARTISTS = (0.75, 0.5)
 
 
-def unheard(songs: Sequence[LabelledSong]) -> list[LabelledSong]:
-    """The songs that the detector did not learn from; all of them when it learned from all."""
+def not_trained_on(songs: Sequence[LabelledSong]) -> list[LabelledSong]:
+    """Return the songs that did not train the detector, or all of them when all did."""
     return [song for song in songs if not song.trained_on] or list(songs)
 
 
 def purity_curve(songs: Sequence[LabelledSong], source: int, settings: CalibrationSettings) -> PurityCurve:
-    """Measure the harvest of one source at each of THRESHOLDS."""
+    """Return the purity curve of one source at THRESHOLDS."""
     return curve_of(measure_harvests(songs, source, settings), settings)
 
 
 @dataclass(frozen=True)
 class Harvests:
-    """The harvest of one source at each of THRESHOLDS; of songs that the detector did not learn from, and of all.
+    """Harvests of one source at THRESHOLDS: of the songs that did not train the detector, and of all songs.
 
-    ``all_songs`` is None where the two are the same songs.
+    ``all_songs`` is None where no song trained the detector.
     """
 
     fresh: list[Harvest]
@@ -55,19 +55,19 @@ class Harvests:
 
 
 def measure_harvests(songs: Sequence[LabelledSong], source: int, settings: CalibrationSettings) -> Harvests:
-    """Harvest one source at each of THRESHOLDS."""
+    """Return the harvests of one source at THRESHOLDS."""
     rate = settings.silence_rates.get(SOURCES[source])
 
     def at_thresholds(some: Sequence[LabelledSong]) -> list[Harvest]:
         windows = windows_of(some, source, settings.volume_db, rate)
         return [harvest(windows, HarvestRule(threshold, settings.min_seconds)) for threshold in THRESHOLDS]
 
-    fresh = unheard(songs)
+    fresh = not_trained_on(songs)
     return Harvests(at_thresholds(fresh), None if len(fresh) == len(songs) else at_thresholds(songs))
 
 
 def curve_of(harvests: Harvests, settings: CalibrationSettings) -> PurityCurve:
-    """What each threshold promises at the confidence of ``settings``."""
+    """Return the purity curve of ``harvests`` at the confidence of ``settings``."""
     table = by_artist(harvests.fresh)
     bound = _bound(table, settings)
     worst = np.array([_worst_artist(found) for found in harvests.fresh])  # nan where no artist has enough
@@ -87,7 +87,7 @@ def curve_of(harvests: Harvests, settings: CalibrationSettings) -> PurityCurve:
 
 
 def by_artist(harvests: Sequence[Harvest]) -> Acceptance:
-    """Harvested windows, and those of them that are silent, per artist and rule."""
+    """Return the counts of harvested windows and of silent ones among them, per artist and rule."""
     windows = harvests[0].windows
     accepted = [_sum_by_artist(windows, found.kept_by_song) for found in harvests]
     silent = [_sum_by_artist(windows, found.pure_by_song) for found in harvests]
@@ -100,9 +100,9 @@ def _bound(table: Acceptance, settings: CalibrationSettings) -> Float[np.ndarray
 
 
 def _worst_artist(found: Harvest) -> float:
-    """Least share of silent windows of an artist with enough harvest, unweighted; nan for none.
+    """Return the least share of silent windows of an artist with enough harvest, unweighted; nan without one.
 
-    The weights of the assumed silence rate would make one false excerpt outweigh many right ones.
+    With the weights of the assumed silence rate one false excerpt would outweigh many right ones.
     """
     windows = found.windows
     size = int(windows.artists.max(initial=0)) + 1
@@ -123,9 +123,9 @@ def _rounded(share: float | None) -> float | None:
 
 @dataclass(frozen=True)
 class Support:
-    """One choice of ``confidence`` and ``worst_artist``.
+    """Thresholds that the songs support at one ``confidence`` and ``worst_artist``.
 
-    Per source: ``thresholds`` at the asked purity (None: not reached) and the highest purity that can be promised.
+    Per source: ``thresholds`` at the target (None where it is not reached), and the ``highest`` lower bound.
     """
 
     confidence: float
@@ -135,7 +135,7 @@ class Support:
 
 
 def supported(songs: Sequence[LabelledSong], settings: CalibrationSettings) -> list[Support]:
-    """What ``songs`` promise of harvested seconds for each confidence and worst artist, the boldest first."""
+    """Return the supported thresholds for each confidence and worst artist, the lowest confidence first."""
     known = [source for source in range(len(SOURCES)) if any(song.known(source).any() for song in songs)]
     harvests = {
         source: measure_harvests([song for song in songs if song.known(source).any()], source, settings)

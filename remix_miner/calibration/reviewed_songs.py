@@ -1,10 +1,9 @@
-"""Thresholds from a listener's answers: the excerpts of an audit become labelled windows of one's own library.
+"""Thresholds from the answers to an audit of a mined folder.
 
-An audit draws excerpts in proportion to their seconds, so each draw stands for as many seconds of the harvest as any
-other, and its windows share that weight. Windows of an accepted excerpt are silent. Those of a rejected one sound, or
-those alone that touch the stretch that was marked. Unsure counts as sounding. Only windows at or above the threshold
-of the scan are ever heard, so answers can raise a threshold and never lower it: mine at a low purity to have it chosen
-freely.
+An audit draws excerpts in proportion to their seconds. Each draw therefore has the same weight, which its windows
+share. Windows of an accepted excerpt are silent. In a rejected excerpt the windows that touch the marked span sound,
+or all windows where none is marked. Unsure counts as sounding. Audits cover only windows above the threshold of the
+scan, so answers can raise a threshold but not lower it. A scan at a low purity leaves a free choice.
 """
 
 import dataclasses
@@ -31,9 +30,9 @@ from remix_miner.sources import SOURCES
 
 @dataclass(frozen=True)
 class ReviewedDraw:
-    """One answered draw: its track, and P and silence of the windows that lie wholly in it.
+    """An answered draw: its track, and P and label of the windows that lie wholly in it.
 
-    ``draws``: how often the excerpt was drawn.
+    ``draws``: number of times that the excerpt was drawn.
     """
 
     track: str
@@ -43,10 +42,10 @@ class ReviewedDraw:
 
 
 def recalibrate(folder: Path, calibration: Calibration, settings: CalibrationSettings) -> Calibration:
-    """Return ``calibration`` with the thresholds that the audits of ``folder`` support, of the sources that have any.
+    """Return ``calibration`` with new thresholds for the sources with audits in ``folder``.
 
-    A source whose answers do not support the asked precision gets none, and ``reason`` says why. Rule 'harvest' needs
-    whole songs; the bound over tracks ('bootstrap') stands for it. Raises `DataError` where nothing was audited, the
+    A source whose answers do not reach the target gets no threshold but a ``reason``. Rule 'harvest' needs whole songs;
+    'bootstrap', the bound over tracks, replaces it. Raises `DataError` where nothing was audited, the
     folder has no stored probabilities, or it was mined with another detector.
     """
     with CatalogueView.read(folder) as catalogue, ProbabilityStore(folder, to_read=True) as store:
@@ -76,13 +75,13 @@ def recalibrate(folder: Path, calibration: Calibration, settings: CalibrationSet
 
 
 def threshold_from_draws(draws: Sequence[ReviewedDraw], settings: CalibrationSettings) -> Threshold:
-    """The lowest threshold at which enough of the heard seconds are silent; tracks are the independent units."""
+    """Return the lowest threshold at which enough of the audited seconds are silent; tracks are the units."""
     probabilities = np.concatenate([one.probabilities for one in draws]).astype(np.float64)
     silent = np.concatenate([one.silent for one in draws])
     tracks = np.concatenate([np.full(len(one.silent), one.track) for one in draws])
     weights = np.concatenate([np.full(len(one.silent), one.draws / max(len(one.silent), 1)) for one in draws])
     if not len(probabilities):
-        return Threshold(None, "no window lies wholly in an excerpt that was heard")
+        return Threshold(None, "no window lies wholly in an audited excerpt")
     rule = "bootstrap" if settings.bound == "harvest" else settings.bound
     return choose_threshold(
         probabilities,
@@ -98,7 +97,7 @@ def threshold_from_draws(draws: Sequence[ReviewedDraw], settings: CalibrationSet
 
 
 def reviewed_draws(database: sqlite3.Connection, store: ProbabilityStore, source: str) -> list[ReviewedDraw]:
-    """The audits' answers on excerpts without ``source`` that are still in the catalogue, with their windows."""
+    """Return the answered draws of the audits of ``source`` whose excerpts are still in the catalogue."""
     if not has_audits(database):
         return []
     counts: Counter[int] = Counter()
@@ -128,7 +127,7 @@ def _labelled(
     decision: str,
     *wrong: float | None,
 ) -> ReviewedDraw:
-    """The windows that lie wholly in an excerpt, labelled by the answer to it."""
+    """Return the windows that lie wholly in an excerpt, labelled by the answer to it."""
     probabilities = store.read(track)
     if probabilities is None:
         raise DataError(f"{track!r} was reviewed and has no stored probabilities; scan it again")

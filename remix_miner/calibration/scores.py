@@ -19,7 +19,7 @@ DRAWS_AT_ONCE = 64
 
 @dataclass(frozen=True)
 class ScoreSettings:
-    """A source is silent at or below ``volume_db``; excerpts last at least ``min_seconds``."""
+    """Settings of a score: a source is silent at or below ``volume_db``; excerpts last at least ``min_seconds``."""
 
     volume_db: float = SILENT_MINING_DB
     min_seconds: float = 5.0
@@ -28,7 +28,7 @@ class ScoreSettings:
 
 @dataclass(frozen=True)
 class SourceScore:
-    """One source over one or more songs.
+    """Metrics of one source over one or more songs.
 
     ``auc``, ``auc_training``: area under the ROC curve of P for V <= -20 dB and for V <= -13 dB against the rest.
     At ``threshold``: ``precision`` and ``recall`` over windows; then over the harvested excerpts: ``seconds``,
@@ -57,7 +57,7 @@ class SourceScore:
 def score_songs(
     songs: Sequence[LabelledSong], thresholds: Mapping[str, float | None], settings: ScoreSettings | None = None
 ) -> dict[str, SourceScore]:
-    """Scores per source that the songs know. Raises `DataError` when no window has a label."""
+    """Return the scores per source with labels. Raises `DataError` when no window has a label."""
     scores = {
         name: score_source(songs, source, thresholds.get(name), settings)
         for source, name in enumerate(SOURCES)
@@ -71,11 +71,11 @@ def score_songs(
 def score_source(
     songs: Sequence[LabelledSong], source: int, threshold: float | None, settings: ScoreSettings | None = None
 ) -> SourceScore:
-    """Score of one source over the songs that know it; `DataError` when there is none."""
+    """Return the score of one source over the songs with labels of it; `DataError` when there is none."""
     settings = settings or ScoreSettings()
     windows = windows_of(songs, source, settings.volume_db)
     if not windows.songs:
-        raise DataError(f"no song knows {SOURCES[source]}, so nothing can be scored")
+        raise DataError(f"no song has a label for {SOURCES[source]}, so nothing can be scored")
     rule = None if threshold is None else HarvestRule(threshold, settings.min_seconds)
     found, perfect = harvest(windows, rule), perfect_harvest(windows, settings.min_seconds)
     accepted = np.zeros(len(windows), dtype=bool) if threshold is None else windows.probabilities >= threshold
@@ -123,7 +123,7 @@ def auc_of_draws(
     artists: Int[np.ndarray, " N"],
     times: Float[np.ndarray, "D A"],
 ) -> Float[np.ndarray, " D"]:
-    """Area under the ROC curve with each artist counted as often as ``times`` says; nan where it is undefined.
+    """Return the area under the ROC curve with artists counted ``times``; nan where it is undefined.
 
     The area is the share of pairs (silent window, sounding window) in which the silent one has the higher P, ties
     counting half. Pairs are counted once for each pair of artists.
@@ -147,7 +147,7 @@ def auc_of_draws(
 def _volume_quantiles(
     windows: SourceWindows, kept: Bool[np.ndarray, " N"], times: Float[np.ndarray, "D A"], quantile: float
 ) -> Float[np.ndarray, " D"]:
-    """Quantile of V in dB over the kept windows, for each draw; nan where an empty harvest is drawn."""
+    """Return a quantile of V in dB over the kept windows, for each draw; nan where the harvest is empty."""
     order = np.flatnonzero(kept)[np.argsort(windows.volumes[kept], kind="stable")]
     if not len(order):
         return np.full(len(times), np.nan)

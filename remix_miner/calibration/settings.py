@@ -1,4 +1,4 @@
-"""Settings of a calibration: what is promised, and how surely."""
+"""Settings of a calibration: target, bound and confidence."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,9 +12,9 @@ from remix_miner.volume import SILENT_MINING_DB
 
 @dataclass(frozen=True)
 class CalibrationSettings:
-    """How thresholds are chosen. Défossez et al. 2019, section 4.2, with ``bound="none"``.
+    """Settings of the choice of thresholds. Défossez et al. 2019, section 4.2, with ``bound="none"``.
 
-    ``volume_db``: a source is silent at or below this relative volume; ``precision``: the asked share of silent
+    ``volume_db``: a source is silent at or below this relative volume; ``precision``: the target share of silent
     windows; ``bound``: see `thresholds`; ``confidence`` and ``worst_artist``: see `bounds.lower_bound`;
     ``artist_floor``: share that each calibration artist with 20 s or more of harvest must reach (bound "harvest");
     ``min_seconds``: of the span rule that is measured; ``silence_rates``: share of silent windows per source that

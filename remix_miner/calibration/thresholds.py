@@ -1,13 +1,13 @@
-"""The threshold p_i of one source: the lowest p whose accepted windows are silent often enough.
+"""Threshold p_i of one source: the lowest p at which the share of silent windows reaches a target.
 
-Four rules say what must reach the target:
+Four rules define the share:
 
 ``harvest``     a lower confidence bound, over artists, of the share of the harvested seconds (`promise`).
 
 ``none``        the paper's: the share measured on the labelled windows themselves. The windows that choose p also
-                judge it, and windows of one song count as independent: too low about every second time.
-``crossval``    the share measured on artists that had no part in choosing p: what to expect of a new artist on
-                average. No confidence level.
+                judge it, and windows of one song count as independent. About half of these thresholds are too low.
+``crossval``    the share measured on artists left out of the choice of p: the mean share of a new artist, without
+                a confidence level.
 ``bootstrap``   a lower confidence bound of the share of windows, over artists (`bounds.lower_bound`).
 """
 
@@ -23,12 +23,12 @@ from remix_miner.errors import UsageError
 Rule = Literal["harvest", "bootstrap", "crossval", "none"]
 RULES: tuple[Rule, ...] = ("harvest", "bootstrap", "crossval", "none")
 MINIMUM_FOLDS = 5
-"""Fewer artists than this give `crossval` nothing to choose from."""
+"""Least number of artists for `crossval`."""
 
 
 @dataclass(frozen=True)
 class Threshold:
-    """A chosen threshold, or None and why.
+    """A chosen threshold, or None and the reason.
 
     ``precision``: share of silent windows among those accepted; ``lower_bound``: its bound (rule ``bootstrap``);
     ``held_out``: its value over artists left out of choosing (rule ``crossval``); ``artists``: with accepted windows.
@@ -54,9 +54,9 @@ def choose_threshold(
     weights: Float[np.ndarray, " N"] | None = None,
     seed: int = 0,
 ) -> Threshold:
-    """The lowest p at which ``rule`` finds a share of at least ``target`` silent windows among those with P >= p.
+    """Return the lowest p at which the share of ``rule`` among windows with P >= p is at least ``target``.
 
-    Rule ``harvest`` needs whole songs and is not among those that windows alone can apply (`fit.calibrate`).
+    Rule ``harvest`` needs whole songs (`fit.calibrate`) and raises `UsageError`.
     """
     if rule == "harvest":
         raise UsageError("the bound 'harvest' needs songs; windows alone take bootstrap, crossval or none")
@@ -75,7 +75,7 @@ def plain_threshold(
     target: float,
     weights: Float[np.ndarray, " N"] | None = None,
 ) -> Threshold:
-    """Défossez et al. 2019, section 4.2: the lowest limit with at least ``target`` of the windows above it silent.
+    """Return the lowest p with at least ``target`` of the windows above it silent. Défossez et al. 2019, section 4.2.
 
     >>> p, silent = np.array([0.9, 0.8, 0.7, 0.6]), np.array([True, True, False, True])
     >>> plain_threshold(p, silent, np.array(["a", "a", "b", "b"]), target=0.75).value
@@ -89,7 +89,7 @@ def plain_threshold(
 
 
 def plain_of_table(table: Acceptance, target: float) -> Threshold:
-    """The same among the thresholds of ``table``."""
+    """Return the plain threshold among those of ``table``."""
     enough = np.flatnonzero(table.share >= target)
     if not len(enough):
         return Threshold(None, f"at most {_percent(table.share)} of the accepted windows are silent, at any threshold")
@@ -99,14 +99,14 @@ def plain_of_table(table: Acceptance, target: float) -> Threshold:
 def bounded_threshold(
     table: Acceptance, target: float, confidence: float, worst_artist: float, seed: int = 0, draws: int = DRAWS
 ) -> Threshold:
-    """The lowest p at which the bound over artists reaches ``target``."""
+    """Return the lowest p at which the bound over artists reaches ``target``."""
     needed = artists_needed(target, confidence, worst_artist)
     most = int(table.artists_accepted.max(initial=0))
     if most < needed:
         return Threshold(
             None,
             f"{most} artists have such windows; a {confidence:.0%} bound of {target:.0%} takes at least {needed} even "
-            f"without a fault (if an unseen artist may reach only {worst_artist:.0%}): add songs by other artists, or "
+            f"without an error (if an unseen artist may reach only {worst_artist:.0%}): add songs by other artists, or "
             "choose another bound",
         )
     bound = lower_bound(table, target, confidence, worst_artist, seed, draws)
@@ -122,10 +122,10 @@ def bounded_threshold(
 
 
 def cross_validated_threshold(table: Acceptance, target: float) -> Threshold:
-    """The plain rule at the smallest inner target that keeps ``target`` on artists left out of choosing.
+    """Return the plain threshold at the smallest inner target that reaches ``target`` on left-out artists.
 
-    Each artist is judged at the threshold that the others choose. The inner target rises until the share over all
-    artists, so judged, reaches ``target``; the threshold that all artists choose at that inner target is the result.
+    Each artist is measured at the threshold of the other artists. The inner target rises until the share over all
+    artists reaches ``target``. The result is the threshold of all artists at that inner target.
     """
     artists = int((table.accepted[:, 0] > 0).sum()) if table.accepted.size else 0
     if artists < MINIMUM_FOLDS:
@@ -163,7 +163,7 @@ def _chosen(table: Acceptance, column: int, lower: float | None = None, held_out
 
 
 def _lowest(passes: np.ndarray) -> np.ndarray:
-    """First True of each row, -1 where there is none."""
+    """Return the first True of each row, -1 where there is none."""
     return np.where(passes.any(1), passes.argmax(1), -1)
 
 

@@ -1,4 +1,4 @@
-"""All labelled windows of one source in flat arrays, and statistics over them."""
+"""Labelled windows of one source in flat arrays, and statistics over them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from remix_miner.detector.spans import Span
 from remix_miner.detector.windows import HOP_SECONDS, WINDOW_SECONDS
 
 MUSDB_SILENCE_RATES = {"drums": 0.11, "bass": 0.13, "other": 0.026, "vocals": 0.32}
-"""How often each source is silent in MUSDB18 (Défossez et al. 2019, section 4)."""
+"""Share of windows in which each source is silent in MUSDB18 (Défossez et al. 2019, section 4)."""
 
 
 @dataclass(frozen=True)
@@ -42,21 +42,21 @@ class SourceWindows:
         return float(self.silent.mean()) if len(self) else float("nan")
 
     def with_known(self) -> Iterator[tuple[LabelledSong, Bool[np.ndarray, " W"]]]:
-        """Each song, and which of its windows are in this table."""
+        """Yield each song and the mask of its windows that are in this table."""
         return ((song, song.known(self.source)) for song in self.songs)
 
     def per_song(self, mask: Bool[np.ndarray, " N"]) -> Float[np.ndarray, " K"]:
-        """Weight of the windows in ``mask``, per song."""
+        """Return the weight of the windows in ``mask``, per song."""
         return np.bincount(self.song, self.weights * mask, minlength=len(self.songs))
 
 
 def windows_of(
     songs: Sequence[LabelledSong], source: int, volume_db: float, silence_rate: float | None = None
 ) -> SourceWindows:
-    """The labelled windows of ``source`` in the songs that know it.
+    """Return the labelled windows of ``source`` in the songs with labels of it.
 
-    The precision of a threshold depends on how often the source is silent. With ``silence_rate`` the silent windows
-    are weighted so that they make up that share, as in the music to be mined; None leaves the data's own share.
+    The precision of a threshold depends on the silence rate. With ``silence_rate`` the silent windows are weighted to
+    make up that share, as in the music to be mined; None leaves the data's own share.
     """
     songs = [song for song in songs if song.known(source).any()]
     known = [song.known(source) for song in songs]
@@ -77,13 +77,14 @@ def windows_of(
 
 
 def artist_numbers(songs: Sequence[LabelledSong]) -> list[int]:
-    """A number for each song's artist, the same for all songs of one."""
+    """Return a number for the artist of each song."""
     artists = sorted({song.artist for song in songs})
     return [artists.index(song.artist) for song in songs]
 
 
 def silent_weight(silent: Bool[np.ndarray, " N"], rate: float | None) -> float:
-    """The weight of silent windows that makes their share ``rate`` (1 where that is impossible or not asked).
+    """Return the weight of silent windows that makes their share ``rate``; 1 where ``rate`` is None or cannot be
+    reached.
 
     >>> silent_weight(np.array([True, True, False, False]), rate=0.2)
     0.25
@@ -95,10 +96,9 @@ def silent_weight(silent: Bool[np.ndarray, " N"], rate: float | None) -> float:
 
 
 def windows_inside(spans: Sequence[Span], windows: int, track_seconds: float) -> Bool[np.ndarray, " W"]:
-    """True for the windows that lie wholly in one of ``spans``.
+    """Return True for the windows that lie wholly in one of ``spans``.
 
-    Windows that reach over an end of the track are never counted: an excerpt of so many seconds has the same number
-    of windows wherever it lies.
+    Windows that extend beyond an end of the track do not count, so excerpts of one length have one number of windows.
     """
     centres = np.arange(windows) * HOP_SECONDS
     starts, ends = centres - WINDOW_SECONDS / 2, centres + WINDOW_SECONDS / 2
@@ -110,7 +110,7 @@ def windows_inside(spans: Sequence[Span], windows: int, track_seconds: float) ->
 
 
 def weighted_quantile(values: np.ndarray, weights: np.ndarray, quantile: float) -> float | None:
-    """The smallest value whose cumulative weight reaches ``quantile``; None without values.
+    """Return the smallest value whose cumulative weight reaches ``quantile``; None without values.
 
     >>> weighted_quantile(np.array([3.0, 1.0, 2.0]), np.ones(3), 0.5)
     2.0
@@ -123,7 +123,7 @@ def weighted_quantile(values: np.ndarray, weights: np.ndarray, quantile: float) 
 
 
 def percentiles(volumes: np.ndarray, weights: np.ndarray) -> Percentiles:
-    """Of V in dB, over weighted windows."""
+    """Return percentiles of V in dB over weighted windows."""
     return Percentiles(*(weighted_quantile(volumes, weights, quantile) for quantile in (0.5, 0.9, 0.95)))
 
 

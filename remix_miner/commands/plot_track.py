@@ -1,4 +1,4 @@
-"""``remix-miner plot-track``: one song as the detector sees it."""
+"""``remix-miner plot-track``: picture of the detector's probabilities over one song."""
 
 from pathlib import Path
 
@@ -9,9 +9,9 @@ from remix_miner.commands._options.labelled import calibration_for, calibration_
 
 
 @verb(
-    "Draw one song: spectrogram, the four probabilities of silence over time with their thresholds, the spans that "
-    "would be harvested and, where its stems are known, the true relative volumes beneath. FILE is an audio file or a "
-    "folder with the stems of one song (the mixture is then their sum).",
+    "Draw one song: spectrogram, probability of silence of each source with its threshold, harvested spans, and the "
+    "true relative volumes where stems are given. FILE is an audio file or a folder with the stems of one song, whose "
+    "sum is then the mixture.",
     "remix-miner plot-track song.mp3 --out song.png",
 )
 @click.argument("file", type=click.Path(path_type=Path, exists=True))

@@ -1,4 +1,4 @@
-"""``remix-miner score-detector``: how well a detector does on labelled songs, per source and per song."""
+"""``remix-miner score-detector``: metrics of a detector on labelled songs, per source and per song."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 
 @verb(
-    "Judge a detector on labelled songs that neither trained nor calibrated it. Per source: the area under the ROC "
-    "curve, precision and recall at the calibrated threshold and, of the excerpts that would be harvested, seconds and "
-    "purity; with 95% intervals over artists. Then the same for each song.",
+    "Score a detector on labelled songs that neither trained nor calibrated it. Shows for each source the area under "
+    "the ROC curve, precision and recall at the calibrated threshold, and seconds and purity of the harvest, with 95% "
+    "intervals over artists; then the same for each song.",
     "remix-miner score-detector default --stems songs/test --pairs songs/karaoke",
 )
 @click.argument("detector")

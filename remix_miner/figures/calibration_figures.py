@@ -1,4 +1,4 @@
-"""Pictures of one source's calibration: windows, thresholds, probabilities, and what spans change."""
+"""Pictures of one source's calibration: windows, thresholds, probabilities and spans."""
 
 import dataclasses
 from typing import Any
@@ -26,7 +26,7 @@ RELIABILITY_BINS = 15
 
 
 def density_figure(name: str, one: SourceCalibration, windows: SourceWindows) -> Any:
-    """Two-dimensional density of V against P; what is accepted although it sounds lies upper right."""
+    """Draw the density of windows over P and V; accepted windows that sound lie at the upper right."""
     from matplotlib.colors import LogNorm
 
     made, (axis,) = figure(WIDTH, HEIGHT)
@@ -50,7 +50,7 @@ def density_figure(name: str, one: SourceCalibration, windows: SourceWindows) ->
         at = float(probability_scale(one.threshold))
         axis.axvline(at, color=SOURCE_COLOURS[name], linewidth=1.6)
         axis.fill_between([at, limits[1]], one.volume_db, HIGHEST_DB, color=WARNING, alpha=0.12, linewidth=0)
-        title(axis, f"{name}: {1 - (one.precision or 0):.1%} of what is accepted sounds")
+        title(axis, f"{name}: {1 - (one.precision or 0):.1%} of the accepted windows sound")
     else:
         title(axis, f"{name}: no threshold")
     axis.set_xlabel("P, probability of silence")
@@ -61,7 +61,7 @@ def density_figure(name: str, one: SourceCalibration, windows: SourceWindows) ->
 
 
 def tradeoff_figure(name: str, one: SourceCalibration, windows: SourceWindows) -> Any:
-    """Precision and recall over windows against p."""
+    """Draw precision and recall over windows against p."""
     table = count_accepted(windows.probabilities, windows.silent, windows.artists, weights=windows.weights)
     recall = table.silent.sum(0) / max(table.silent[:, 0].sum(), 1e-12)
     made, axis = _threshold_axis(name, one, f"{name}: single windows")
@@ -75,7 +75,7 @@ def tradeoff_figure(name: str, one: SourceCalibration, windows: SourceWindows) -
 
 
 def curve_figure(name: str, one: SourceCalibration, heading: str | None = None) -> Any:
-    """Purity of the harvest, its lower bound, and the share of the silent spans that is found, against p."""
+    """Draw the purity of the harvest, its lower bound and the found share of the silent spans against p."""
     assert one.curve is not None
     curve = one.curve
     made, axis = _threshold_axis(name, one, heading or f"{name}: harvested seconds")
@@ -93,7 +93,7 @@ def curve_figure(name: str, one: SourceCalibration, heading: str | None = None) 
 
 
 def _threshold_axis(name: str, one: SourceCalibration, heading: str) -> tuple[Any, Any]:
-    """(figure, panel) with thresholds across, shares up, and a line at the asked share."""
+    """Return (figure, panel) with thresholds on the x axis, shares on the y axis, and a line at the target."""
     made, (axis,) = figure(WIDTH, HEIGHT)
     axis.axhline(one.precision_target, color=INK, linewidth=0.8, linestyle=":")
     axis.set_ylim(0, 1.03)
@@ -105,7 +105,7 @@ def _threshold_axis(name: str, one: SourceCalibration, heading: str) -> tuple[An
 
 
 def _mark(axis: Any, threshold: float, shares: dict[str, float]) -> None:
-    """A line at the operating point, and a dot with its value on each curve."""
+    """Draw a line at the operating point, and a dot with its value on each curve."""
     at = float(probability_scale(threshold))
     axis.axvline(at, color=INK, linewidth=0.8)
     for colour, share in shares.items():
@@ -124,7 +124,7 @@ def _mark(axis: Any, threshold: float, shares: dict[str, float]) -> None:
 
 
 def reliability_figure(name: str, one: SourceCalibration, windows: SourceWindows) -> Any:
-    """Observed share of silent windows in bins of P, and the isotonic table that the calibration stores."""
+    """Draw the share of silent windows in bins of P, and the isotonic table of the calibration."""
     made, (axis,) = figure(WIDTH, HEIGHT)
     edges = np.unique(np.quantile(windows.probabilities, np.linspace(0, 1, RELIABILITY_BINS + 1)))
     bins = np.clip(np.searchsorted(edges, windows.probabilities, side="right") - 1, 0, max(len(edges) - 2, 0))
@@ -132,7 +132,7 @@ def reliability_figure(name: str, one: SourceCalibration, windows: SourceWindows
     share = np.bincount(bins, windows.weights * windows.silent) / np.maximum(weight, 1e-12)
     mean = np.bincount(bins, windows.weights * windows.probabilities) / np.maximum(weight, 1e-12)
     line = np.linspace(0, 1, 400)
-    axis.plot(probability_scale(line), line, color=FAINT, linewidth=1, label="P as it stands")
+    axis.plot(probability_scale(line), line, color=FAINT, linewidth=1, label="P without calibration")
     axis.plot(
         probability_scale(one.probability), one.expected_silent, color=INK, linewidth=1.2, label="stored (isotonic)"
     )
@@ -147,14 +147,14 @@ def reliability_figure(name: str, one: SourceCalibration, windows: SourceWindows
     axis.set_ylim(-0.03, 1.03)
     axis.set_yticks(np.linspace(0, 1, 5), ["0", "25%", "50%", "75%", "100%"])
     axis.set_xlabel("P, probability of silence")
-    title(axis, f"{name}: is P right?")
+    title(axis, f"{name}: reliability of P")
     legend_below(axis)
     probability_axis(axis)
     return made
 
 
 def span_figure(name: str, one: SourceCalibration) -> Any:
-    """Percentiles of V among accepted windows and among those that the span rule keeps."""
+    """Draw percentiles of V over the accepted windows, and over those in kept spans."""
     made, (axis,) = figure(WIDTH, HEIGHT)
     assert one.spans is not None
     rows = ["half", "90%", "95%"]

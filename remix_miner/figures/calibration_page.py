@@ -1,4 +1,4 @@
-"""One HTML page about a calibration, without a network: what each threshold promises and gives."""
+"""HTML page of a calibration, in one file: thresholds, their bounds and their harvest."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 from remix_miner.atomic import write_text
 from remix_miner.calibration.labelled_songs import LabelledSong
-from remix_miner.calibration.promise import unheard
+from remix_miner.calibration.promise import not_trained_on
 from remix_miner.calibration.window_table import SourceWindows, windows_of
 from remix_miner.detector.calibration import Calibration, FusedSource, SourceCalibration
 from remix_miner.figures.calibration_figures import (
@@ -24,7 +24,7 @@ def write_calibration_page(path: str | Path, calibration: Calibration, songs: Se
     """Write the HTML page, whole or not at all. ``songs``: those that the calibration was made from."""
     from jinja2 import Environment
 
-    songs = unheard(songs)
+    songs = not_trained_on(songs)
     sections: list[dict[str, Any]] = []
     for name, one in calibration.sources.items():
         rate = calibration.settings.get("silence_rates", {}).get(name)
@@ -37,32 +37,35 @@ def write_calibration_page(path: str | Path, calibration: Calibration, songs: Se
 
 
 def source_pictures(name: str, one: SourceCalibration, windows: SourceWindows) -> list[dict[str, str]]:
-    """The pictures of one source as {'image': html, 'caption': text}."""
+    """Return the pictures of one source as {'image': html, 'caption': text}."""
     pictures = [
         (density_figure(name, one, windows), "Each window's true volume V against the probability P of silence."),
         (tradeoff_figure(name, one, windows), "Precision and recall over windows, as the threshold varies."),
-        (reliability_figure(name, one, windows), "How often windows with a given P are silent."),
+        (reliability_figure(name, one, windows), "Share of silent windows against P."),
     ]
     if one.curve is not None:
-        caption = "Purity of the harvest, its lower bound, and what is found of the silent spans."
+        caption = "Purity of the harvest, its lower bound, and the found share of the silent spans."
         pictures.insert(0, (curve_figure(name, one), caption))
     if one.spans is not None:
         pictures.append(
-            (span_figure(name, one), f"How quiet: before and after keeping spans of {one.spans.min_seconds:g} s only.")
+            (
+                span_figure(name, one),
+                f"V of all accepted windows, and of those in spans of {one.spans.min_seconds:g} s.",
+            )
         )
     return [{"image": as_image(made, f"{name}: {caption}"), "caption": caption} for made, caption in pictures]
 
 
 def _fused_section(name: str, fused: FusedSource) -> dict[str, Any]:
-    """The section of a source whose probabilities an evidence refines."""
+    """Return the section of a source with joint probabilities."""
     fusion, images = fused.fusion, []
     heading = f"{name} with {fusion.evidence}"
     if fused.calibration.curve is not None:
-        caption = "Purity of the harvest, its lower bound, and what is found, with joint probabilities."
+        caption = "Purity of the harvest, its lower bound and recall, with joint probabilities."
         made = curve_figure(name, fused.calibration, heading)
         images.append({"image": as_image(made, f"{heading}: {caption}"), "caption": caption})
     note = (
-        f"{fusion.evidence} {fusion.version} ({fusion.licence}) is asked where {fusion.gate:g} <= P < {fusion.sure:g}, "
+        f"{fusion.evidence} {fusion.version} ({fusion.licence}) is used where {fusion.gate:g} <= P < {fusion.sure:g}, "
         f"in runs of {fusion.min_seconds:g} s or more. Joint logit: "
         f"{fusion.intercept:.3g} + {fusion.detector_weight:.3g} logit(P) + {fusion.evidence_weight:.3g} log-odds."
     )
@@ -81,7 +84,7 @@ def _volumes(one: SourceCalibration) -> str:
 
 ROWS: dict[str, Callable[[SourceCalibration], str]] = {
     "threshold p": lambda one: "none" if one.threshold is None else f"{one.threshold:.4g}",
-    "purity promised": lambda one: _percent(one.precision_lower_bound),
+    "lower bound of purity": lambda one: _percent(one.precision_lower_bound),
     "purity of the harvest": lambda one: _percent(one.spans.precision if one.spans else None),
     "silent spans found": lambda one: _percent(one.span_recall, 0),
     "precision of windows": lambda one: _percent(one.precision),
@@ -131,13 +134,13 @@ over artists, of
 the share of silent windows among those accepted reaches {{ "%g" | format(100 * s.precision) }}%.{% endif %}
 {% if s.bound in ("harvest", "bootstrap") %}An artist not seen here is assumed to reach at least
 {{ "%g" | format(100 * s.worst_artist) }}%, or what the worst artist here reaches if that is less.{% endif %}
-{% if s.bound == "none" %}Nothing is promised of other songs.{% endif %}
-{% if s.bound == "crossval" %}This is what to expect on average, without a confidence level.{% endif %}</p>
+{% if s.bound == "none" %}This gives no bound for other songs.{% endif %}
+{% if s.bound == "crossval" %}This is the mean to expect, without a confidence level.{% endif %}</p>
 <p>{{ calibration.data.tracks | length }} songs by {{ calibration.data.artists | length }} artists.
 {% if calibration.data.muted_variants %}Beside each song as it is, {{ calibration.data.muted_variants }}
 with sources muted at random.{% endif %}
-{% if calibration.data.folds %}Songs that the detector learned from were heard by ones trained likewise without
-them: {{ calibration.data.folds | map(attribute="name") | join(", ") }}.{% endif %}</p>
+{% if calibration.data.folds %}Songs that trained the detector were measured with detectors trained in the same way
+without them: {{ calibration.data.folds | map(attribute="name") | join(", ") }}.{% endif %}</p>
 <table>
 <tr><th></th>{% for section in sections %}<th>{{ section.heading }}</th>{% endfor %}</tr>
 {% for row in rows %}<tr><td>{{ row.name }}</td>

@@ -1,4 +1,4 @@
-"""One song and what a detector says of it, with the truth where stems are known."""
+"""Probabilities of a song, with true volumes where its stems are available."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +20,10 @@ from remix_miner.errors import DataError
 
 @dataclass(frozen=True)
 class HeardSong:
-    """``mono``: the mixture at 16 kHz; ``probabilities`` and ``volumes`` in dB (S, W), volumes nan where unknown and
-    None without stems; ``valid`` (W,): False where the mixture is digital silence.
+    """A song with the detector's probabilities.
+
+    ``mono``: the mixture at 16 kHz. ``probabilities`` and ``volumes`` in dB: (S, W); volumes are nan where unknown, and
+    None without stems. ``valid``: (W,), False where the mixture is digital silence.
     """
 
     name: str
@@ -36,10 +38,10 @@ class HeardSong:
 
 
 def hear_song(model: SilentSourceDetector, file: Path, stems: Path | None = None) -> HeardSong:
-    """Hear an audio file, or the sum of the stems in a track's folder.
+    """Compute the probabilities of an audio file, or of the sum of the stems in a track's folder.
 
-    With ``stems`` the file is heard and the truth comes from that folder, which must hold one song; a file that is
-    longer has no truth beyond the stems' end.
+    With ``stems`` the true volumes come from that folder, which must hold one song. Beyond the stems' end the volumes
+    of a longer file are unknown.
     """
     truth = _one_track(stems or file) if stems or file.is_dir() else None
     parts = None if truth is None else mono_stems(truth)

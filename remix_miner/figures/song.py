@@ -22,7 +22,7 @@ LOWEST_DB = -50.0
 def song_figure(
     song: HeardSong, thresholds: Mapping[str, float | None], *, min_seconds: float = 5.0, volume_db: float = -20.0
 ) -> Any:
-    """The picture of one song; shaded is the audio that would be harvested, where a source has a threshold."""
+    """Draw one song; the spans of sources with a threshold are shaded."""
     volumes, probabilities = song.volumes, song.probabilities
     known = [volumes is not None and not np.isnan(volumes[source]).all() for source in range(len(SOURCES))]
     heights = [SPECTROGRAM_HEIGHT]
@@ -65,7 +65,7 @@ def song_figure(
 
 
 def _time_ticks(seconds: float) -> Any:
-    """Ticks at round times: every 5, 10, 15 or 30 s, or every so many minutes; ten or fewer."""
+    """Return a locator of at most ten ticks, in steps of 1 s to 1 h."""
     from matplotlib.ticker import MultipleLocator
 
     steps = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)

@@ -1,4 +1,4 @@
-"""How this project's pictures look: colours per source, a logit axis for probabilities, figures as text for a page."""
+"""Style of the pictures: colours per source, a logit axis for probabilities, figures as text for a page."""
 
 import base64
 import io
@@ -12,7 +12,7 @@ from scipy.special import logit
 from remix_miner.atomic import atomic_path
 from remix_miner.errors import UsageError
 
-# Okabe and Ito's colours, told apart also by colour-blind readers.
+# Okabe and Ito's colours, which colour-blind readers can distinguish.
 SOURCE_COLOURS = {"drums": "#0072B2", "bass": "#009E73", "other": "#CC79A7", "vocals": "#D55E00"}
 INK, FAINT, WARNING = "#222222", "#B8B8B8", "#B00020"
 
@@ -35,7 +35,7 @@ PICTURE_SUFFIXES = (".png", ".svg", ".pdf")
 def figure(
     width: float, height: float, rows: int = 1, columns: int = 1, heights: Sequence[float] | None = None, **options: Any
 ) -> Any:
-    """(figure, panels row by row) in inches, drawn without a display and without pyplot's global state."""
+    """Return (figure, panels row by row) of a size in inches, without a display or pyplot's global state."""
     import matplotlib
     from matplotlib.figure import Figure
 
@@ -46,13 +46,13 @@ def figure(
 
 
 def probability_scale(probabilities: Any) -> np.ndarray:
-    """Where P lies on a logit axis; beyond the axis' ends, on them."""
+    """Return the position of P on a logit axis, clipped to its ends."""
     scaled: np.ndarray = logit(np.clip(np.asarray(probabilities, dtype=float), PROBABILITY_EDGE, 1 - PROBABILITY_EDGE))
     return scaled
 
 
 def probability_axis(axis: Any) -> None:
-    """Ticks and limits for a horizontal axis in `probability_scale`."""
+    """Set ticks and limits of a horizontal axis in `probability_scale`."""
     axis.set_xticks(probability_scale(PROBABILITY_TICKS), [f"{tick:g}" for tick in PROBABILITY_TICKS])
     axis.set_xlim(probability_scale([0, 1]))
 
@@ -66,7 +66,7 @@ def legend(axis: Any, location: str, **options: Any) -> None:
 
 
 class Picture:
-    """A figure that a notebook shows and ``save`` writes."""
+    """Figure for a notebook, with ``save`` for a file."""
 
     def __init__(self, figure: Any) -> None:
         self.figure = figure
@@ -85,7 +85,7 @@ class Picture:
 
 
 def legend_below(axis: Any) -> None:
-    """A legend under the panel, where it covers no line."""
+    """Add a legend below the panel."""
     handles, _ = axis.get_legend_handles_labels()
     axis.legend(
         loc="upper center",
@@ -99,7 +99,7 @@ def legend_below(axis: Any) -> None:
 
 
 def as_image(made: Any, alt: str) -> str:
-    """An HTML img element with the figure as SVG inside: no file, no network."""
+    """Return an HTML img element that contains the figure as SVG."""
     from html import escape
 
     import matplotlib
@@ -122,6 +122,6 @@ def save_picture(made: Any, path: str | Path) -> None:
 
 
 def check_picture(path: str | Path) -> None:
-    """Raise `UsageError` for a suffix that no picture has."""
+    """Raise `UsageError` for a suffix that is not PNG, SVG or PDF."""
     if Path(path).suffix.lower() not in PICTURE_SUFFIXES:
         raise UsageError(f"a picture is one of {', '.join(PICTURE_SUFFIXES)}, got {str(path)!r}")

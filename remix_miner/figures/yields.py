@@ -1,4 +1,4 @@
-"""Share of the audio harvested against purity: a panel for each source, a line for each shortest span."""
+"""Picture of harvest against purity: a panel for each source, a line for each shortest span."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,9 +14,9 @@ LOWEST_PURITY = 0.5
 def yield_figure(
     points: Mapping[str, Sequence[OperatingPoint]], scanned_seconds: Mapping[str, float], purity: float
 ) -> Any:
-    """A panel for each source, a line for each shortest span.
+    """Draw a panel for each source and a line for each shortest span.
 
-    ``points`` per source, harvested from ``scanned_seconds`` of audio; ``purity``: where to draw a line.
+    ``points``: per source, harvested from ``scanned_seconds`` of audio. ``purity``: position of the target line.
     """
     import matplotlib
 
