@@ -1,17 +1,17 @@
-"""Rate of false promises of each rule for choosing thresholds, on simulated artists whose truth is known.
+"""Coverage of the rules for choosing thresholds: rate of false promises on simulated artists with known truth.
 
     python benchmarks/bound_coverage.py [--trials 400] [--artists 6 12 30 60 100]
     python benchmarks/bound_coverage.py --measured [--trials 300] [--artists 12 30 60]
 
-First: for each scenario and number of calibration artists, and over many draws of those: how often a threshold was
-given, how often it was a false promise (of all draws: the true share of silent windows above it is below 95%), the
-mean true share, and the mean share of silent windows found. The threshold is chosen on the very windows that judge it,
-as in use. The bound is to keep false promises within 5%.
+The table has one row for each scenario and number of calibration artists, over many draws of artists: how often a
+threshold was chosen, how often it was a false promise (the true share of silent windows above it is below 95%), the
+mean true share, and the mean share of silent windows found. As in use, the threshold is chosen and scored on the same
+windows. The bound should keep the rate of false promises within 5%.
 
-With ``--measured``: populations of artists like those that were measured, each with one share of silent seconds in its
-harvest. For each bound and confidence: how often it lies at or below the population's share (which is to be the
-confidence), its median, and how often it would promise 95%. A hierarchical model of the shares (beta-binomial) stands
-beside the bound in use: it keeps its rate in none of these populations, which is why it is not in use.
+With ``--measured``, the populations of artists resemble the measured ones; each artist has one share of silent seconds
+in its harvest. The table has, for each bound and confidence: how often the bound is at or below the population's share
+(nominally the confidence), its median, and how often it would promise 95%. It also has a hierarchical model of the
+shares (beta-binomial), which misses its nominal rate in all of these populations and is therefore not in use.
 """
 
 import argparse
@@ -33,8 +33,8 @@ POPULATION = 8000
 
 @dataclass(frozen=True)
 class Scenario:
-    """How artists differ: ``spread`` of the logits of sounding windows between artists; ``misjudged`` artists, whose
-    sounding windows the detector takes for more silent by ``shift``.
+    """Differences between artists: ``spread`` of the logits of sounding windows; ``misjudged`` artists, for whose
+    sounding windows the detector's logits of silence are higher by ``shift``.
     """
 
     spread: float
@@ -51,7 +51,7 @@ SCENARIOS = {
 
 
 def simulate(rng: np.random.Generator, artists: int, scenario: Scenario) -> Acceptance:
-    """Counts of windows of ``artists`` songs of unequal length, silence rate and difficulty, in correlated runs."""
+    """Return window counts of ``artists`` songs of unequal length, silence rate and difficulty, in correlated runs."""
     probabilities, silent, owners = [], [], []
     for artist in range(artists):
         runs = max(4, int(rng.lognormal(3.0, 0.6)))
@@ -66,7 +66,7 @@ def simulate(rng: np.random.Generator, artists: int, scenario: Scenario) -> Acce
 
 
 def rules(draws: int = 1500) -> dict[str, Callable[[Acceptance], Threshold]]:
-    """The rules to compare, each Acceptance -> Threshold."""
+    """Return the rules to compare, each Acceptance -> Threshold."""
     return {
         "none": lambda table: plain_of_table(table, TARGET),
         "crossval": lambda table: cross_validated_threshold(table, TARGET),
@@ -77,7 +77,7 @@ def rules(draws: int = 1500) -> dict[str, Callable[[Acceptance], Threshold]]:
 
 @dataclass
 class Tally:
-    """Over draws of calibration artists."""
+    """Results of one rule over draws of calibration artists."""
 
     given: int = 0
     false: int = 0
@@ -86,7 +86,7 @@ class Tally:
 
 
 def coverage(scenario: Scenario, artists: int, trials: int, seed: int = 0, draws: int = 1500) -> dict[str, Tally]:
-    """Tallies per rule over ``trials`` draws of calibration artists."""
+    """Return the tally of each rule over ``trials`` draws of calibration artists."""
     truth = simulate(np.random.default_rng([seed, 0]), POPULATION, scenario)
     true_share, recall = truth.share, truth.silent.sum(0) / truth.silent.sum(0)[0]
     tallies = {name: Tally() for name in rules()}
@@ -107,10 +107,10 @@ def coverage(scenario: Scenario, artists: int, trials: int, seed: int = 0, draws
 
 @dataclass(frozen=True)
 class Population:
-    """Artists' shares: of ``bad`` of the artists uniform in ``bad_shares``, of the others Beta(``good``).
+    """Artists' shares: uniform in ``bad_shares`` for the proportion ``bad`` of the artists, else Beta(``good``).
 
-    ``bad_size``: how much more than the others a bad artist's music is harvested, as where a source that is there
-    throughout is not heard.
+    ``bad_size``: factor by which the harvest of a bad artist is larger, as for a source that sounds throughout and is
+    not detected.
     """
 
     bad: float = 0.0
@@ -132,7 +132,7 @@ PIECE_WINDOWS = 78
 
 
 def draw_artists(rng: np.random.Generator, population: Population, artists: int) -> Acceptance:
-    """Harvested windows and the silent ones among them, at one threshold; lengths vary as songs' harvests do."""
+    """Return harvested windows and the silent ones among them, at one threshold, with lengths as of songs' harvests."""
     accepted = rng.lognormal(0, 1, artists) * 150
     pieces = np.maximum(1, np.round(accepted / PIECE_WINDOWS))
     bad = rng.random(artists) < population.bad
@@ -145,10 +145,10 @@ def draw_artists(rng: np.random.Generator, population: Population, artists: int)
 
 
 def beta_binomial_draws(table: Acceptance, draws: int, seed: int) -> np.ndarray:
-    """Posterior draws of the pooled share: shares of artists are Beta(mean, concentration), both unknown.
+    """Return posterior draws of the pooled share; the artists' shares are Beta(mean, concentration), both unknown.
 
-    The mean's distance from 1 is uniform in its logarithm, the concentration in its own; one artist not seen, with a
-    share from the posterior and the length of one seen, has a weight beside those seen (Bayesian bootstrap).
+    The priors are uniform in log(1 - mean) and in log(concentration). The Bayesian bootstrap also weights one unseen
+    artist, with a share from the posterior and the length of a seen one.
     """
     rng = np.random.default_rng(seed)
     accepted, silent = table.accepted[:, 0], table.silent[:, 0]
@@ -171,7 +171,7 @@ def beta_binomial_draws(table: Acceptance, draws: int, seed: int) -> np.ndarray:
 def measured_coverage(
     population: Population, artists: int, trials: int, seed: int = 0, draws: int = 600
 ) -> dict[tuple[str, float], np.ndarray]:
-    """Bounds over ``trials`` draws of artists, per (name, confidence)."""
+    """Return the bounds over ``trials`` draws of artists, per (name, confidence)."""
     rng = np.random.default_rng([seed, 2])
     bounds: dict[tuple[str, float], list[float]] = {}
     for trial in range(trials):

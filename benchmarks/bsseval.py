@@ -1,11 +1,11 @@
-"""BSSEval v4: ours against museval's, in one run, on the same excerpt: seconds, peak memory, and agreement in dB.
+"""Time, peak memory and agreement of our BSSEval v4 and museval's, on the same excerpt in one run.
 
     python benchmarks/bsseval.py --seconds 60                       # synthetic song, noisy estimates
     python benchmarks/bsseval.py --stems STEMS/song --estimates ESTIMATES/song --seconds 60
 
-Each runs in a process of its own with the same number of threads; on a busy machine the ratio of CPU times is the one
-to read. museval's metrics.py is loaded by path, since importing the package needs ffmpeg. Where the two channels of a
-song are equal, museval's equations are singular and it falls back on a slow solver: ``equal_channels`` says so.
+Each runs in a process of its own with the same number of threads. On a busy machine, compare the CPU times. museval's
+metrics.py is loaded by path, since importing the package needs ffmpeg. For songs with two equal channels, museval's
+equations are singular and it uses a slow solver; ``equal_channels`` marks such songs.
 """
 
 import argparse
@@ -26,7 +26,7 @@ NAMES = ("sdr", "isr", "sir", "sar")
 
 
 def excerpt(arguments: argparse.Namespace) -> tuple[np.ndarray, np.ndarray]:
-    """References and estimates (S, C, T) as float64."""
+    """Return references and estimates (S, C, T) as float64."""
     frames = round(arguments.seconds * RATE)
     if arguments.stems is None:
         from remix_miner.synthesis.song import synthesize_song
@@ -71,7 +71,7 @@ def run_museval(references: np.ndarray, estimates: np.ndarray) -> list[np.ndarra
 
 
 def child(which: str, data: Path, out: Path) -> None:
-    """Run one implementation, twice if quick, and write its scores, best time and memory."""
+    """Run one implementation, twice if it is fast, and write its scores, best time and memory."""
     loaded = np.load(data)
     references, estimates = loaded["references"], loaded["estimates"]
     run = {"ours": run_ours, "museval": run_museval}[which]

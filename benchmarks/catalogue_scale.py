@@ -1,10 +1,10 @@
-"""A catalogue of a million tracks: does it stay fast? Run: python benchmarks/catalogue_scale.py [--tracks 1000000]
+"""Speed of a catalogue of a million tracks: python benchmarks/catalogue_scale.py [--tracks 1000000]
 
-CPU times are those of this process; what is beyond them is waiting for the disk, or for other programs.
+CPU times are those of this process. The rest of the wall time is waiting for the disk or for other programs.
 
-Simulates a scan without audio: files are registered, then batches of tracks are recorded with their excerpts and
-shards, one durable transaction each, as `detect` does. Shards are empty files but for one, so that folders are as full
-as they would be. Then come the questions that a user asks, and a resumed scan.
+The benchmark simulates a scan without audio: files are registered, then batches of tracks are recorded with their
+excerpts and shards, one durable transaction each, as `detect` does. All shards but one are empty files, so that folders
+have a realistic number of files. Then it times a user's queries and a resumed scan.
 """
 
 import argparse
@@ -97,7 +97,7 @@ def measure(folder: Path, tracks: int, per_track: int) -> dict[str, Any]:
 
 
 def record(catalogue: Catalogue, folder: Path, files: list[LibraryFile], per_track: int) -> int:
-    """Record all files as a scan does, so many tracks at a time as fill one shard of each source."""
+    """Record all files as a scan does, in batches of tracks that fill one shard of each source."""
     size = max(1, EXCERPTS_IN_SHARD * len(MINED_SOURCES) // per_track)
     count = 0
     for count, batch in enumerate((files[at : at + size] for at in range(0, len(files), size)), 1):
@@ -107,7 +107,7 @@ def record(catalogue: Catalogue, folder: Path, files: list[LibraryFile], per_tra
 
 
 def shards_of(folder: Path, number: int, tracks: list[ScannedTrack], per_track: int) -> Iterator[ClosedShard]:
-    """One shard of each source with the excerpts of ``tracks`` dealt out among the sources."""
+    """Return one shard of each source, with the excerpts of ``tracks`` distributed among the sources."""
     rows: dict[str, list[dict[str, Any]]] = {source: [] for source in MINED_SOURCES}
     for at, track in enumerate(tracks):
         for excerpt in range(per_track):
@@ -134,7 +134,7 @@ def shards_of(folder: Path, number: int, tracks: list[ScannedTrack], per_track: 
 
 
 def write_real_shard(folder: Path, source: str, path: Path) -> None:
-    """A training set looks into its first shard for the sample rate."""
+    """Write one real shard, from which a training set reads the sample rate."""
     with ShardWriter(folder, source, detector_sha256="d", threshold=0.9, settings={}, shard_id="00000001") as shard:
         shard.append(
             np.zeros((RATE, 2), dtype=np.float32),

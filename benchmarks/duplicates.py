@@ -1,13 +1,13 @@
-"""Are copies of a recording found, and are other songs left alone? Measured on real music, with the cost of it.
+"""Accuracy and cost of duplicate detection on real music: copies found, and false matches of other songs.
 
     python benchmarks/duplicates.py AUDIO... [--stems STEMS...] [--seconds 30] [--simulate 2000] [--json FILE]
 
 AUDIO are folders of music, STEMS stem corpora (their mixtures are used). Of each song the first ``--seconds`` are
-changed in several ways and compared with the whole song (should match) and with all other songs (should not). Every
-other song chooses the threshold, the smallest without a false match; the others judge it. Files that match for 20 s
-and more are listed as copies within the material and count for neither: look at them. ``--simulate`` measures the
-index on that many tracks of 200 s, each with the peaks of one of the songs in random order: the cost is real, the
-number of pairs that chance proposes is not, since it knows no common tempo or key.
+changed in several ways and compared with the whole song (should match) and with all other songs (should not match). The
+threshold, the smallest without a false match, is chosen on one half of the songs and tested on the other half. Files
+that match for 20 s and more are listed as copies within the material and count for neither; check them by hand.
+``--simulate`` measures the index on that many tracks of 200 s, each with the peaks of one of the songs in random order.
+The cost is realistic. The number of pairs proposed by chance is not, since the tracks share no tempo or key.
 """
 
 import argparse
@@ -84,7 +84,7 @@ def main() -> None:
 
 
 def whole_files(songs: dict[str, Path]) -> tuple[dict[str, Peaks], dict[str, tuple[float, float]]]:
-    """Fingerprint of each file, and per format (seconds of audio, seconds of CPU)."""
+    """Return the fingerprint of each file, and per format (seconds of audio, seconds of CPU)."""
     prints, cost = {}, {}
     for name, path in songs.items():
         started = time.process_time()
@@ -105,7 +105,7 @@ def length(peaks: Peaks) -> float:
 
 
 def encoded(audio: Audio, sample_rate: int, suffix: str, level: float) -> Audio:
-    """Through a lossy codec and back; ``level`` 0 is the best quality, 1 the smallest file."""
+    """Encode with a lossy codec and decode. ``level`` 0 is the best quality, 1 the smallest file."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"x{suffix}"
         with soundfile.SoundFile(path, "w", sample_rate, len(audio), compression_level=level) as file:
@@ -135,7 +135,7 @@ CHANGES: dict[str, Callable[[Audio, int], Audio]] = {
 
 
 def false_matches(prints: dict[str, Peaks]) -> tuple[list[tuple[str, str, int]], dict[tuple[str, str], int]]:
-    """(copies in the material, matched seconds of every other pair of songs)."""
+    """Return (copies in the material, matched seconds of every other pair of songs)."""
     copies, others = [], {}
     for one, other in itertools.combinations(prints, 2):
         seconds = match(prints[one], prints[other]).matched_seconds
@@ -149,7 +149,7 @@ def false_matches(prints: dict[str, Peaks]) -> tuple[list[tuple[str, str, int]],
 def changed_songs(
     prints: dict[str, Peaks], heads: dict[str, tuple[Audio, int]], related: set[frozenset[str]]
 ) -> tuple[dict[str, dict[str, int]], dict[str, list[int]], str]:
-    """Matched seconds of each changed song with its original and with others; and what the index proposed."""
+    """Return the matched seconds of each changed song with its original and with others, and the proposed pairs."""
     positives: dict[str, dict[str, int]] = defaultdict(dict)
     negatives: dict[str, list[int]] = defaultdict(list)
     everything, owners = list(prints.values()), list(prints)
@@ -188,7 +188,7 @@ def changed_songs(
 
 
 def tables(names: list[str], positives: dict[str, dict[str, int]], negatives: dict[str, list[int]]) -> int:
-    """Print both halves; returns the threshold that the first half chooses."""
+    """Print both halves and return the threshold chosen on the first half."""
     halves = {"choosing": set(names[::2]), "judging": set(names[1::2])}
     most = max(max(negatives[name], default=0) for name in halves["choosing"])
     for half, members in halves.items():
@@ -207,7 +207,7 @@ def tables(names: list[str], positives: dict[str, dict[str, int]], negatives: di
 
 
 def simulate(prints: list[Peaks], tracks: int) -> dict[str, float]:
-    """Cost of the index of so many tracks of 200 s that have the peaks of real songs in random order."""
+    """Measure the cost of the index on this many tracks of 200 s with the peaks of real songs in random order."""
     rng = np.random.default_rng(0)
     made = []
     for _ in range(tracks):

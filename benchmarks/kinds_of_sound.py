@@ -1,9 +1,9 @@
-"""Probabilities of silence for synthesised sounds of the kinds on which detectors fail.
+"""Probabilities of silence for synthesised sounds of kinds on which detectors fail.
 
     python benchmarks/kinds_of_sound.py [--detector default] [--seconds 20]
 
 Each kind is rendered alone (mono, 16 kHz, seeded). The table has, per source, the median P(silent) over the windows.
-The source that a sound belongs to ought to be near 0, the others near 1.
+The source of a sound should be near 0, the others near 1.
 """
 
 import argparse
@@ -23,7 +23,7 @@ Sound = Callable[[np.random.Generator, int], np.ndarray]
 
 
 def sub_bass(rng: np.random.Generator, frames: int) -> np.ndarray:
-    """A sine that changes its note every two seconds, 35 to 65 Hz."""
+    """A sine with a new note every two seconds, 35 to 65 Hz."""
     notes = np.repeat(rng.uniform(35, 65, frames // (2 * RATE) + 1), 2 * RATE)[:frames]
     return 0.3 * np.sin(2 * np.pi * np.cumsum(notes) / RATE)
 
@@ -36,7 +36,7 @@ def glide_808(rng: np.random.Generator, frames: int) -> np.ndarray:
 
 
 def electric_bass(rng: np.random.Generator, frames: int) -> np.ndarray:
-    """Decaying saw notes through a low-pass filter: a bass that is easy."""
+    """Decaying saw notes through a low-pass filter: an easy bass."""
     notes = iter(rng.uniform(45, 110, frames // RATE * 4 + 8))
     saw = _on_beats(frames, 1, lambda t: 2 * (next(notes) * t % 1 - 0.5) * np.exp(-t * 3))
     return _low_pass(saw, 900)
@@ -48,7 +48,7 @@ def muffled_drums(rng: np.random.Generator, frames: int) -> np.ndarray:
 
 
 def drum_kit(rng: np.random.Generator, frames: int) -> np.ndarray:
-    """Kick, snare and hi-hat: drums that are easy."""
+    """Kick, snare and hi-hat: easy drums."""
     kick = _on_beats(
         frames, 2, lambda t: np.sin(2 * np.pi * np.cumsum(50 + 120 * np.exp(-t * 40)) / RATE) * np.exp(-t * 9)
     )
@@ -133,7 +133,7 @@ KINDS: dict[str, tuple[str, Sound]] = {
 
 
 def probabilities_of(detector: str, seconds: float, seed: int = 0) -> dict[str, np.ndarray]:
-    """Median P(silent) of the four sources, per kind."""
+    """Return the median P(silent) of the four sources, per kind."""
     model = load_detector(detector).model
     medians = {}
     for number, (name, (_, sound)) in enumerate(KINDS.items()):
@@ -158,7 +158,7 @@ def main() -> None:
 
 
 def _on_beats(frames: int, beats: float, note: Callable[[np.ndarray], np.ndarray], offset: float = 0.0) -> np.ndarray:
-    """A note every so many beats, each as long as the gap."""
+    """Return notes at a fixed distance in beats, each as long as the distance."""
     gap = int(beats * BEAT_SECONDS * RATE)
     audio = np.zeros(frames)
     for start in range(int(offset * BEAT_SECONDS * RATE), frames, gap):

@@ -1,10 +1,10 @@
-"""Memory of a worker that scans one very long file, beside one that scans a song.
+"""Peak memory of a scan of one very long file, compared with that of a song.
 
     python benchmarks/long_file.py AUDIO [--hours 3] [--format flac] [--work FOLDER]
 
-The music under AUDIO is repeated to one file of four minutes and one of ``--hours``; each is scanned by a worker of its
-own, as `remix-miner detect --workers 1` does it, shards and all. Printed is the worker's peak resident memory (MiB).
-The files are deleted at the end.
+The music under AUDIO is repeated to one file of four minutes and one of ``--hours``. Each is scanned by a worker of its
+own, as in `remix-miner detect --workers 1`, with shards. The output is the worker's peak resident memory (MiB). The
+files are deleted at the end.
 """
 
 import argparse
@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def repeat(audio: Path, path: Path, frames: int) -> None:
-    """The music under ``audio``, again and again, as one stereo file."""
+    """Write the music under ``audio``, repeated, as one stereo file."""
     with soundfile.SoundFile(path, "w", RATE, 2) as file:
         for source in itertools.cycle(file.path for file in find_audio(audio)[0]):
             samples, rate = read_audio(source)

@@ -1,10 +1,10 @@
-"""What a scan harvests with a sparsely sampled transform, and a network in bfloat16, beside kymatio's own.
+"""Harvest of a scan with a sparsely sampled transform, or a network in bfloat16, compared with kymatio's transform.
 
     python benchmarks/precision.py AUDIO [--detector default] [--threshold 0.9]
 
-Every file under AUDIO is scanned in each way with the detector's own thresholds, or with one for all sources. Printed
-are how far probabilities move from those of kymatio's sampling in float32, and for each source the seconds mined so,
-and those mined in both ways.
+Every file under AUDIO is scanned in each variant with the detector's own thresholds, or with one for all sources. The
+output has the deviation of probabilities from those of kymatio's sampling in float32. For each source, it also has the
+seconds mined in the variant, and those mined in both.
 """
 
 import argparse
@@ -81,7 +81,7 @@ def both(name: str) -> str:
 
 
 def mined_frames(scan: ScannedAudio, source: str) -> np.ndarray:
-    """For each frame of a track, whether an excerpt without the source holds it."""
+    """Return for each frame of a track whether it is in an excerpt without the source."""
     frames = np.zeros(scan.frames, dtype=bool)
     for one in scan.found:
         if one.source == source:

@@ -1,8 +1,8 @@
-"""The review page's answers on a large folder. Run: python benchmarks/review_page.py MINED [--excerpts 1000000]
+"""Response times of the review page on a large folder: python benchmarks/review_page.py MINED [--excerpts 1000000]
 
-A copy of MINED's catalogue gets its rows repeated (its shards are linked), and the server is asked as the page asks:
-the first sound of a click is the item's description and the first 64 KB of its wav file. Times are of requests within
-this process, over random excerpts; the resident memory is that after all of them.
+The rows in a copy of MINED's catalogue are repeated (its shards are linked). The requests are those of the page; the
+time to the first sound is that of the item's description and the first 64 KB of its wav file. Times are of requests
+within this process, over random excerpts. The resident memory is measured after all requests.
 """
 
 import argparse
@@ -46,7 +46,7 @@ def main() -> None:
 
 
 def repeat_rows(mined: Path, folder: Path, excerpts: int) -> int:
-    """Make ``folder`` like ``mined`` with its excerpts repeated; returns their number."""
+    """Make ``folder`` a copy of ``mined`` with its excerpts repeated, and return their number."""
     shutil.copyfile(mined / CATALOGUE_NAME, folder / CATALOGUE_NAME)
     (folder / "shards").symlink_to((mined / "shards").resolve())
     database = sqlite3.connect(folder / CATALOGUE_NAME)

@@ -1,4 +1,4 @@
-"""Speed of a scan, stage by stage, against the two ways one would otherwise take, in one run.
+"""Speed of a scan and of its stages, compared with two baselines in one run.
 
     python benchmarks/scan.py AUDIO [--minutes 30] [--baseline-minutes 1] [--rounds 3] [--processes 2] [--json FILE]
 
@@ -6,16 +6,17 @@ AUDIO is a folder of music. It is brought to each of mp3, ogg, flac and wav (``-
 minutes, in ``--work``), so that every format holds the same music. Then, in processes of one thread each:
 
 * ``ours``: `remix-miner detect` on all of it, per format. Speed counts from the first block that a worker reports,
-  since starting Python and PyTorch is the same for everyone; the wall time with the start is stated too.
+  since starting Python and PyTorch takes equally long in all of them; the wall time with the start is stated too.
 * ``straightforward``: librosa.load, kymatio's Scattering1D at the chunk length that is its best here, the same network
   and thresholds on the same 16 kHz audio.
 * ``separate``: Hybrid Demucs (torchaudio's hdemucs_high architecture, chunks of 10 s with overlap 0.1 as in its
   tutorial), then the relative volume of each estimate against -20 dB. Weights do not change the cost: they are random.
 
 The baselines read ``--baseline-minutes`` at a time: their cost per second of audio does not depend on the length. The
-straightforward scan, which is the faster one, reads that from ten files a process, so that both take their time.
-They and ours on mp3 take turns, ``--rounds`` times; a round's ratio is that of the mean of ours just before and just
-after to the baseline. Printed are the medians, and the ranges of ratios. Speeds are seconds of audio per second.
+straightforward scan is the faster baseline. It reads this from ten files per process, so that its run is long enough.
+The baselines and ours on mp3 alternate for ``--rounds`` rounds. A round's ratio compares the mean of the runs of ours
+just before and just after with the baseline. The output has medians and ranges of ratios. Speeds are seconds of audio
+per second.
 """
 
 import argparse
@@ -110,7 +111,7 @@ def main() -> None:
 
 
 def prepare(audio: Path, work: Path, minutes: float) -> None:
-    """``minutes`` of the music under ``audio`` in each format, repeated where there is less."""
+    """Write ``minutes`` of the music under ``audio`` in each format, repeated if it is shorter."""
     wanted = round(minutes * 60 * RATE)
     marks = [work / suffix / f"{minutes:g} minutes" for suffix in FORMATS]
     if all(mark.exists() for mark in marks):
@@ -148,7 +149,7 @@ def _songs(audio: Path, wanted: int) -> Iterator[np.ndarray]:
 
 
 def ours(work: Path, out: Path, options: Any, formats: tuple[str, ...] = FORMATS) -> dict[str, Any]:
-    """The scan itself, per format: workers, shards and all."""
+    """Measure the whole scan per format, with workers and shards."""
     detector = load_detector(options.detector)
     thresholds = choose_thresholds(detector, None)
     found = {}
@@ -182,7 +183,7 @@ def ours(work: Path, out: Path, options: Any, formats: tuple[str, ...] = FORMATS
 
 
 def fingerprinting(folder: Path, out: Path, processes: int) -> float:
-    """Speed of what comes before a scan, unless all copies are wanted: fingerprints of all files, start included."""
+    """Measure the fingerprints of all files before a scan (without ``--keep-duplicates``), start included."""
     files = find_audio(folder)[0]
     out.mkdir()
     begun = time.perf_counter()
@@ -192,7 +193,7 @@ def fingerprinting(folder: Path, out: Path, processes: int) -> float:
 
 
 class Clock:
-    """Takes the time from the first progress that is reported: time and audio count from there on."""
+    """Clock that starts with the first reported progress: time and audio count from there on."""
 
     def __init__(self) -> None:
         self.first = self.first_seconds = self.later_seconds = 0.0
@@ -204,7 +205,7 @@ class Clock:
 
 
 def in_turn(work: Path, out: Path, options: Any, chunk: int) -> dict[str, list[float]]:
-    """Speeds on mp3: ours one more time than the baselines, which run between."""
+    """Measure speeds on mp3 in alternation: ours runs once before and once after each baseline."""
     speeds: dict[str, list[float]] = {name: [] for name in ("ours", *options.baselines)}
     for number in range(options.rounds + 1):
         speeds["ours"].append(ours(work, out / f"{number}", options, FORMATS[:1])["mp3"]["speed"])
@@ -215,13 +216,13 @@ def in_turn(work: Path, out: Path, options: Any, chunk: int) -> dict[str, list[f
 
 
 def ratios(speeds: dict[str, list[float]], baseline: str) -> list[float]:
-    """Of each round: ours just before and just after, on average, to the baseline."""
+    """Return for each round the mean of ours just before and just after, relative to the baseline."""
     around = map(statistics.fmean, itertools.pairwise(speeds["ours"]))
     return [mean / speed for mean, speed in zip(around, speeds[baseline], strict=True)]
 
 
 def stages(folder: Path, detector: str, precision: Precision) -> dict[str, float]:
-    """Each step alone on one song, in this process (started as a worker is) and one thread: times real time."""
+    """Measure each step alone on one song, in this process with one thread, in multiples of real time."""
     torch.set_num_threads(1)
     path = sorted(folder.glob("0*"))[0]
     model = load_detector(detector, precision=precision).model
@@ -299,7 +300,7 @@ def stages(folder: Path, detector: str, precision: Precision) -> dict[str, float
 
 
 def best_kymatio_chunk() -> int:
-    """The chunk length (s) at which kymatio is fastest on this machine, now."""
+    """Return the chunk length (s) at which kymatio is fastest on this machine at present."""
     from kymatio.torch import Scattering1D
 
     speed = {}
@@ -316,7 +317,7 @@ def best_kymatio_chunk() -> int:
 def in_processes(
     function: Callable[..., tuple[float, float]], times: int, folder: Path, options: Any, chunk: int
 ) -> float:
-    """The speed of a baseline in as many processes as ours, together; each reads ``times`` files."""
+    """Measure the total speed of a baseline in as many processes as ours; each reads ``times`` files."""
     files = itertools.islice(itertools.cycle(sorted(folder.glob("0*"))), times * options.processes)
     tasks = [(file, options.detector, 60 * options.baseline_minutes, chunk) for file in files]
     with one_thread_each(), multiprocessing.get_context("spawn").Pool(options.processes) as pool:
@@ -325,7 +326,7 @@ def in_processes(
 
 
 def straightforward(path: Path, detector: str, seconds: float, chunk: int) -> tuple[float, float]:
-    """librosa + kymatio + the same network; returns seconds of audio and of work."""
+    """Scan with librosa, kymatio and the same network. Return seconds of audio and of work."""
     import librosa
     from kymatio.torch import Scattering1D
 
@@ -359,7 +360,7 @@ def straightforward(path: Path, detector: str, seconds: float, chunk: int) -> tu
 
 
 def separate(path: Path, detector: str, seconds: float, chunk: int) -> tuple[float, float]:
-    """Hybrid Demucs, then levels; returns seconds of audio and of work."""
+    """Separate with Hybrid Demucs and measure levels. Return seconds of audio and of work."""
     torch.set_num_threads(1)
     model = load_torchaudio().models.hdemucs_high(list(SOURCES)).eval()
     segment, overlap = round(CHUNK_SECONDS * RATE), round(CHUNK_SECONDS * CHUNK_OVERLAP * RATE)

@@ -1,10 +1,10 @@
-"""Speed of the scattering transform against kymatio's own, in one run on one thread.
+"""Speed of the scattering transform compared with kymatio's, in one run on one thread.
 
     python benchmarks/scattering.py [--seconds 60] [--repeats 5] [--json]
 
-Each round times every variant once, in turn, so that whatever else the machine does falls on all of them alike; the
-table gives the best of the rounds. Input is noise: no cost depends on the signal. tests/test_scattering.py checks that
-ours with kymatio's sampling computes the same, and how little is lost with sparse sampling.
+Each round times every variant once, so that other load on the machine affects all of them alike. The table has the best
+of the rounds. The input is noise, since no cost depends on the signal. tests/test_scattering.py checks that ours with
+kymatio's sampling gives equal results, and bounds the loss with sparse sampling.
 """
 
 import argparse

@@ -1,9 +1,9 @@
-"""Random crops from shards against cutting the same places out of the library. Run: python benchmarks/shard_reads.py
+"""Speed of random crops from shards, compared with crops from audio files: python benchmarks/shard_reads.py
 
-Songs are made from LIBRARY (its files joined until a song is as long as songs are; synthetic ones without it) and kept
-as wav, flac, ogg and mp3. Excerpts of 5 to 30 s go into shards as a scan writes them. Then the ways take turns in
-short rounds on the same crops: `MinedExcerpts`, and soundfile's seek and read in each format. Medians over rounds;
-one process, files in the page cache. Every crop from a shard is compared with the wav file it came from.
+Songs are made from LIBRARY (its files joined to the length of songs; synthetic ones without it) and stored as wav,
+flac, ogg and mp3. Excerpts of 5 to 30 s are written to shards as by a scan. Then `MinedExcerpts` and soundfile's seek
+and read in each format alternate in short rounds on the same crops. The results are medians over rounds, in one
+process, with files in the page cache. Every crop from a shard is compared with its wav file.
 """
 
 import argparse
@@ -88,7 +88,7 @@ def main() -> None:
 
 
 def write_songs(options: argparse.Namespace, folder: Path) -> list[Path]:
-    """Paths without suffix of songs that exist in each format."""
+    """Write songs in each format and return their paths without suffix."""
     frames = round(options.song_seconds * RATE)
     files = [file.path for file in find_audio(options.library)[0]] if options.library else []
     songs = []
@@ -117,7 +117,7 @@ def piece_of(files: list[Path], number: int, seconds: float) -> np.ndarray:
 def write_shards(
     songs: list[Path], mined: Path, generator: np.random.Generator
 ) -> tuple[MinedExcerpts, list[tuple[Path, int]]]:
-    """Shards of excerpts, and where in which song each excerpt begins."""
+    """Write shards of excerpts, and return the song and start of each excerpt."""
     places = []
     writer: ShardWriter | None = None
     for number, song in enumerate(songs):

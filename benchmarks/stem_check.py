@@ -1,9 +1,9 @@
-"""What `check-data --listen` finds: in songs as they are, with swapped stems, and with bleed planted at known levels.
+"""Findings of `check-data --listen` in unchanged songs, with swapped stems, and with bleed added at known levels.
 
     python benchmarks/stem_check.py STEMS [--seconds 40] [--levels -12,-20,-30]
 
 Bleed: another stem of the song, added to a whole stem at a level relative to that stem's own energy. It counts as
-found where the planted source is reported for five seconds or more, or as what the stem sounds like.
+found if the added source is reported for five seconds or more, or as the likely content of the stem.
 """
 
 import argparse

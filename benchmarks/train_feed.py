@@ -1,14 +1,14 @@
-"""How fast are batches read, and who waits for whom? Run: python benchmarks/train_feed.py [STEMS]
+"""Throughput of reading batches, compared with the model's consumption: python benchmarks/train_feed.py [STEMS]
 
-One run on one machine compares, in the same minute and on the same files:
+One run on one machine compares, at the same time and on the same files:
 
 1. reads of single segments: our cache, wav and flac files through soundfile's and torchaudio's plain calls, musdb's own
-   reader (package ``musdb``; it wants a whole corpus in MUSDB18-HQ layout, so one is made of the stems in wav);
-2. crops of mined excerpts: our shards against cutting the same places out of the mp3 and flac files of a library;
-3. what the loaders deliver with 0, 1 and 2 worker processes, from files, from the cache, and from shards;
-4. what the paper's model consumes on this machine (``--no-model`` leaves it out).
+   reader (package ``musdb``; it needs a whole corpus in MUSDB18-HQ layout, which is made of the stems in wav);
+2. crops of mined excerpts: our shards, compared with crops from the mp3 and flac files of a library;
+3. throughput of the loaders with 0, 1 and 2 worker processes, from files, from the cache, and from shards;
+4. consumption of the paper's model on this machine (``--no-model`` leaves it out).
 
-Without STEMS it makes songs of its own. Rates are medians over ``--repeats`` rounds, in which the ways take turns.
+Without STEMS, songs are generated. Rates are medians over ``--repeats`` rounds, in which the variants alternate.
 """
 
 import argparse
@@ -74,7 +74,7 @@ def main() -> None:
 
 
 def segment_reads(tracks: list[StemTrack], scratch: Path, options: argparse.Namespace) -> dict[str, float]:
-    """Random segments of one source, float32, per second."""
+    """Measure random segments of one source, float32, per second."""
     rate, channels = tracks[0].sample_rate, tracks[0].channels
     frames = round(options.seconds * rate)
     copies = {suffix: _copies(tracks, scratch / suffix, suffix) for suffix in ("wav", "flac")}
@@ -106,7 +106,7 @@ def segment_reads(tracks: list[StemTrack], scratch: Path, options: argparse.Name
 
 
 def excerpt_crops(tracks: list[StemTrack], scratch: Path, options: argparse.Namespace) -> dict[str, float]:
-    """Random crops of mined excerpts per second: from shards, and cut out of a library of mp3, flac and wav files."""
+    """Measure random crops of mined excerpts per second: from shards, and from a library of mp3, flac and wav files."""
     rate = tracks[0].sample_rate
     frames = round(options.seconds * rate)
     library: dict[str, list[Path]] = {suffix: [] for suffix in ("mp3", "flac", "wav")}
@@ -180,7 +180,7 @@ def model_consumes(track: StemTrack, options: argparse.Namespace) -> dict[str, f
 
 
 def _rates(ways: dict[str, Callable[[np.random.Generator], Any]], options: argparse.Namespace) -> dict[str, float]:
-    """Calls per second of each way: one call to warm up, then the median over rounds in which the ways take turns."""
+    """Return the calls per second of each variant: a warm-up call, then the median over alternating rounds."""
     rates: dict[str, list[float]] = {name: [] for name in ways}
     for way in ways.values():
         way(np.random.default_rng(0))
@@ -203,7 +203,7 @@ def _tracks(stems: Path | None, scratch: Path) -> list[StemTrack]:
 
 
 def _copies(tracks: list[StemTrack], folder: Path, suffix: str) -> list[Path]:
-    """The stems as 16-bit files of one kind."""
+    """Write the stems as 16-bit files of one kind."""
     songs = [folder / f"song{number:03d}" for number in range(len(tracks))]
     for song, track in zip(songs, tracks, strict=True):
         for source in SOURCES:
@@ -229,7 +229,7 @@ def _shards(folder: Path, tracks: list[StemTrack], spans: list[tuple[int, int]],
 
 
 def _torchaudio_reads(copies: dict[str, list[Path]]) -> dict[str, Read]:
-    """torchaudio.load, where it works: it needs torchcodec and FFmpeg's libraries."""
+    """Read with torchaudio.load, if it works: it needs torchcodec and FFmpeg's libraries."""
     try:
         import torchaudio
 
@@ -247,7 +247,7 @@ def _torchaudio_reads(copies: dict[str, list[Path]]) -> dict[str, Read]:
 
 
 def _musdb_reads(tracks: list[StemTrack], scratch: Path, rate: int) -> dict[str, Read]:
-    """musdb's way: set a track's chunk, then take the target's audio."""
+    """Read with musdb: set a track's chunk, then take the target's audio."""
     try:
         import musdb
     except Exception as error:

@@ -1,7 +1,7 @@
-"""Studio effects on a mono part: (T,) in, (T,) out, 16 kHz. Each takes what it randomises as a generator.
+"""Studio effects on a mono part: (T,) in, (T,) out, 16 kHz. Random settings come from a generator.
 
-A part in a song has been through a chain of these, and a detector that never heard one takes the effect for an
-instrument. Gain, limiting and coding of the whole mixture are left to the training loop.
+Parts of songs are processed by a chain of these. A detector trained without an effect can mistake it for an instrument.
+The training loop applies gain, limiting and coding to the whole mixture.
 """
 
 from collections.abc import Callable
@@ -45,7 +45,7 @@ def filtered(x: np.ndarray, kind: str, frequency: float, q: float = 0.707, gain_
 
 
 def swept_filter(x: np.ndarray, cutoff: np.ndarray, q: float = 1.0, kind: str = "lowpass") -> np.ndarray:
-    """A filter whose cutoff (Hz, one value per block of equal length) moves; its state is carried over."""
+    """Apply a filter with a moving cutoff (Hz, one value per block of equal length). The state is continuous."""
     block = -(-len(x) // len(cutoff))
     out, state = np.empty(len(x)), np.zeros(2)
     for i, frequency in enumerate(cutoff):
@@ -156,7 +156,7 @@ def telephone(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def pumping(x: np.ndarray, rng: np.random.Generator, beat_seconds: float) -> np.ndarray:
-    """Side-chain compression to a kick that is not there: ducked on each beat, back by the next."""
+    """Apply side-chain compression without the kick: the level falls on each beat and recovers by the next."""
     phase = (np.arange(len(x)) / SAMPLE_RATE) % beat_seconds / beat_seconds
     return x * (1 - rng.uniform(0.4, 1.0) * np.clip(1 - phase / rng.uniform(0.3, 0.9), 0, 1) ** rng.uniform(0.5, 2))
 
@@ -206,7 +206,7 @@ CHAINS: dict[str, dict[Effect, float]] = {
 
 
 def studio(x: np.ndarray, source: str, rng: np.random.Generator, beat_seconds: float | None = None) -> np.ndarray:
-    """The chain that a part of ``source`` usually goes through, in its usual order, each effect with its usual odds."""
+    """Apply the usual effects of a part of ``source``, in the usual order, each with its usual probability."""
     x = np.asarray(x, dtype=np.float64)
     x = x / (np.max(np.abs(x), initial=0.0) + 1e-9)
     for effect, odds in CHAINS[source].items():

@@ -1,4 +1,4 @@
-"""Every way to make a part: functions (library, rng, split) -> `Part`, by name in `GENERATORS`."""
+"""Generators of parts: functions (library, rng, split) -> `Part`, by name in `GENERATORS`."""
 
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -26,7 +26,7 @@ LOW_SHARE = 0.15
 
 
 def one_of(rng: RNG, found: Sequence[T], what: str) -> T:
-    """One of what was found, each as likely; `ValueError` where nothing was."""
+    """Return a uniformly random item. Raises `ValueError` if there are none."""
     if not found:
         raise ValueError(f"found no {what} of this source and split; see docs/background/default_detector_material.md")
     return found[rng.integers(len(found))]
@@ -37,12 +37,12 @@ def part_seconds(rng: RNG) -> float:
 
 
 def melodic_centre(rng: RNG) -> int:
-    """A register in which a single synthesiser line is not a bass."""
+    """Return a register in which a single synthesiser line is not a bass."""
     return int(rng.integers(54, 78))
 
 
 def low_share(audio: np.ndarray) -> float:
-    """The share of the energy below 250 Hz: a bass that an effect has robbed of it would no longer be called one."""
+    """Return the share of the energy below 250 Hz. A bass that loses it to an effect no longer counts as a bass."""
     power = np.square(np.abs(np.fft.rfft(audio)))
     return float(power[: int(250 / SAMPLE_RATE * len(audio))].sum() / (power.sum() + 1e-12))
 

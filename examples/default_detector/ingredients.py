@@ -1,4 +1,4 @@
-"""What parts can be made of on this machine: one-shots, fonts, sampled instruments, each found once and kept."""
+"""Ingredients on this machine: one-shots, soundfonts, sampled instruments. Each kind is searched for once."""
 
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -1,10 +1,10 @@
-"""A `small` detector as a `light` one: kernels of low rank, fewer channels, windows by two.
+"""Conversion of a `small` detector into a `light` one: low-rank kernels, fewer channels, windows in pairs.
 
     python examples/default_detector/lighten.py RUN OUT
 
-A square kernel, as a matrix from (input, along frequency) to (output, along time), is cut to the pair's rank by its
-singular values, the final kernel likewise; a step of the recurrence starts as the mean of its two windows. OUT is a run
-folder that `train-detector --init` takes; train on, what comes out here is a worse detector.
+A square kernel, as a matrix from (input, along frequency) to (output, along time), is truncated to the pair's rank by
+its singular value decomposition, the final kernel likewise. A step of the recurrence starts as the mean of its two
+windows. OUT is a run folder for `train-detector --init`. It needs further training: its detector is worse than RUN's.
 """
 
 import argparse
@@ -35,7 +35,7 @@ def main() -> None:
 
 
 def lighten(small: SilentSourceDetector, light: SilentSourceDetector) -> None:
-    """Bring ``light`` as near to ``small`` as it gets without training."""
+    """Approximate ``small`` by ``light`` without training."""
     channels = list(light.features.scattering.channels)
     light.recurrent.load_state_dict(small.recurrent.state_dict())
     copied = iter(light.convolutions)
@@ -62,7 +62,7 @@ def lighten(small: SilentSourceDetector, light: SilentSourceDetector) -> None:
 
 
 def halves(kernel: Tensor, rank: int) -> tuple[Tensor, Tensor]:
-    """Kernels (rank, inputs, k, 1) and (outputs, rank, 1, m): in turn, they are nearest to (outputs, inputs, k, m)."""
+    """Return kernels (rank, inputs, k, 1) and (outputs, rank, 1, m) that best approximate (outputs, inputs, k, m)."""
     outputs, inputs, high, wide = kernel.shape
     matrix = kernel.permute(1, 2, 0, 3).reshape(inputs * high, outputs * wide)
     left, values, right = torch.linalg.svd(matrix, full_matrices=False)

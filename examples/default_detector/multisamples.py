@@ -1,6 +1,6 @@
-"""Instruments recorded key by key: the npm packages ``tonejs-instrument-NAME-mp3`` (samples CC BY 3.0), unpacked.
+"""Multisampled instruments: the npm packages ``tonejs-instrument-NAME-mp3`` (samples CC BY 3.0), unpacked.
 
-A note plays the recording of the nearest key, transposed by what is missing, so that registers sound as they are.
+A note plays the recording of the nearest key, transposed by the difference, so that registers keep their timbre.
 """
 
 import re
@@ -16,7 +16,7 @@ STEPS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 
 
 def key_of(name: str) -> int:
-    """The MIDI pitch of a note's name, sharps written 's'.
+    """Return the MIDI pitch of a note's name, with sharps written 's'.
 
     >>> key_of("A4"), key_of("Cs2")
     (69, 37)
@@ -60,7 +60,7 @@ class Instrument:
 
 
 def instruments(folder: Path) -> list[Instrument]:
-    """The packages unpacked anywhere below ``folder``, by their names."""
+    """Return the packages unpacked anywhere below ``folder``, by name."""
     found = []
     for package in sorted(folder.rglob("package.json")):
         match = re.search(r'"name":\s*"tonejs-instrument-(.+?)-mp3"', package.read_text(encoding="utf-8"))

@@ -1,7 +1,7 @@
-"""A pool of isolated parts: OUT/{drums,bass,other,vocals}/*.flac, mono 16 kHz, and a manifest of what is in each.
+"""Pool of isolated parts: OUT/{drums,bass,other,vocals}/*.flac, mono 16 kHz, and a manifest of their ingredients.
 
-A generator is a function of a random generator and a split, so that part ``i`` is the same in every run and a pool can
-be extended by asking for more.
+A generator is a function of a random generator and a split. Part ``i`` is therefore the same in every run, and a larger
+count extends a pool.
 """
 
 import json
@@ -22,7 +22,7 @@ SOURCES = ("drums", "bass", "other", "vocals")
 
 @dataclass(frozen=True)
 class Ingredient:
-    """Something a part is made of: its name, by which splits are decided, and its licence."""
+    """Ingredient of a part: its name, which decides the split, and its licence."""
 
     name: str
     licence: str
@@ -33,7 +33,7 @@ class Ingredient:
 
 @dataclass
 class Part:
-    """One rendered part of one source: (T,) float32 at 16 kHz, and what went into it."""
+    """One rendered part of one source: (T,) float32 at 16 kHz, and its ingredients."""
 
     source: str
     audio: np.ndarray
@@ -45,7 +45,7 @@ Generator = Callable[[np.random.Generator, str], Part]
 
 
 def read_mono(path: Path, semitones: float = 0.0) -> np.ndarray:
-    """A file as (T,) float32 at 16 kHz, played ``semitones`` higher (and shorter), like a sampler does it."""
+    """Return a file as (T,) float32 at 16 kHz, played ``semitones`` higher and thus shorter, as by a sampler."""
     audio, rate = soundfile.read(path, dtype="float32", always_2d=True)
     mono = audio.mean(axis=1)
     return soxr.resample(mono, rate * 2 ** (semitones / 12), SAMPLE_RATE).astype(np.float32)
@@ -54,7 +54,7 @@ def read_mono(path: Path, semitones: float = 0.0) -> np.ndarray:
 def parts(
     generate: Generator, name: str, split: str, count: int, seed: int, skip: Callable[[str], bool]
 ) -> Iterator[tuple[str, Part]]:
-    """The first ``count`` parts of a generator, named NAME_00000 and so on; those that ``skip`` knows are left out."""
+    """Yield the first ``count`` parts of a generator, named NAME_00000 and so on, without those in ``skip``."""
     for index in range(count):
         stem = f"{name}_{split}_{seed}_{index:05d}"
         if not skip(stem):
@@ -65,7 +65,7 @@ def parts(
 
 
 def levelled(audio: np.ndarray) -> np.ndarray | None:
-    """At -20 dB RMS in its loud half seconds (90th percentile), lower where peaks would clip; none without sound."""
+    """Scale to -20 dB RMS in loud half seconds (90th percentile), lower if peaks would clip; None for silence."""
     audio = np.nan_to_num(np.asarray(audio, dtype=np.float64))
     window = SAMPLE_RATE // 2
     power = np.mean(np.square(np.pad(audio, (0, -len(audio) % window)).reshape(-1, window)), axis=1)
@@ -89,7 +89,7 @@ def write_part(part: Part, folder: Path, stem: str) -> Path | None:
 
 
 class Manifest:
-    """What each file is made of: ``manifest_NAME.json``, one per generator so that generators can run side by side."""
+    """Ingredients of each file: ``manifest_NAME.json``, one per generator, so that generators can run in parallel."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self.path = folder / f"manifest_{name}.json"

@@ -1,8 +1,8 @@
-"""Put a trained detector into the package: float16 weights beside their description.
+"""Publication of a trained detector in the package: float16 weights beside their description.
 
     python examples/default_detector/publish.py RUN [--name default]
 
-Run `remix-miner calibrate` on the published name afterwards: a calibration belongs to these very weights.
+Run `remix-miner calibrate` on the published name afterwards: a calibration is valid for exactly these weights.
 """
 
 import argparse

@@ -1,7 +1,7 @@
-"""Real speakers with free licences: letters, syllables and words recorded for Debian's learning games and telephones.
+"""Recordings of speakers with free licences: letters, syllables and words from Debian packages.
 
 ``klettres-data``, ``ktuberling-data``, ``gcin-voice``, ``asterisk-core-sounds-*-g722``, unpacked into one folder: some
-fifty voices in thirty languages. A speaker is a collection and a language. Single syllables are what sings best.
+fifty voices in thirty languages. A speaker is a collection and a language. Single syllables suit sung parts best.
 """
 
 from dataclasses import dataclass

@@ -1,9 +1,9 @@
-"""Render isolated parts for training a detector: OUT/{drums,bass,other,vocals}/*.flac, mono 16 kHz, with manifests.
+"""Rendering of isolated parts for training a detector: OUT/{drums,bass,other,vocals}/*.flac, mono 16 kHz, manifests.
 
     python render_parts.py OUT --audio ../shared/audio --split train --only machine-drums --count 200
 
 Everything is drawn from ``--seed``: the same command writes the same files, and a larger ``--count`` adds to them.
-docs/background/default_detector_material.md says what is needed and what it is licensed under.
+docs/background/default_detector_material.md lists the material and its licences.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from pool import SAMPLE_RATE, Manifest, parts, write_part
 
 
 def render(library: Library, out: Path, name: str, split: str, count: int, seed: int) -> float:
-    """Write what is missing of the first ``count`` parts of one generator; returns the seconds of audio rendered."""
+    """Write the missing ones of the first ``count`` parts of a generator, and return the seconds of audio rendered."""
     manifest, seconds = Manifest(out, f"{name}_{split}"), 0.0
     new = parts(partial(GENERATORS[name], library), name, split, count, seed, manifest.known)
     for done, (stem, part) in enumerate(new, start=1):

@@ -223,7 +223,7 @@ VELOCITY = {"X": 1.0, "x": 0.75, "o": 0.4, "?": 0.6}
 
 @dataclass(frozen=True)
 class Hit:
-    """A stroke: when (seconds), on what (one of `ROLES`), how hard (0 to 1)."""
+    """A stroke: time (seconds), role (one of `ROLES`), velocity (0 to 1)."""
 
     start_seconds: float
     role: str

@@ -1,7 +1,7 @@
-"""One-shots played like a sampler plays them: drum kits put together by role, and single notes transposed to a score.
+"""Sampler: drum kits of one-shots by role, and scores played with a transposed single note.
 
-Roles come from file names, so a file that its set misnames is left out by hand (`EXCLUDED`). A kit is one set, or, more
-often, a mixture of all sets of the split: a new kit each time. Each stroke is retuned, shortened and driven at random.
+Roles come from file names. Files with a wrong name are listed in `EXCLUDED`. A kit is one set or, more often, a random
+mixture of all sets of the split. Each stroke is retuned, shortened and driven at random.
 """
 
 import csv
@@ -55,7 +55,7 @@ class OneShot:
 
 
 def family(folder: str) -> str:
-    """Sets whose names differ by a number share recordings: they go to the same split."""
+    """Return the name of a set without its number. Sets of one family share recordings and go to the same split."""
     return re.sub(r"vocal$", "voc", re.sub(r"\d+$", "", folder))
 
 
@@ -97,7 +97,7 @@ def of_split(shots: list[OneShot], source: str, split: str) -> list[OneShot]:
 
 
 def shaped(sound: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A stroke made another one: shorter, driven, faded in a little."""
+    """Return a variation of a stroke: shorter, driven, slightly faded in."""
     sound = sound / (np.max(np.abs(sound), initial=0.0) + 1e-9)
     if rng.random() < 0.5:
         sound = sound * np.exp(-np.arange(len(sound)) / SAMPLE_RATE / np.exp(rng.uniform(np.log(0.06), np.log(1.0))))
@@ -168,7 +168,7 @@ def play_notes(
     reach: float = 14.0,
     ceiling: float = np.inf,
 ) -> np.ndarray:
-    """A score played with one sample, whose pitch is the score's middle: an octave lower if above ``ceiling``."""
+    """Play a score with one sample, whose pitch becomes the score's middle; an octave lower if above ``ceiling``."""
     base = read_mono(shot.path)
     median = float(np.median([n.pitch for n in notes])) if notes else 0.0
     octave = -12.0 if np.isfinite(ceiling) and root_pitch(base) > ceiling else 0.0

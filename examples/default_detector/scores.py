@@ -41,7 +41,7 @@ PARTS = ("pad", "comping", "stabs", "arpeggio", "melody", "riff", "drone", "stru
 
 @dataclass(frozen=True)
 class Note:
-    """When (seconds), how long (seconds), MIDI pitch (60 is middle C), how hard (0 to 1)."""
+    """A note: start (seconds), length (seconds), MIDI pitch (60 is middle C), velocity (0 to 1)."""
 
     start_seconds: float
     seconds: float
@@ -155,7 +155,7 @@ def bass_line(rng: np.random.Generator, seconds: float, style: str | None = None
 
 
 def part(rng: np.random.Generator, seconds: float, style: str | None = None, centre: int | None = None) -> Score:
-    """Anything but bass and drums, around MIDI pitch ``centre`` (40 to 80): low ones are taken for a bass."""
+    """Return a part other than bass and drums, around MIDI pitch ``centre`` (40 to 80; lower is a bass)."""
     style, harmony, tempo = (
         style or str(rng.choice(PARTS)),
         random_harmony(rng),

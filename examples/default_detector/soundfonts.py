@@ -1,7 +1,7 @@
 """General MIDI soundfonts through FluidSynth: every program and drum kit of every bank, one part at a time.
 
-Rendered at 32 kHz and brought to 16 kHz, so that what FluidSynth's interpolation folds lies above the band.
-Needs the packages ``fluidsynth`` and ``pyfluidsynth``.
+Parts are rendered at 32 kHz and resampled to 16 kHz, so that the aliasing of FluidSynth's interpolation is outside the
+band. Needs the packages ``fluidsynth`` and ``pyfluidsynth``.
 """
 
 from dataclasses import dataclass
@@ -49,7 +49,7 @@ DRUM_KEYS = {
 
 
 def source_of(program: int) -> str | None:
-    """The source that a General MIDI program belongs to; none where listeners would not agree.
+    """Return the source of a General MIDI program, or None if it is ambiguous.
 
     >>> source_of(33), source_of(0), source_of(52), source_of(116)
     ('bass', 'other', None, 'drums')

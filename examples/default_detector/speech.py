@@ -1,7 +1,7 @@
-"""Voices of speech synthesisers: spoken, rapped on a beat, and sung through WORLD; espeak-ng and flite by command.
+"""Voices of speech synthesisers: spoken, rapped on a beat, and sung with WORLD; espeak-ng and flite by command.
 
-Synthetic singing is far from a singer, but it has vowels, consonants and pauses at any pitch, in many languages and
-timbres, and electronic songs are full of processed speech.
+Synthetic singing differs from a singer, but has vowels, consonants and pauses at any pitch, in many languages and
+timbres. Electronic songs often contain processed speech.
 """
 
 import io
@@ -34,7 +34,7 @@ Say = Callable[[np.random.Generator, int], np.ndarray]
 
 @cache
 def espeak_voices() -> tuple[list[str], list[str]]:
-    """Languages and variants that the installed espeak-ng has."""
+    """Return the languages and variants of the installed espeak-ng."""
 
     def column(argument: str, index: int) -> list[str]:
         table = subprocess.run(["espeak-ng", argument], capture_output=True, text=True, check=True).stdout.splitlines()[
@@ -78,7 +78,7 @@ def synthesised(command: list[str], text: str) -> np.ndarray:
 
 
 def reader(command: list[str]) -> Say:
-    """Random words, as many as asked for, in the voice of a command."""
+    """Return a given number of random words in the voice of a command."""
     return lambda rng, count: synthesised(command, " ".join(rng.choice(WORDS, count)))
 
 

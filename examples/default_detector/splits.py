@@ -1,6 +1,7 @@
-"""Which ingredients are held out: drum kits, instruments, soundfont programs, singers and speakers never trained on.
+"""Held-out ingredients: drum kits, instruments, soundfont programs, singers and speakers excluded from training.
 
-Whole families, since sets of one family share recordings (voc4 and VOC4 are one), and fonts share programs.
+Whole families are held out, since sets of one family share recordings (voc4 and VOC4 are one), and fonts share
+programs.
 """
 
 SPLITS = ("train", "heldout")
@@ -28,7 +29,7 @@ HELD_OUT = (
 
 
 def split_of(name: str) -> str:
-    """The split that an ingredient belongs to: held out if one of `HELD_OUT` is in its name.
+    """Return the split of an ingredient: held out if its name contains one of `HELD_OUT`.
 
     >>> split_of("oneshots/oramics_pearl"), split_of("singer/amy")
     ('heldout', 'train')

@@ -1,8 +1,7 @@
 """Synthesised instruments with random settings: subtractive, FM and additive voices, plucked strings, 808s.
 
-Electronic songs are made of sounds like these, and no sample collection holds enough of them. A patch is drawn once per
-part; its voices play the notes of a score. All at 16 kHz; partials stop below 7.5 kHz, so nothing aliases but what
-the effects add.
+Such sounds are typical of electronic songs, and sample collections have too few of them. A patch is drawn once per
+part; its voices play the notes of a score. The rate is 16 kHz. Partials stop below 7.5 kHz, so only the effects alias.
 """
 
 from collections.abc import Callable
@@ -131,7 +130,7 @@ def frequency_modulation(rng: np.random.Generator, register: str) -> Patch:
 
 
 def additive(rng: np.random.Generator, register: str) -> Patch:
-    """A spectrum drawn once: organs, woodwind-like and glassy tones; partials may be stretched and die one by one."""
+    """A fixed random spectrum: organs, woodwind-like and glassy tones; partials may be stretched and decay in turn."""
     partials = int(rng.integers(2, 20))
     levels = rng.random(partials) ** 2 / np.arange(1, partials + 1) ** rng.uniform(0, 1.5)
     levels[0] = max(levels[0], 0.5)
@@ -153,7 +152,7 @@ def additive(rng: np.random.Generator, register: str) -> Patch:
 
 
 def plucked_string(rng: np.random.Generator, register: str) -> Patch:
-    """Karplus and Strong's string: guitars, harps, basses, koto-like; damping, pick position and drive drawn once."""
+    """A Karplus-Strong string: guitars, harps, basses, koto-like; damping, pick position and drive are drawn once."""
     damping, brightness = rng.uniform(0.985, 0.9995), rng.uniform(0.2, 1.0)
     position, drive = rng.uniform(0.05, 0.5), rng.choice([0.0, 0.0, rng.uniform(1, 30)])
     mute = rng.choice([1.0, 1.0, rng.uniform(0.9, 0.98)])
@@ -179,7 +178,7 @@ def plucked_string(rng: np.random.Generator, register: str) -> Patch:
 
 
 def long_808(rng: np.random.Generator, register: str) -> Patch:
-    """A tuned bass drum held for a beat or more, which is the bass of trap: a falling sine, from pure to torn."""
+    """A tuned bass drum held for a beat or more, the bass of trap: a falling sine, from pure to distorted."""
     drop, fall = rng.uniform(4, 30), rng.uniform(0.01, 0.06)
     decay, drive, click = rng.uniform(0.3, 2.0), 10 ** (rng.uniform(-10, 25) / 20), rng.uniform(0, 0.3)
     glide = rng.choice([0.0, 0.0, rng.uniform(-7, 7)])
@@ -199,7 +198,7 @@ OTHER_PATCHES = (subtractive, subtractive, frequency_modulation, additive, pluck
 
 
 def play(notes: list[Note], voice: Voice, seconds: float) -> np.ndarray:
-    """Each note's voice added at its place; what sounds beyond ``seconds`` is cut."""
+    """Play all notes of a score, cut at ``seconds``."""
     out = np.zeros(int(seconds * SAMPLE_RATE))
     cache: dict[tuple[int, int, int], np.ndarray] = {}
     for note in notes:

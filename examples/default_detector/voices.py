@@ -1,7 +1,7 @@
-"""Singers made of singers: dry singing turned into other voices, and voices into choirs, robots, whispers and chops.
+"""Voice conversion of dry singing: other voices, choirs, robots, whispers and vocal chops.
 
-Varispeed moves pitch and formants together, a pitch shifter then moves the pitch alone, so the two are independent: a
-child, a giant, the same singer in another key. WORLD (optional, ``pyworld``) changes breathiness and intonation.
+Varispeed shifts pitch and formants together. A pitch shifter then shifts the pitch alone, so that the two are
+independent. WORLD (optional, ``pyworld``) changes breathiness and intonation.
 """
 
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Recording:
 
 
 def recordings(audio: Path, split: str) -> list[Recording]:
-    """Dry singing and speech under ``audio`` whose singer (before the first '_') is in ``split``."""
+    """Return dry singing and speech under ``audio`` with a singer (before the first '_') in ``split``."""
     found = [
         Recording(p, Ingredient(f"singer/{p.stem.split('_')[0]}", LICENCE_OF_SINGING16K))
         for p in sorted((audio / "singing16k").glob("*.flac"))
@@ -43,7 +43,7 @@ def recordings(audio: Path, split: str) -> list[Recording]:
 
 
 def excerpt(rng: np.random.Generator, path: Path, seconds: float) -> np.ndarray:
-    """A random stretch of a file at 16 kHz, (T,); the whole file where it is shorter."""
+    """Return a random stretch of a file at 16 kHz, (T,), or the whole file if it is shorter."""
     info = soundfile.info(path)
     frames = min(int(seconds * info.samplerate), info.frames)
     start = int(rng.integers(0, info.frames - frames + 1))
@@ -52,12 +52,12 @@ def excerpt(rng: np.random.Generator, path: Path, seconds: float) -> np.ndarray:
 
 
 def varispeed(x: np.ndarray, factor: float) -> np.ndarray:
-    """Played ``factor`` times faster: higher, shorter, with a smaller head."""
+    """Play ``factor`` times faster: higher pitch and formants, shorter."""
     return soxr.resample(x, SAMPLE_RATE * factor, SAMPLE_RATE)
 
 
 def shifted(x: np.ndarray, semitones: float, speed: float = 1.0) -> np.ndarray:
-    """Pitch and duration changed apart from each other (Signalsmith's stretch, extra ``augment``)."""
+    """Change pitch and duration independently (Signalsmith's stretch, extra ``augment``)."""
     import python_stretch
 
     stretch = python_stretch.Signalsmith.Stretch()

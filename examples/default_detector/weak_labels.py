@@ -1,10 +1,10 @@
-"""How a detector's probabilities of silence agree with records of which only some intervals are labelled.
+"""Agreement of a detector's probabilities of silence with partially labelled records.
 
     python examples/default_detector/weak_labels.py DETECTOR... --weak weak/labels.csv
 
 Per record, source and detector: the labelled windows, the share of them that is silent, and the area under the ROC
-curve of the probability against the labels (`train-detector --weak` has the table's format). Judge only detectors that
-did not learn from it.
+curve of the probability against the labels (`train-detector --weak` has the table's format). The detectors must not
+be trained on these records.
 """
 
 import argparse

@@ -33,7 +33,7 @@ def read_results(out: Path) -> list[Document]:
 
 
 def scores_of(documents: list[Document], arm: str, fold: str, seed: int, half: int, which: str) -> dict[str, float]:
-    """uSDR by test song of one run; empty where it was not made. A ceiling is its half's longest run."""
+    """Return the uSDR by test song of one run, empty if it does not exist. A ceiling is its half's longest run."""
     if arm == "mixture":
         arm, which = "supervised", "mixture"
     if arm == "ceiling":
@@ -94,7 +94,7 @@ def table_of(
 def difference(
     documents: list[Document], arm: str, baseline: str | None = None, genre: str | None = None, which: str = "ema"
 ) -> Difference | None:
-    """``arm`` minus ``baseline`` on the songs of a genre, or on all; None where no fold has both."""
+    """Return ``arm`` minus ``baseline`` on the songs of a genre, or on all; None if no fold has both."""
     folds, table = table_of(documents, arm, baseline, genre, which)
     known = ~np.isnan(table)
     kept = known.any(axis=1) if table.size else np.zeros(0, dtype=bool)

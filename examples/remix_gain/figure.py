@@ -1,4 +1,4 @@
-"""The figure: the gain of each arm over supervised training by fold, and the gain against the minutes mined."""
+"""Figure of the gain: each arm over supervised training by fold, and the gain by the minutes mined."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Table and figure of what run.py measured: python examples/remix_gain/report.py RUNS [--doc docs/guide/PAGE.md]
+"""Table and figure of the results of run.py: python examples/remix_gain/report.py RUNS [--doc docs/guide/PAGE.md]
 
 writes RUNS/report.md, RUNS/report.json and RUNS/gain.svg. With --doc the table replaces what stands between the marks
 of this scale in the page, and the figure goes to docs/pictures.

@@ -2,8 +2,8 @@
 
     python examples/remix_gain/run.py small.toml --audio AUDIO --mined MINED --out RUNS
 
-trains and scores every arm of every fold, one JSON document each below RUNS/results, the main comparison first. It can
-be stopped and started again at any time. `report.py RUNS` makes the table and the figure, also of unfinished RUNS.
+trains and scores every arm of every fold, one JSON document each below RUNS/results, the main comparison first. An
+interrupted run can be resumed at any time. `report.py RUNS` makes the table and the figure, also of unfinished RUNS.
 
 AUDIO holds pairs16k/, stems/ and calibration_only/ (see songs.py); MINED is a folder of `remix-miner detect`.
 """
@@ -57,7 +57,7 @@ def main() -> None:
 
 
 def jobs(scale: Scale, songs: list[Song]) -> Iterator[Job]:
-    """All runs, the most telling first: two folds, the ceilings, the other folds, the control, then the rest."""
+    """Return all runs, the most informative first: two folds, the ceilings, the other folds, the control, the rest."""
     chosen = folds(songs, scale.folds)
     ceilings = [
         Job("ceiling", f"half{half}", half, scale.seeds[0], epochs)
@@ -89,7 +89,7 @@ class ExcerptSets:
         self.songs = songs
 
     def folder(self, job: Job) -> Path | None:
-        """The excerpts that a job trains on, None for none."""
+        """Return the folder of the excerpts of a job's training, or None."""
         own_half = [song for song in self.songs if song.half == job.half]
         if job.arm in ("supervised", "ceiling"):
             return None

@@ -1,7 +1,7 @@
-"""Two test songs separated before and after, with spectrograms: python examples/remix_gain/separated.py small.toml RUNS
+"""Example separations of two test songs, with spectrograms: python examples/remix_gain/separated.py small.toml RUNS
 
-takes the fold with the median gain and writes RUNS/separated/<song>/{mixture,vocals,supervised,mined}.wav, the same as
-one picture beside, and the scores of the four.
+takes the fold with the median gain and writes RUNS/separated/<song>/{mixture,vocals,supervised,mined}.wav, a picture of
+the four, and their scores.
 """
 
 import argparse
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def median_fold(documents: list[dict[str, Any]]) -> str:
-    """The fold whose gain is the median, the lower one of two."""
+    """Return the fold with the median gain, the lower one of two."""
     gain = difference(documents, "mined", "supervised")
     if gain is None:
         raise SystemExit("no fold has both arms yet")

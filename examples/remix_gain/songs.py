@@ -1,7 +1,7 @@
 """Songs of the experiment: pairs of target and rest at the scale's rate, their artists, and the two halves.
 
 Every artist belongs to one half. A fold trains on one song and is tested on all songs of the other half, so that its
-ceiling, trained on all songs of its own half, has heard none of the test songs either: two ceilings serve all folds.
+ceiling, trained on all songs of its own half, excludes the test songs, too. Two ceilings are enough for all folds.
 The seven rock songs of MusicDelta count as one artist, since their singers are not named. The demo songs, licensed for
 measuring only, are tested on by every fold.
 """
@@ -70,7 +70,7 @@ def _tracks(folder: Path) -> list[StemTrack]:
 
 
 def folds(songs: list[Song], count: int) -> list[Song]:
-    """The labelled song of each fold: each singer's first, then rock songs, the halves taking turns."""
+    """Return the labelled song of each fold: first one per singer, then rock songs, from both halves in turn."""
     first: dict[str, Song] = {}
     rock = []
     for song in songs:

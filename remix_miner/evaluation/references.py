@@ -20,7 +20,7 @@ VOCALS_AND_REST = {"vocals", "no_vocals", "rest", *WITHOUT_VOCALS}
 
 
 def reference_parts(track: Track, source: str, sources: Sequence[str]) -> tuple[str, ...]:
-    """Return the stems of ``track`` whose sum is the reference of ``source``; none if the track lacks one of them.
+    """Return the stems of ``track`` whose sum is the reference of ``source``; empty if its stems do not determine it.
 
     ``sources``: all names that are scored together; 'rest' is relative to them.
     """
