@@ -1,1 +1,1 @@
-"""The scan of a library: tracks to shards."""
+"""Scan of a library: tracks to shards."""

@@ -1,4 +1,4 @@
-"""Measures the purity of a harvest by adding labelled songs to the scan.
+"""Measurement of a harvest's purity by adding labelled songs to the scan.
 
 The songs are mixed down to files in the queue. The same detector finds their excerpts in the same run; these are
 compared with the stems and never stored.
@@ -31,10 +31,10 @@ BOOTSTRAP_DRAWS = 10_000
 
 @dataclass(frozen=True)
 class Purity:
-    """What was harvested of one source from the planted songs.
+    """Purity of the harvest of one source from the planted songs.
 
     ``purity``: share of the harvested audio's windows (0.64 s, every 64 ms) with V <= ``volume_db``; None without
-    harvest. ``low``, ``high``: 95% bootstrap interval of it over the songs that gave something; None for a single one,
+    harvest. ``low``, ``high``: 95% bootstrap interval of it over the songs with a harvest; None for a single one,
     and too narrow for a handful. ``median_db`` and ``percentile_95_db``: of V over those windows (-80 stands for this
     or less).
     """
@@ -52,7 +52,7 @@ class Purity:
 
 
 def plant(stems: Sequence[Path], folder: Path) -> dict[str, StemTrack]:
-    """Mix labelled songs down into ``folder``; returns each file's name in the scan and its song."""
+    """Mix labelled songs down into ``folder``. Return each file's name in the scan and its song."""
     tracks = load_stem_tracks(stems)
     if not tracks:
         raise DataError(f"--plant: no labelled songs in {', '.join(map(str, stems))}")
@@ -68,7 +68,7 @@ def plant(stems: Sequence[Path], folder: Path) -> dict[str, StemTrack]:
 
 
 def planted_files(folder: Path, planted: Mapping[str, StemTrack]) -> list[LibraryFile]:
-    """The mixed-down songs as files of the library. Their names cannot be those of real ones, which have a folder."""
+    """Return the mixed-down songs as files of the library. Their names are unique: real ones have a folder."""
     files = []
     for name in planted:
         status = (folder / name).stat()
@@ -89,12 +89,12 @@ def judge(
 
 
 def purity_json(purities: Mapping[str, Purity]) -> dict[str, dict[str, float | int | None]]:
-    """Per source, as report.json has it."""
+    """Return the purity per source, as in report.json."""
     return {source: dataclasses.asdict(purity) for source, purity in purities.items()}
 
 
 def _labelled(track: StemTrack, scan: TrackScan) -> LabelledSong:
-    """The true volumes of a planted song; its probabilities are not known here (nan)."""
+    """Return the true volumes of a planted song, with unknown probabilities (nan)."""
     volumes = true_volumes(track, mono_stems(track))
     return LabelledSong(scan.task.file.name, track.artist, scan.seconds, np.full_like(volumes, np.nan), volumes)
 

@@ -1,7 +1,7 @@
-"""A batch is a job: tracks are scanned one after the other, and their excerpts lie in shards that close together.
+"""Batch: one job of a scan. Its tracks are scanned in order, and its shards with their excerpts close together.
 
-All or nothing: the shards appear under their names together with the list of tracks that are complete in them. A
-process that ends in between costs the tracks of one batch, which are scanned again.
+The shards appear together with the list of tracks that are complete in them. If the process ends before that, only the
+tracks of this batch are scanned again.
 """
 
 import dataclasses
@@ -43,7 +43,7 @@ GPU_PUSH_SECONDS = 120.0
 class Report(Protocol):
     """Receives the progress of a job and returns whether to stop.
 
-    ``seconds``, ``tracks``, ``excerpts``: scanned since the last call. ``place``: index of the task at hand, if new.
+    ``seconds``, ``tracks``, ``excerpts``: scanned since the last call. ``place``: index of the current task, if new.
     """
 
     def __call__(
@@ -57,19 +57,19 @@ def no_report(**progress: object) -> bool:
 
 
 class Stopped(Exception):
-    """A stop was requested: the track at hand stays unfinished."""
+    """A stop was requested: the current track stays unfinished."""
 
 
 class ChangedError(AudioError):
-    """A file is no longer the one that was listed."""
+    """A file has changed since it was listed."""
 
 
 def mine_batch(setup: JobSetup, tasks: Sequence[Task], name: str, report: Report = no_report) -> Batch:
     """Scan ``tasks`` in order into shards of their own and close them. ``name`` is unique among the run's jobs.
 
-    A file that cannot be used is in `Batch.failed`. The job ends early when its shards are full or ``report`` requests
-    a stop: `Batch.left` holds the tasks not done. When a track fails after some of its excerpts were written, the
-    batch is given up: its other tracks are in `Batch.left` too.
+    A file that cannot be scanned is in `Batch.failed`. The job ends early when its shards are full or ``report``
+    requests a stop: `Batch.left` holds the remaining tasks. If a track fails after some of its excerpts were written,
+    the batch is discarded: its other tracks are in `Batch.left`, too.
     Raises `DataError` when shards cannot be written (a full disk) or the detector is not the announced one.
     """
     settings = setup.settings
@@ -118,7 +118,7 @@ def check_unchanged(file: LibraryFile) -> None:
 
 @functools.lru_cache(maxsize=1)
 def _model(detector: str, sha256: str, device: str, precision: Precision, sampling: Sampling) -> SilentSourceDetector:
-    """The detector, loaded once per process."""
+    """Return the detector, which is loaded once per process."""
     loaded = load_detector(detector, device, precision, sampling)
     if loaded.sha256 != sha256:
         raise DataError(f"detector {detector!r} was replaced while it was in use; run the command again")
@@ -198,7 +198,7 @@ def _with_expected_volume(setup: JobSetup, found: Found) -> Found:
 
 
 def _failure(task: Task, error: Exception) -> Failed:
-    """Whether the file changed, could not be reached, cannot be decoded, or something else went wrong."""
+    """Return the task as failed, by kind: file changed, unreadable, undecodable, or another error."""
     if isinstance(error, ChangedError):
         return Failed(task, "changed", str(error))
     if isinstance(error, OSError) or isinstance(error.__cause__, OSError) or not os.access(task.file.path, os.R_OK):

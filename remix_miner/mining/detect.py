@@ -36,11 +36,11 @@ FileFilter = Callable[[Sequence[LibraryFile]], Sequence[Skipped]]
 
 @dataclass(frozen=True)
 class MineSettings:
-    """How a library is mined. Of a library that several scans share, ``shard`` (I, N) is this scan's share.
+    """Settings of a scan. ``shard`` (I, N) is this scan's share of a library that N scans divide among them.
 
     ``purity``: the promised share of pure seconds, in place of the calibration's own thresholds.
-    ``planted``: labelled songs to audit the scan with. ``scan_filter``: leaves files out. ``restart``: throw away what
-    the mined folder holds. ``retry_failed``: scan files again that failed before.
+    ``planted``: labelled songs to audit the scan with. ``scan_filter``: leaves files out. ``restart``: delete the
+    content of the mined folder. ``retry_failed``: scan files again that failed before.
     """
 
     detector: str = "default"
@@ -70,8 +70,8 @@ def mine(
     """Scan files and folders for excerpts in which a source is silent; write shards and catalogue into ``out``.
 
     What ``out`` already holds is kept and not scanned again. ``announce`` is called when the scan starts. The report
-    is also written to ``out/report.json``; files that fail are in it. Raises `DataError` when the scan itself cannot
-    go on: ``out`` is in use, or of other settings, or the disk is full.
+    is also written to ``out/report.json``; it includes files that fail. Raises `DataError` if the scan itself cannot
+    continue: ``out`` is in use or has other settings, or the disk is full.
     """
     detector = load_detector(settings.detector)
     thresholds = choose_thresholds(detector, settings.calibration, settings.sources, settings.purity)

@@ -1,4 +1,4 @@
-"""Decoded audio of a track, kept while it is scanned, or decoded again where it is too long to keep."""
+"""Decoded audio of a track, kept during its scan, or decoded a second time if it is too long."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +14,7 @@ BLOCK_VALUES = 1 << 23
 
 
 def block_frames(sample_rate: int, channels: int) -> int:
-    """Frames of a block: ten seconds, or fewer where many channels would make it large."""
+    """Return the frames of a block: ten seconds, or fewer for many channels, which bounds its size."""
     return max(1, min(int(BLOCK_SECONDS * sample_rate), BLOCK_VALUES // channels))
 
 

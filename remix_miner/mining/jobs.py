@@ -1,4 +1,4 @@
-"""Jobs of a scan: which tracks go together, which one is to blame for a lost job, and when a scan ends."""
+"""Jobs of a scan: grouping of tracks, retries after a lost job, and the end of a scan."""
 
 import contextlib
 import math
@@ -31,7 +31,7 @@ LOADING, WAITING = -1, -2
 
 @dataclass(frozen=True)
 class Counts:
-    """Progress of one lane: audio, tracks and excerpts since the start, and the place of the task at hand."""
+    """Progress of one lane: audio, tracks and excerpts since the start, and the index of the current task."""
 
     seconds: float = 0.0
     tracks: int = 0
@@ -41,14 +41,14 @@ class Counts:
 
 @dataclass(frozen=True)
 class Watch:
-    """How a scan is watched: ``progressed`` receives the totals, ``stopping`` returns whether a stop is requested."""
+    """Callbacks of a scan: ``progressed`` receives the totals, ``stopping`` returns whether a stop is requested."""
 
     progressed: Callable[[Counts], None] = lambda counts: None
     stopping: Callable[[], bool] = lambda: False
 
 
 class Lanes(Protocol):
-    """What runs jobs, one per lane at a time: this process, local processes, or a Ray cluster."""
+    """Executor of jobs, one per lane at a time: this process, local processes, or a Ray cluster."""
 
     count: int
 
@@ -60,11 +60,11 @@ class Lanes(Protocol):
         ...
 
     def counts(self) -> list[Counts]:
-        """Progress of every lane."""
+        """Return the progress of every lane."""
         ...
 
     def stop(self) -> None:
-        """Request that all jobs leave the track at hand and close what is complete."""
+        """Request that all jobs abandon the current track and close their complete tracks."""
 
     def kill(self, lane: int) -> None:
         """End the process of a lane. `finished` then returns `WorkerLost`, if the job had not ended."""
@@ -98,9 +98,9 @@ class Job:
 def run_jobs(setup: JobSetup, lanes: Lanes, tasks: Sequence[Task], watch: Watch) -> Generator[Batch, None, None]:
     """Scan ``tasks`` in ``lanes`` and yield batches whose shards are safe.
 
-    A job whose process crashes or hangs is lost alone: its tracks are scanned again, the one at hand last and by
-    itself, and given up when that fails too. Raises `DataError` when no job can succeed (a full disk, a detector that
-    does not load), after the other jobs have closed what is complete.
+    If the process of a job crashes or hangs, only this job is lost. Its tracks are scanned again, the current one last
+    and alone; it fails if this job is lost, too. Raises `DataError` if no job can succeed (a full disk, a detector that
+    does not load), after the other jobs have closed their complete tracks.
     """
     queue = JobQueue(tasks, lanes.count)
     running: dict[int, Job] = {}
@@ -145,7 +145,7 @@ def run_jobs(setup: JobSetup, lanes: Lanes, tasks: Sequence[Task], watch: Watch)
 
 
 class JobQueue:
-    """Tasks that wait, longest first, and those under suspicion, which come last and alone."""
+    """Queue of tasks, longest first; tasks during which a job was lost come last, each in a job of its own."""
 
     def __init__(self, tasks: Sequence[Task], lanes: int) -> None:
         self.waiting = deque(tasks)
@@ -159,7 +159,7 @@ class JobQueue:
         self._shortest = min(SHORTEST_JOB_SECONDS, self._seconds / (2 * lanes))
 
     def next(self) -> Job | None:
-        """Take the next job: a share of what waits, or one suspect."""
+        """Take the next job: a share of the queue, or one suspected task."""
         if not self.waiting:
             return Job([self.suspects.popleft()]) if self.suspects else None
         wanted = min(max(self._seconds / (2 * self._lanes), self._shortest), LONGEST_JOB_SECONDS)
@@ -204,7 +204,7 @@ class JobQueue:
 
 
 def remove_unsafe_shards(setup: JobSetup, recorded: Sequence[str]) -> None:
-    """Remove what lost jobs of this run left: temporary files, and shards that no batch reported."""
+    """Remove the leftovers of this run's lost jobs: temporary files, and shards that no batch reported."""
     folder = setup.out / "shards"
     for path in [*folder.glob(f"*-{setup.run}-*.h5"), *folder.glob(f".*-{setup.run}-*.tmp-*")]:
         if path.name not in recorded:

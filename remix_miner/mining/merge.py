@@ -1,8 +1,8 @@
 """Merge of mined folders, for example the shares of ``detect --shard i/n``, into one.
 
-For each part, shard files are put in place first (a hard link where the file system can, else a verified copy), then
-one transaction records the part. So a merge that is killed and run again gives the same result, a part that was merged
-before adds nothing, and the parts stay as they are.
+For each part, shard files are put in place first (a hard link if the file system has them, else a verified copy). Then
+one transaction records the part. A repeated merge after an interruption therefore has the same result, a part that was
+merged before adds nothing, and the parts stay unchanged.
 """
 
 import contextlib
@@ -84,7 +84,7 @@ ORDER BY id
 
 @dataclass
 class Merged:
-    """What a merge did."""
+    """Result of a merge."""
 
     parts: int = 0
     tracks: int = 0
@@ -99,7 +99,7 @@ class Merged:
 
 
 def merge(out: Path, parts: Sequence[Path], *, copy: bool = False, duplicates: bool = True) -> Merged:
-    """Add mined folders to ``out``, which is made if need be. ``copy`` never links.
+    """Add mined folders to ``out``, which is created if it is missing. ``copy``: make no links.
 
     A track that several parts have is recorded once: a finished scan before a failed one, and of two versions of a
     file the later one. ``duplicates``: so is a recording of which several parts have copies, unless their scans kept
@@ -192,7 +192,7 @@ def _count(database: sqlite3.Connection, table: str) -> int:
 
 
 def _name_in(catalogue: Catalogue, name: str, sha256: str) -> tuple[str, bool]:
-    """A shard's name in the merged folder, and whether it is there: its own unless another shard has that name."""
+    """Return a shard's name in the merged folder (its own, unless another shard has it), and whether it is there."""
     for candidate in (name, f"{Path(name).stem}-{sha256[:16]}.h5"):
         row = catalogue.database.execute("SELECT sha256 FROM shards WHERE name = ?", (candidate,)).fetchone()
         if row is None or row[0] == sha256:
@@ -201,7 +201,7 @@ def _name_in(catalogue: Catalogue, name: str, sha256: str) -> tuple[str, bool]:
 
 
 def _place(source: Path, target: Path, sha256: str, size: int, copy: bool) -> None:
-    """Put a shard's file in place, whole or not at all; checked against the size, and the hash where it is copied."""
+    """Put a shard's file in place atomically. Check its size, and its hash if it is copied."""
     if source.is_symlink() or not source.is_file():
         raise DataError(f"{source} is missing or a link; copy it, or run `remix-miner detect` on that part again")
     if source.stat().st_size != size:

@@ -58,7 +58,7 @@ class ScanSettings:
 
 @dataclass(frozen=True)
 class BatchLimits:
-    """When a batch is closed: at so many excerpts or bytes of one source, or seconds since its start."""
+    """Limits at which a batch is closed: excerpts or bytes of one source, or seconds since its start."""
 
     excerpts: int = 256
     bytes: int = 256 << 20
@@ -81,7 +81,7 @@ class Found:
 
 @dataclass(frozen=True)
 class KnownSpans:
-    """What an earlier scan of a file found, at the file's own sample rate."""
+    """Spans that an earlier scan found in a file, at the file's own sample rate."""
 
     sha256: str
     sample_rate: int
@@ -91,7 +91,7 @@ class KnownSpans:
 
 @dataclass(frozen=True)
 class Task:
-    """A file to scan, or one whose spans are ``known`` and only cut."""
+    """A file to scan, or one whose spans are ``known`` and only need to be cut."""
 
     file: LibraryFile
     seconds: float
@@ -121,7 +121,7 @@ class TrackScan:
 
 @dataclass(frozen=True)
 class Failed:
-    """A track of which nothing could be used. ``kind`` is one of `FAILURES`."""
+    """A track that could not be scanned. ``kind`` is one of `FAILURES`."""
 
     task: Task
     kind: str
@@ -144,7 +144,7 @@ PASSING_FAILURES = ("unreadable", "changed")
 
 @dataclass
 class Batch:
-    """The result of a job: scanned tracks, the closed shards that hold all their excerpts, and what was not done."""
+    """The result of a job: scanned tracks, the closed shards with all their excerpts, and the remaining tasks."""
 
     tracks: list[TrackScan] = field(default_factory=list)
     shards: list[ClosedShard] = field(default_factory=list)
@@ -155,7 +155,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class JobSetup:
-    """What the jobs of one scan have in common. ``run`` is unique to the scan and part of its shards' names."""
+    """Common settings of the jobs of one scan. ``run`` is unique to the scan and part of its shards' names."""
 
     out: Path
     detector: str

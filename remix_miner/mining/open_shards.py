@@ -1,4 +1,4 @@
-"""Open shards of a batch, one a source."""
+"""Open shards of a batch, one per source."""
 
 import time
 
@@ -8,7 +8,7 @@ from remix_miner.mining.scan import ScannedAudio, cut, excerpt_audio
 
 
 class OpenShards:
-    """The open shards of a batch, one a source. They become visible with `close`."""
+    """The open shards of a batch, one per source. They become visible with `close`."""
 
     def __init__(self, setup: JobSetup, name: str) -> None:
         self.setup = setup
@@ -41,13 +41,13 @@ class OpenShards:
             )
 
     def close(self) -> list[ClosedShard]:
-        """Finish the shards: they are on the disk under their names when this returns."""
+        """Finish the shards. On return they are on the disk under their names."""
         closed = [writer.close() for writer in self._writers.values()]
         self._writers = {}
         return [shard for shard in closed if shard is not None]
 
     def abandon(self) -> None:
-        """Remove what is open. Harmless after `close`."""
+        """Remove the open shards. No effect after `close`."""
         for writer in self._writers.values():
             writer.abandon()
         self._writers = {}

@@ -1,8 +1,9 @@
 """Parts of a track that cancel in the mean of its channels, which is what the detector receives.
 
 A source whose channels have opposite signs is weak in the mean or missing from it: drums with L = -R, vocals with
-R = -0.7 L. Where audible parts cancel, each channel is judged by itself too, and only what is silent in the mean and
-in every channel is mined. A channel alone is ordinary music to the detector, unlike the difference of two.
+R = -0.7 L. Where audible parts cancel, the detector is also applied to each channel, and only windows that are silent
+in the mean and in every channel are mined. A single channel resembles the detector's training material, unlike the
+difference of two.
 
 In a cell of a spectrogram, let A be the mean energy of the C channels and M the energy of their mean. In phase M = A,
 for independent channels M = A / C on average, and M stays far below only by cancellation. Cells of 0.64 s with
@@ -35,7 +36,7 @@ HALF_WINDOW = WINDOW_FRAMES // HOP_FRAMES // 2
 
 
 class PhaseCheck:
-    """Follows a track in blocks and finds the windows in which audible parts cancel.
+    """Detector of windows in which audible parts cancel, for a track in blocks.
 
     Energies are taken per hop of the detector (64 ms). Four seconds whose channels agree within -20 dB in every hop
     cost two sums, mono nothing. Memory does not depend on the length.

@@ -34,7 +34,7 @@ def parse_shard(text: str) -> tuple[int, int]:
 
 
 def share_of(files: Iterable[LibraryFile], shard: tuple[int, int]) -> list[LibraryFile]:
-    """Return the files of one share. A hash of its name gives each file its share, whatever else the library holds."""
+    """Return the files of one share. A file's share depends only on a hash of its name."""
     index, count = shard
     return [file for file in files if _hash(file.name) % count == index - 1]
 

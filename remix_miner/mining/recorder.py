@@ -1,4 +1,4 @@
-"""Record of a scan: every safe batch goes to the probabilities and the catalogue, and progress is shown."""
+"""Record of a scan: writes every safe batch to the probabilities and the catalogue, and shows progress."""
 
 import contextlib
 import time

@@ -36,10 +36,10 @@ from remix_miner.sources import SOURCES
 
 @dataclass(frozen=True)
 class RemineSettings:
-    """How a folder is mined again. ``library``: folders or files to look for tracks in, if they have moved.
+    """Settings of a second mining. ``library``: folders or files in which to find tracks that have moved.
 
-    ``thresholds``: of each source, at least the windows of an excerpt must reach it. ``min_seconds``: shortest
-    excerpt; None keeps the folder's.
+    ``thresholds``: least probability per source of every window of an excerpt. ``min_seconds``: shortest excerpt; None
+    keeps the folder's.
     """
 
     thresholds: Mapping[str, float]
@@ -53,7 +53,7 @@ class RemineSettings:
 
 @dataclass(frozen=True)
 class DoneTrack:
-    """A track that the old folder has as done, with the number of its channels and its remark."""
+    """A track that is done in the old folder, with its number of channels and its remark."""
 
     name: str
     seconds: float
@@ -64,7 +64,7 @@ class DoneTrack:
 def remine(mined: Path, out: Path, settings: RemineSettings, announce: Callable[[], None] = lambda: None) -> ScanReport:
     """Cut new excerpts of the tracks of ``mined`` into ``out``; files with new spans are decoded, no others.
 
-    Parts of excerpts that were rejected in review stay out. Files that are gone or have changed since the scan fail.
+    Parts of excerpts that were rejected in review are left out. Files that are missing or changed since the scan fail.
     A second call with the same settings resumes. Raises `DataError` for a folder without probabilities.
     """
     if out.resolve() == mined.resolve():
@@ -122,7 +122,7 @@ def remine(mined: Path, out: Path, settings: RemineSettings, announce: Callable[
 
 
 def _settings(old: Mapping[str, Any], new: RemineSettings) -> tuple[ScanSettings, dict[str, Any]]:
-    """The settings of the new folder: the old one's, with other thresholds."""
+    """Return the settings of the new folder: the old one's, with other thresholds."""
     names = {field.name for field in dataclasses.fields(ScanSettings)}
     values = {name: value for name, value in old.items() if name in names}
     values["thresholds"] = dict(new.thresholds)
@@ -137,7 +137,7 @@ def _settings(old: Mapping[str, Any], new: RemineSettings) -> tuple[ScanSettings
 def _waiting(
     catalogue: Catalogue, old: CatalogueView, known: ProbabilityStore, folders: LibraryFolders
 ) -> Iterator[tuple[DoneTrack, StoredTrack]]:
-    """The tracks that the old folder has as done and the new one has not."""
+    """Return the tracks that are done in the old folder and not in the new one."""
     rows = old.database.execute(
         "SELECT path, seconds, channels, error FROM tracks WHERE status = 'done' ORDER BY path"
     ).fetchall()
@@ -160,13 +160,13 @@ def _waiting(
 
 
 def _file(stored: StoredTrack, folders: LibraryFolders) -> LibraryFile:
-    """The file of a track, as it was scanned; one that is gone fails when it is opened."""
+    """Return the file of a track, as it was scanned. A missing file fails when it is opened."""
     path = folders.path_of(stored.track) or Path(file_name_of(stored.track))
     return LibraryFile(path, stored.track, stored.size, stored.mtime_ns)
 
 
 def _spans(old: CatalogueView, stored: StoredTrack, settings: ScanSettings) -> KnownSpans:
-    """The spans of a track at the new thresholds."""
+    """Return the spans of a track at the new thresholds."""
     probabilities = stored.probabilities
     for source, start, seconds in old.database.execute(
         "SELECT source, start_seconds, excerpts.seconds FROM excerpts JOIN tracks ON tracks.id = track_id "
@@ -180,7 +180,7 @@ def _spans(old: CatalogueView, stored: StoredTrack, settings: ScanSettings) -> K
 
 
 def _touching(windows: int, start: float, seconds: float) -> Bool[np.ndarray, " W"]:
-    """Windows that share audio with a span."""
+    """Return the windows that share audio with a span."""
     centres = np.arange(windows) * HOP_SECONDS
     touching: Bool[np.ndarray, " W"] = (centres + WINDOW_SECONDS / 2 > start) & (
         centres - WINDOW_SECONDS / 2 < start + seconds
@@ -189,7 +189,7 @@ def _touching(windows: int, start: float, seconds: float) -> Bool[np.ndarray, " 
 
 
 def parse_thresholds(texts: Iterable[str]) -> dict[str, float]:
-    """Read thresholds as they are typed.
+    """Parse thresholds from the command line.
 
     >>> parse_thresholds(["drums=.9,bass=.8", "vocals=0.85"])
     {'drums': 0.9, 'bass': 0.8, 'vocals': 0.85}

@@ -38,7 +38,7 @@ class RunTally:
 
 @dataclass(frozen=True)
 class ScanReport:
-    """Everything about a mined folder after a scan. `as_json` is report.json."""
+    """State of a mined folder after a scan. `as_json` is report.json."""
 
     settings: Mapping[str, Any]
     refused: Mapping[str, str]
@@ -64,7 +64,7 @@ class ScanReport:
 
     @property
     def complete(self) -> bool:
-        """Whether all that was asked for was done."""
+        """Whether the whole scan was completed."""
         return not self.failures and not self.run.interrupted and not self.tracks.get("pending")
 
     def as_json(self) -> dict[str, Any]:
@@ -103,7 +103,7 @@ class ScanReport:
         }
 
     def as_text(self, out: Path) -> str:
-        """The summary that a person reads."""
+        """Return the summary as text."""
         done, pending = self.tracks.get("done", 0), self.tracks.get("pending", 0)
         lines = [f"{_count(done, 'track')} scanned, {_length(self.seconds)} of audio, in {display_name(out)}"]
         if self.run.tracks:
@@ -149,7 +149,7 @@ def report_of(
     run: RunTally,
     planted: Mapping[str, Purity],
 ) -> ScanReport:
-    """Return the report: what the catalogue holds of all runs, and what concerns this run alone."""
+    """Return the report: totals of all runs from the catalogue, and the results of this run."""
     database = catalogue.database
     settings = catalogue.settings
     sources = {
@@ -184,12 +184,12 @@ def _seconds_at_purities(folder: Path) -> dict[float, dict[str, float]]:
 
 
 def failure_text(kind: str, reason: str) -> str:
-    """Kind and reason as the catalogue's one column of text."""
+    """Return kind and reason as one text for the catalogue."""
     return f"{kind}: {reason}"
 
 
 def split_failure(error: str) -> tuple[str, str]:
-    """The inverse of `failure_text`."""
+    """Return the kind and reason of a `failure_text`."""
     kind, _, reason = error.partition(": ")
     return (kind, reason) if kind in FAILURES else ("error", error)
 
@@ -210,7 +210,7 @@ def _purity_lines(planted: Mapping[str, Purity]) -> list[str]:
 
 
 def _grouped(pairs: Iterable[tuple[str, str]], verb: str, explained: Mapping[str, str]) -> list[str]:
-    """One line for each kind, the most frequent first, with an example."""
+    """Return one line for each kind, the most frequent first, with an example."""
     counts: Counter[str] = Counter()
     examples: dict[str, str] = {}
     for kind, example in pairs:
@@ -237,5 +237,5 @@ def _text(path: str | bytes) -> str:
 
 
 def _kind_of_skip(reason: str) -> str:
-    """The part of a reason that many files share: 'already found as a.mp3' -> 'already found'."""
+    """Return the common part of a reason: 'already found as a.mp3' -> 'already found'."""
     return reason.split("; ")[0].split(": ")[0].split(" as ")[0].split(" of ")[0]

@@ -1,4 +1,4 @@
-"""The scan of one track: decode it in blocks, run the detector on 16 kHz mono, find the spans to cut."""
+"""Scan of one track: decode it in blocks, run the detector on 16 kHz mono, find the spans to cut."""
 
 import itertools
 import math
@@ -28,7 +28,7 @@ USABLE_RATES = (4000, 768_000)
 
 @dataclass(frozen=True)
 class ScannedAudio:
-    """What one pass over a track gives: its format, the spans to mine, and its audio as far as it was kept."""
+    """Result of one pass over a track: its format, the spans to mine, and its audio as far as it was kept."""
 
     sample_rate: int
     channels: int
@@ -57,9 +57,9 @@ def scan_audio(
 
     A damaged or truncated file is scanned as far as it decodes, with a ``note``. Windows that are silent in what
     the detector receives, or hold samples that were NaN or infinite, are never mined. Where audible parts cancel in
-    the mean of the channels, each channel is judged too. The detector gets at least ``push_seconds`` at a time, which
-    keeps a GPU's batches large and changes no result. ``on_block`` is called with the seconds of each decoded block,
-    and may raise to stop the scan. Raises `AudioError` when nothing can be decoded.
+    the mean of the channels, the detector is also applied to each channel. It receives at least ``push_seconds`` at a
+    time, which makes large batches on a GPU and changes no result. ``on_block`` is called with the seconds of each
+    decoded block, and may raise to stop the scan. Raises `AudioError` if nothing can be decoded.
     """
     with AudioReader(path) as reader:
         rate = reader.sample_rate
@@ -130,7 +130,7 @@ def find_spans(
     sample_rate: int,
     settings: ScanSettings,
 ) -> list[Found]:
-    """The spans to mine, in the order in which they end. Excerpts of one source do not overlap."""
+    """Return the spans to mine, in the order in which they end. Excerpts of one source do not overlap."""
     found = []
     for source, threshold in settings.thresholds.items():
         row = probabilities[SOURCES.index(source)]
@@ -140,7 +140,7 @@ def find_spans(
 
 
 def _in_frames(source: str, span: Span, frames: int, sample_rate: int, settings: ScanSettings) -> list[Found]:
-    """A span as one excerpt, or as several equal ones where it is longer than ``max_seconds``."""
+    """Return a span as one excerpt, or as several equal ones if it is longer than ``max_seconds``."""
     start = math.ceil(round(span.start_seconds * sample_rate, 6))
     end = min(math.floor(round(span.end_seconds * sample_rate, 6)), frames)
     if end - start < settings.min_seconds * sample_rate:
@@ -154,7 +154,7 @@ def _in_frames(source: str, span: Span, frames: int, sample_rate: int, settings:
 
 
 def _notes(reader: AudioReader, settings: ScanSettings) -> list[str]:
-    """What was wrong with a track that was scanned all the same."""
+    """Return the problems of a scanned track."""
     seconds = reader.frames_read / reader.sample_rate
     notes = [reader.problem] if reader.problem else []
     if reader.bad_values:
@@ -165,7 +165,7 @@ def _notes(reader: AudioReader, settings: ScanSettings) -> list[str]:
 
 
 def cut(blocks: Iterable[Block], found: list[Found]) -> Iterator[tuple[Found, Block]]:
-    """The audio (frames, channels) of each span, in the given order (by end); stops reading after the last.
+    """Yield the audio (frames, channels) of each span, in the given order (by end). Reading stops after the last.
 
     Spans may overlap: those of different sources often do. Raises `AudioError` when the blocks end too early.
     """
@@ -190,7 +190,7 @@ def cut(blocks: Iterable[Block], found: list[Found]) -> Iterator[tuple[Found, Bl
 
 
 def excerpt_audio(audio: Block, sample_rate: int, settings: ScanSettings) -> Block:
-    """An excerpt at the shard's sample rate: (frames, channels). Its channels are right already."""
+    """Return an excerpt (frames, channels), which has the shard's channels, at the shard's sample rate."""
     if sample_rate == settings.sample_rate:
         return audio
     return np.ascontiguousarray(resample(np.ascontiguousarray(audio.T), sample_rate, settings.sample_rate).T)

@@ -1,4 +1,4 @@
-"""The thresholds of a scan: which sources are mined, at which probability, and what that promises."""
+"""Thresholds of a scan: mined sources, their least probabilities, and the promised purity."""
 
 import dataclasses
 from collections.abc import Iterable, Mapping
@@ -26,7 +26,7 @@ class Thresholds:
     """What is lost because the second opinion of the calibration is not here."""
 
     def promises(self) -> list[str]:
-        """Return what the calibration lets one expect of each source: purity and yield."""
+        """Return the expected purity and yield of each source by the calibration."""
         return [line for source in self.of_sources if (line := promise(self.calibration, source)) is not None]
 
 
@@ -78,7 +78,7 @@ def thresholds_of(calibration: Calibration, sources: Iterable[str], purity: floa
 
 
 def joint_as_scanned(calibration: Calibration, settings: Mapping[str, Any]) -> Calibration:
-    """The calibration of the probabilities that a folder with these recorded settings keeps.
+    """Return the calibration of the probabilities stored in a folder with these recorded settings.
 
     Raises `DataError` when they were joined with a second opinion in another way than ``calibration`` states.
     """
@@ -96,7 +96,7 @@ def joint_as_scanned(calibration: Calibration, settings: Mapping[str, Any]) -> C
 
 
 def fusion_for(thresholds: Thresholds, min_seconds: float) -> Fusion | None:
-    """The fusion of a scan whose shortest excerpt lasts ``min_seconds``; None where its source is not mined."""
+    """Return the fusion of a scan with excerpts of at least ``min_seconds``; None if its source is not mined."""
     fusion = thresholds.fusion
     if fusion is None or fusion.source not in thresholds.of_sources:
         return None
@@ -127,7 +127,7 @@ def promise(calibration: Calibration, source: str) -> str | None:
 
 
 def _promise_of_seconds(calibration: Calibration, source: str) -> str:
-    """The promise of a bound on harvested seconds, with what the calibration songs gave."""
+    """Return the promise of a bound on harvested seconds, with the harvest of the calibration songs."""
     measured, settings = calibration.sources[source], calibration.settings
     text = (
         f"without {source}: at least {measured.precision_target:.0%} of the seconds at or below {measured.volume_db:g} "

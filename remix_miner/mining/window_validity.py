@@ -1,4 +1,4 @@
-"""Validity of windows: those that hold sound which the detector receives, and no replaced sample, may be mined."""
+"""Validity of windows: a valid window has sound at the detector's input and no replaced sample."""
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
@@ -14,7 +14,7 @@ CELLS = WINDOW_FRAMES // HOP_FRAMES
 
 
 class WindowValidity:
-    """Follows a track in blocks and states afterwards which windows are valid.
+    """Validity of the windows of a track that arrives in blocks.
 
     Silence is measured on what the detector receives, 16 kHz mono, without DC; replaced samples are
     marked at the file's own sample rate.
@@ -50,7 +50,7 @@ class WindowValidity:
 
     @property
     def silent(self) -> bool:
-        """Whether no cell so far holds sound."""
+        """Return whether no cell so far has sound."""
         return not self._cells().any()
 
     def _cells(self) -> Bool[np.ndarray, " N"]:
@@ -59,7 +59,7 @@ class WindowValidity:
 
 
 def _sounding(cells: Float32[np.ndarray, "N T"]) -> Bool[np.ndarray, " N"]:
-    """Whether the RMS of each cell, around the straight line that fits it best, exceeds `SILENCE_DB`."""
+    """Return whether the RMS of each cell, around its least-squares line, exceeds `SILENCE_DB`."""
     time = np.arange(cells.shape[1]) - (cells.shape[1] - 1) / 2
     samples = cells.astype(np.float64)
     along_line = (samples @ time) ** 2 / max(float(time @ time), 1.0) / cells.shape[1]
@@ -68,7 +68,7 @@ def _sounding(cells: Float32[np.ndarray, "N T"]) -> Bool[np.ndarray, " N"]:
 
 
 def _any_in_window(cells: Bool[np.ndarray, " N"], count: int) -> Bool[np.ndarray, " W"]:
-    """For each window, whether any of its ten cells is set; beyond the ends there are none."""
+    """Return for each window whether any of its ten cells is set; cells beyond the ends are not set."""
     half = CELLS // 2
     padded = np.zeros(count + CELLS, dtype=bool)
     known = min(len(cells), count + half)

@@ -11,7 +11,7 @@ from remix_miner.mining.messages import JobSetup
 
 @dataclass(frozen=True)
 class Engine:
-    """What scans. ``workers``: None takes one per CPU core, 0 this process; on a GPU each holds the detector there."""
+    """Engine settings. ``workers``: None for one per CPU core, 0 for this process; on a GPU each holds the detector."""
 
     name: str = "local"
     workers: int | None = None
@@ -33,12 +33,12 @@ class Engine:
 
     @property
     def resolved_device(self) -> str:
-        """The device's name; checked where this machine computes."""
+        """Return the device's name. It is checked if this machine computes."""
         return resolve_device(self.device) if self.name == "local" else self.device
 
     @property
     def processes(self) -> int:
-        """Number of local processes that may work at once; 0 means this process alone."""
+        """Return the number of local processes that may work at once; 0 means this process alone."""
         return usable_cores() if self.workers is None else self.workers
 
     def lanes(self, setup: JobSetup, watch: Watch, most: int) -> Lanes:
@@ -53,5 +53,5 @@ class Engine:
 
 
 def usable_cores() -> int:
-    """Number of CPU cores that this process may use."""
+    """Return the number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -12,7 +12,7 @@ from remix_miner.mining.messages import Batch, JobSetup, Task
 from remix_miner.processes import WorkerProcesses
 
 COLUMNS = 4
-"""Of a lane in shared memory: seconds, tracks, excerpts, place. The first number of all is the request to stop."""
+"""Numbers per lane in shared memory: seconds, tracks, excerpts, place. The first of all is the request to stop."""
 
 
 class ThisProcess:
@@ -51,10 +51,10 @@ class ThisProcess:
         return [self._counts]
 
     def stop(self) -> None:
-        """The watch is asked at every block."""
+        """Do nothing: the job checks the watch at every block."""
 
     def kill(self, lane: int) -> None:
-        """Nothing runs while anybody could ask for it."""
+        """Do nothing: the job runs in this process, so no other process exists."""
 
     def close(self) -> None:
         import torch
@@ -93,7 +93,7 @@ class LocalProcesses:
 
 
 class SharedReport:
-    """Writes a lane's progress to shared memory."""
+    """Writer of a lane's progress to shared memory."""
 
     def __init__(self, board: Any, lane: int) -> None:
         self.board = board

@@ -1,6 +1,6 @@
 """Lanes on a Ray cluster, for more than one machine. Needs the extra ``ray``.
 
-Every machine must see the library and the mined folder under the same paths, and have remix-miner installed.
+Every machine needs the library and the mined folder under the same paths, and an installed remix-miner.
 """
 
 import contextlib
