@@ -1,4 +1,4 @@
-"""Batches of detector training: mixes and weakly labelled segments, drawn by worker processes in order."""
+"""Batches of detector training: mixes and weakly labelled segments, drawn in worker processes."""
 
 import signal
 from collections.abc import Iterator
@@ -26,9 +26,10 @@ class DetectorBatch(NamedTuple):
 
 
 class DetectorBatches(Dataset[DetectorBatch]):
-    """Batch number ``step`` of a run; it depends on the seed and the number alone.
+    """Data set of a run's batches by step; a batch depends on the seed and its step only.
 
-    ``model``: the network whose features the workers compute, or None for audio. ``teacher``: mixed into the labels.
+    ``model``: the network whose features the workers compute, or None for audio. ``teacher``: see
+    `targets.distillation_targets`.
     """
 
     def __init__(
@@ -74,7 +75,7 @@ def load_batches(
     workers: int,
     steps: range,
 ) -> Iterator[DetectorBatch]:
-    """Iterate over the batches ``steps``. For a CPU the workers compute features and a teacher's probabilities too."""
+    """Iterate over the batches ``steps``. On a CPU the workers compute features and teacher probabilities too."""
     on_cpu = device.type == "cpu"
     batches = DetectorBatches(material, settings, *((model, teacher) if on_cpu else (None,)))
     # The loader seeds its workers from this generator, not from the global one that dropout uses: a resumed run would
@@ -93,7 +94,7 @@ def load_batches(
 
 
 def _ignore_interrupts(worker: int) -> None:
-    """Leave Ctrl-C, which every process of a terminal receives, to the training loop."""
+    """Ignore Ctrl-C in a worker; the training loop handles it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 

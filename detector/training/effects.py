@@ -1,7 +1,7 @@
-"""Effects at 16 kHz that vary training mixes: equalisation, rooms, limiting, band limits, noise.
+"""Augmentation of training mixes at 16 kHz: equalisation, rooms, limiting, band limits, noise.
 
-Linear effects are one multiplication in the frequency domain, so they can be applied to stems and keep labels exact.
-The convolution is circular: the end of a room's response continues at the start of the segment.
+Linear effects are multiplications in the frequency domain. They are applied to stems, so labels stay exact. The
+convolution is circular: a room's response wraps around to the start of the segment.
 """
 
 from functools import lru_cache
@@ -66,7 +66,7 @@ def _frequencies(frames: int) -> np.ndarray:
 
 @lru_cache(maxsize=4)
 def _octaves(frames: int) -> np.ndarray:
-    """Return each frequency in octaves above 31.25 Hz: 0 to 8 over the audible part of the band."""
+    """Return each frequency in octaves above 31.25 Hz; 8 is the Nyquist frequency."""
     octaves: np.ndarray = np.log2(np.maximum(_frequencies(frames), 16) / 31.25)
     return octaves
 

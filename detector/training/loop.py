@@ -1,7 +1,7 @@
-"""Training of the silent-source detector: mixes in, sum of binary cross-entropies, steps, validation, checkpoints.
+"""Training loop of the silent-source detector: steps, validation, checkpoints.
 
-Défossez et al. 2019, sections 4.1 and 5.2. Validation is on whole songs, by the area under the ROC curve per source;
-the averaged weights with the best mean area are kept.
+The loss is a sum of binary cross-entropies (Défossez et al. 2019, sections 4.1 and 5.2). The metric of validation is
+the area under the ROC curve per source on whole songs; the averaged weights with the best mean area are kept.
 """
 
 from typing import Any
@@ -31,10 +31,11 @@ Areas = dict[str, float | None]
 
 
 class DetectorTraining:
-    """One run into ``folder``. `run` trains until the last step; `resume` continues from the folder's checkpoint.
+    """A training run into ``folder``. `run` trains until the last step; `resume` continues from the folder's
+    checkpoint.
 
-    ``teacher``: a detector, of any network, whose probabilities are part of the labels (``teacher_share``), and all of
-    them where a source is not labelled. ``description`` goes into the model's JSON beside its settings.
+    ``teacher``: a detector with any network. Its probabilities have the share ``teacher_share`` in the labels, and are
+    the labels where a source has none. ``description``: added to the model's JSON.
     """
 
     def __init__(

@@ -1,8 +1,8 @@
 """Training material of the detector in memory: mono, 16 kHz, int16, decoded and resampled once.
 
-Four kinds: songs with stems, loops (recordings of one source alone), songs of which only vocals and accompaniment are
-known apart, and songs of which only some intervals are labelled. A cache folder keeps what was decoded, one file per
-recording, named by the file's content and this format.
+There are four kinds: songs with stems, loops (recordings of one source), songs with vocals and accompaniment, and
+songs with labels of some intervals. A cache folder keeps the decoded audio, one file per recording, named by the
+SHA-256 of the recording.
 """
 
 import csv
@@ -32,7 +32,7 @@ FINGERPRINT_STRIDE = 997
 
 @dataclass(frozen=True)
 class Clip:
-    """A recording of one source alone. Clips of one ``group`` (a folder) share the chance of being drawn."""
+    """A recording of one source. The clips of a ``group`` (a folder) share its probability of being drawn."""
 
     name: str
     group: str
@@ -68,7 +68,7 @@ class WeakSong:
 
 @dataclass(frozen=True)
 class Material:
-    """Songs, loops, weakly labelled songs and pairs that mixes are made of."""
+    """Songs, loops, weakly labelled songs and pairs for mixes."""
 
     songs: list[Song]
     loops: dict[str, list[Clip]]
@@ -85,7 +85,7 @@ class Material:
         return {source: count / SAMPLE_RATE / 3600 for source, count in frames.items()}
 
     def fingerprint(self) -> str:
-        """Return a SHA-256 over names, lengths and some samples, by which a resumed run recognises its material."""
+        """Return a SHA-256 over names, lengths and some samples, which a resumed run compares."""
         digest = hashlib.sha256()
         audio = [(song.name, song.stems) for song in self.songs]
         audio += [(clip.name, clip.audio) for source in SOURCES for clip in self.loops.get(source, [])]
@@ -100,7 +100,7 @@ class Material:
 
 
 def load_songs(tracks: Sequence[StemTrack]) -> list[Song]:
-    """Return the stems of each track, downmixed and resampled. A broken file raises: training does not start then."""
+    """Return the stems of each track, downmixed and resampled. A broken file raises an error before training starts."""
     return [
         Song(song.name, song.artist, _mono(song.read(), song.sample_rate)) for song in track(tracks, "reading stems")
     ]
@@ -163,7 +163,7 @@ def load_weak(table: Path, cache: Path | None = None) -> list[WeakSong]:
 
 
 def read_mono(path: Path, cache: Path | None = None) -> Int16[np.ndarray, " T"]:
-    """Return a whole recording as mono 16 kHz int16, from the cache where it is there."""
+    """Return a whole recording as mono 16 kHz int16, from the cache if it is there."""
     kept = cache / f"{sha256_of_file(path)[:24]}-mono16k.npy" if cache else None
     if kept is not None and kept.is_file():
         cached: Int16[np.ndarray, " T"] = np.load(kept)
@@ -181,6 +181,6 @@ def _mono(stems: Float[np.ndarray, "S C T"], sample_rate: int) -> Int16[np.ndarr
 
 
 def _int16(audio: Float[np.ndarray, "*S T"]) -> Int16[np.ndarray, "*S T"]:
-    """Return int16 samples, scaled down together where the peak is over full scale."""
+    """Return int16 samples, all scaled down where the peak is over full scale."""
     peak = float(np.abs(audio).max(initial=0.0))
     return np.round(audio * (PEAK / max(peak, 1.0))).astype(np.int16)

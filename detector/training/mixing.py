@@ -1,6 +1,6 @@
-"""Random and original mixes for the detector, with sources muted, so that silence is as frequent as sound.
+"""Random and original mixes for detector training, with muted sources for balanced labels.
 
-A draw depends on the generator alone: the mix of a step is the same in every process.
+A mix depends on the generator only, so the mix of a step is the same in every process.
 """
 
 from dataclasses import dataclass

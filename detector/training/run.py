@@ -1,4 +1,4 @@
-"""From material and settings to a trained detector in a run folder, new or resumed."""
+"""Start of a detector's training run, new or resumed: checks, initial weights, run folder."""
 
 import dataclasses
 from pathlib import Path
@@ -17,7 +17,7 @@ from remix_miner.runs.folder import RunFolder
 from remix_miner.runs.resuming import require_changeable
 
 CHANGEABLE = ("validate_every", "checkpoint_every")
-"""Settings that a resumed run may change: they do not affect the steps that were made."""
+"""Settings that a resumed run may change; they do not affect the optimiser steps."""
 
 
 def train_detector(
@@ -37,7 +37,7 @@ def train_detector(
 
     ``initial``: start from these weights instead of random ones. ``teacher``, ``description``: see `DetectorTraining`.
     Raises `UsageError` when ``out`` holds a run and ``resume`` is not set, or the run to resume has other settings or
-    another teacher; `DataError` when its material is another, or a loss is not a number.
+    another teacher; `DataError` when its material differs, or a loss is not finite.
     """
     folder = RunFolder(out, kind="detector")
     folder.require_run() if resume else folder.require_new()

@@ -30,10 +30,10 @@ class NetworkSettings(Settings):
 
 @dataclass(frozen=True)
 class DetectorTrainingSettings(Settings):
-    """Everything that decides a detector's weights, beside the material.
+    """Settings of a training run that determine the weights, beside the material.
 
-    Length is given by ``steps``, or, where that is None, by ``epochs`` passes over as many segments as the songs have
-    at ``stride_seconds`` (the paper's epoch, section 5.2). ``silent_db``: V_i at or below it is the label 'silent'.
+    The run has ``steps``, or, where that is None, ``epochs`` passes over as many segments as the songs have at
+    ``stride_seconds`` (the paper's epoch, section 5.2). ``silent_db``: V_i at or below it is the label 'silent'.
     ``teacher_share``: share of the teacher's probability in a label, where there is a teacher. ``checkpoint_every``
     is in steps; a checkpoint is also written every ten minutes and on Ctrl-C.
     """
@@ -59,7 +59,7 @@ class DetectorTrainingSettings(Settings):
 
 
 def learning_rate(settings: DetectorTrainingSettings, step: int, steps: int) -> float:
-    """Return the rate at ``step``: linear warm-up, then constant (the paper's) or half a cosine down to zero."""
+    """Return the rate at ``step``: linear warm-up, then constant (the paper's) or half a cosine to zero."""
     warm = min(1.0, (step + 1) / max(settings.warmup_steps, 1))
     if settings.schedule == "constant":
         return settings.learning_rate * warm

@@ -17,9 +17,9 @@ def silence_labels(volumes_db: Float[Tensor, "*B S W"], silent_db: float) -> Flo
 def distillation_targets(
     labels: Float[Tensor, "B S W"], audio: Float[Tensor, "B T"], teacher: SilentSourceDetector, share: float
 ) -> Float[Tensor, "B S W"]:
-    """Mix labels with the teacher's probabilities: ``share`` of them, and all of them where a source has no label.
+    """Return labels mixed with the teacher's probabilities, which have the weight ``share``, or 1 without a label.
 
-    Windows in which no source has a label stay without one: the mixture may be silent there.
+    Windows in which no source has a label keep none, because the mixture may be silent there.
     """
     probabilities = torch.sigmoid(teacher(audio))
     mixed = torch.where(labels.isnan(), probabilities, (1 - share) * labels + share * probabilities)
@@ -27,7 +27,7 @@ def distillation_targets(
 
 
 def masked_bce(logits: Float[Tensor, "B S W"], labels: Float[Tensor, "B S W"]) -> Float[Tensor, ""]:
-    """Sum over sources of the mean binary cross-entropy over labelled windows; windows with label nan do not count.
+    """Sum over sources of the mean binary cross-entropy over labelled windows; windows with label nan are left out.
 
     Défossez et al. 2019, section 4.1.
     """

@@ -1,4 +1,4 @@
-"""Validation of a detector in training: area under the ROC curve on whole songs, some with sources muted."""
+"""Validation of detector training: area under the ROC curve on whole songs, some with muted sources."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class ValidationMix:
 def validation_mixes(songs: Sequence[Song], seed: int = 0) -> list[ValidationMix]:
     """Return each song as it is and twice with a random part of its sources muted, the first minute of each.
 
-    The choice of what is muted changes the areas by some hundredths: compare runs at the same ``seed`` here.
+    The muted sources change the areas by some hundredths, so compare runs at the same ``seed``.
     """
     rng = np.random.default_rng(seed)
     mixes = []

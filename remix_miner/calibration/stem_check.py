@@ -1,6 +1,6 @@
 """Check of a stem corpus with the detector: stems that sound like another source, bleed, and empty stems.
 
-Each stem is given to the detector alone. P_i is the probability that source i is silent in it, so the stem's own source
+The detector runs on each stem alone. P_i is the probability that source i is silent in it, so the stem's own source
 has a low P and the three others a high one.
 """
 
@@ -26,10 +26,11 @@ EMPTY_DBFS = -70.0
 
 @dataclass(frozen=True)
 class StemCheckSettings:
-    """What is flagged. ``active_probability``: 1 - P above which a source counts as active in a window.
+    """Settings of the check.
 
-    ``floor_db``: windows so far below the stem's loudest one are not judged. The default of ``active_probability`` was
-    chosen between 0.8 and 0.95 on 31 stems of 11 songs that the default detector was not trained on.
+    ``active_probability``: 1 - P above which a source is active in a window; the default was chosen between 0.8 and
+    0.95 on 31 stems of 11 songs that did not train the default detector. ``bleed_seconds``: least length of bleed.
+    ``floor_db``: windows at a lower level, relative to the stem's loudest one, are left out.
     """
 
     active_probability: float = 0.9
@@ -49,7 +50,7 @@ class Bleed:
 
 @dataclass(frozen=True)
 class StemCheck:
-    """Findings for one stem. ``activity``: mean of 1 - P over the windows that were judged, per source."""
+    """Findings for one stem. ``activity``: mean of 1 - P over the checked windows, per source."""
 
     song: str
     stem: str
@@ -68,14 +69,14 @@ class StemCheck:
 def check_stems(
     model: SilentSourceDetector, tracks: Sequence[StemTrack | PairTrack], settings: StemCheckSettings | None = None
 ) -> list[StemCheck]:
-    """Return what the detector finds in each stem of some songs; a source without a file is left out.
+    """Return the findings for each stem of ``tracks``; a source without a file is left out.
 
     A stem ``sounds_like`` the source of the highest activity where that is not its own. Of a pair's accompaniment only
     vocals are a finding.
     """
     settings = settings or StemCheckSettings()
     checks = []
-    for track in progress(tracks, "listening to stems"):
+    for track in progress(tracks, "checking stems"):
         names = SOURCES if isinstance(track, StemTrack) else track.sources
         for name, mono in zip(names, mono_stems(track), strict=True):
             if track.files[name]:
@@ -90,7 +91,7 @@ def check_stem(
     mono: Float32[np.ndarray, " T"],
     settings: StemCheckSettings | None = None,
 ) -> StemCheck:
-    """Return what the detector finds in one stem, mono at 16 kHz."""
+    """Return the findings for one stem, mono at 16 kHz."""
     settings = settings or StemCheckSettings()
     seconds = len(mono) / SAMPLE_RATE
     energies = centred_energies(torch.from_numpy(mono)).numpy()
