@@ -1,1 +1,1 @@
-"""The wavelet scattering transform."""
+"""Wavelet scattering transform."""

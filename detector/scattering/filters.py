@@ -25,8 +25,7 @@ CHANNELS = 7
 ALL_CHANNELS = tuple(range(CHANNELS))
 
 PIECE_FRAMES = 8192
-"""Length of a piece, the block of a filter that is short in time. An FFT of this length is twice as fast per sample
-as one of 2^17."""
+"""Length of a piece. Its FFT is twice as fast per sample as one of 2^17."""
 
 PIECE_CONTEXT_FRAMES = 512
 """Context on each side of a piece: 5.4 standard deviations of the longest cascade of order 1 and 2 within pieces."""
@@ -38,8 +37,7 @@ AUDIO_J = 2
 """Whole blocks take the audio at 2^-2 of its rate, which covers the bands of the filters with j1 >= 3."""
 
 ENVELOPE_J = 4
-"""Whole blocks take the envelopes of pieces at 2^-4 of the audio's rate, which covers the low-pass and the filters with
-j2 > 4."""
+"""Whole blocks take the envelopes of pieces at 2^-4 of the rate, enough for the low-pass and the filters with j2 > 4."""
 
 WHOLE_FILTER_FRAMES = 1 << 14
 """Length at which no filter is cut off: the longest has a standard deviation of 408 samples."""

@@ -45,8 +45,7 @@ from remix_miner.detector.windows import SCATTERING_HOP_FRAMES as HOP
 from remix_miner.device import Sampling
 
 CONTEXT_FRAMES = 4096
-"""Samples on each side of a coefficient on which it depends, to float32 rounding. The low-pass has a standard deviation
-of 407 samples."""
+"""Context on each side of a coefficient, to float32 rounding; the low-pass has a standard deviation of 407 samples."""
 
 BLOCK_FRAMES = 1 << 17
 CPU_BLOCKS = 4

@@ -31,8 +31,7 @@ Areas = dict[str, float | None]
 
 
 class DetectorTraining:
-    """A training run into ``folder``. `run` trains until the last step; `resume` continues from the folder's
-    checkpoint.
+    """A training run into ``folder``; `run` trains to the last step, `resume` continues from a checkpoint.
 
     ``teacher``: a detector with any network. Its probabilities have the share ``teacher_share`` in the labels, and are
     the labels where a source has none. ``description``: added to the model's JSON.
