@@ -1,4 +1,4 @@
-"""The lower bound: exact where theory is, and kept at its stated rate on simulated artists."""
+"""Lower bound over artists: exact cases of the theory, and coverage on simulated artists."""
 
 import importlib.util
 from pathlib import Path

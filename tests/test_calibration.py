@@ -1,4 +1,4 @@
-"""Thresholds, what the span rule adds, the tables of P, and the file that holds them."""
+"""Calibration: thresholds, effect of the span rule, tables of P, and the file."""
 
 import dataclasses
 import json

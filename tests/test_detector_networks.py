@@ -1,4 +1,4 @@
-"""The paper's network to the parameter, and what every detector promises."""
+"""Detector networks: parameter count of the paper, and properties of every network."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Evidence beside the detector: joint probabilities, where it is asked, and that blocks change nothing."""
+"""Fusion with an evidence: joint probabilities, open windows, independence of block sizes."""
 
 import dataclasses
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the transform's short cuts rest on: properties of kymatio's filters."""
+"""Properties of kymatio's filters on which the transform's optimisations depend."""
 
 import itertools
 import math

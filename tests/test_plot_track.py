@@ -1,4 +1,4 @@
-"""The picture of one song: from stems, from a file, and from both."""
+"""Picture of one song: from stems, from a file, and from both."""
 
 import json
 from collections.abc import Callable

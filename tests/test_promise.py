@@ -1,4 +1,4 @@
-"""The curve of a calibration: threshold -> promised purity of the harvest, and who counts for it."""
+"""Purity curve of a calibration: bound at each threshold, and the songs that count."""
 
 import dataclasses
 import json

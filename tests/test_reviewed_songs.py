@@ -1,4 +1,4 @@
-"""Thresholds from a listener's answers: they move to where this library needs them, and take enough answers."""
+"""Thresholds from the answers to audits, and the number of answers needed."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""The scattering transform against kymatio's own, and against itself under cutting."""
+"""Scattering transform against kymatio, and parts of a signal against the whole."""
 
 import os
 from pathlib import Path
@@ -22,7 +22,7 @@ DEVICES = ["cpu"] + (["cuda"] if torch.cuda.is_available() else [])
 
 
 def kymatio_tensor(audio: torch.Tensor) -> torch.Tensor:
-    """(T,) -> (7, 54, frames) by kymatio, its factors 2^-j undone."""
+    """Return kymatio's coefficients (7, 54, frames) of audio (T,), without its factors 2^-j."""
     from kymatio.torch import Scattering1D
 
     transform = Scattering1D(J=8, shape=len(audio), Q=8)

@@ -1,4 +1,4 @@
-"""The judge of a detector: figures worked out by hand, agreement with scikit-learn, intervals."""
+"""Detector metrics: figures worked out by hand, agreement with scikit-learn, intervals."""
 
 import dataclasses
 from collections.abc import Callable

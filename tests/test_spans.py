@@ -1,4 +1,4 @@
-"""The run rule, on rows of probabilities worked out by hand."""
+"""Spans of probabilities worked out by hand."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""`check-data --listen`: what the detector finds in stems as they are, swapped, with bleed, and empty."""
+"""`check-data --listen`: findings for intact, swapped, bleeding and empty stems."""
 
 import json
 import shutil

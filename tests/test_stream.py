@@ -1,4 +1,4 @@
-"""A scan in blocks gives what the whole track gives."""
+"""Streaming inference against inference on the whole track."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Harvest rules, what they give, and the verb that shows it."""
+"""Harvest rules, their yield, and the command `yield`."""
 
 import json
 from collections.abc import Callable

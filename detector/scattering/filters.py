@@ -37,7 +37,7 @@ AUDIO_J = 2
 """Whole blocks take the audio at 2^-2 of its rate, which covers the bands of the filters with j1 >= 3."""
 
 ENVELOPE_J = 4
-"""Whole blocks take the envelopes of pieces at 2^-4 of the rate, enough for the low-pass and the filters with j2 > 4."""
+"""Whole blocks take the envelopes of pieces at 2^-4 of the rate, enough for low-pass and filters with j2 > 4."""
 
 WHOLE_FILTER_FRAMES = 1 << 14
 """Length at which no filter is cut off: the longest has a standard deviation of 408 samples."""

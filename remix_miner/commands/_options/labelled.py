@@ -55,14 +55,14 @@ def labelled_songs(function: Function) -> Function:
                 cls=Several,
                 type=folder,
                 metavar="PAIRS...",
-                help="Folders of songs of which only vocals and accompaniment are known.",
+                help="Folders of songs with vocals and accompaniment.",
             ),
             click.option("--split", default=None, help="Only 'train', 'valid' or 'test' of corpora that have splits."),
             click.option(
                 "--artists",
                 type=folder,
                 metavar="CSV",
-                help="Columns track,artist, where names do not tell the artist.",
+                help="Columns track,artist; for songs without the artist in their name.",
             ),
             click.option(
                 "--mute",
@@ -71,15 +71,15 @@ def labelled_songs(function: Function) -> Function:
                 show_default=True,
                 metavar="N",
                 type=click.IntRange(min=0),
-                help="Beside each song, N variants of it with sources muted at random: real songs rarely fall silent.",
+                help="Add N variants of each song with sources muted at random, since songs rarely have long silences.",
             ),
-            click.option("--seed", default=0, show_default=True, help="Of everything random."),
+            click.option("--seed", default=0, show_default=True, help="Random seed."),
             click.option(
                 "--folds",
                 cls=Several,
                 metavar="DETECTOR...",
-                help="Detectors trained as this one was, each without a part of its songs: a song that it trained on "
-                "is scored by the first of them that did not.",
+                help="Detectors trained in the same way, each without a part of the songs. A song that trained the "
+                "detector is scored by the first of them that it did not train.",
             ),
         ]
     ):
@@ -105,11 +105,11 @@ def label_and_predict_songs(
     folds: "Sequence[LoadedDetector]" = (),
     evidence: "Evidence | None" = None,
 ) -> "list[LabelledSong]":
-    """P_i and V_i of every window of the songs chosen.
+    """Return P_i and V_i of every window of the chosen songs.
 
-    With ``folds`` the probabilities of each song are those of the first detector that did not learn from it
-    (cross-fitting): what is measured is then the way of training on songs unheard, and stands for ``detector``, which
-    learned from all. Raises `DataError` for a song that every one of them learned from.
+    With ``folds`` the probabilities of a song are those of the first detector that was not trained on it
+    (cross-fitting). The result then holds for the method of training, and stands for ``detector``. Raises `DataError`
+    for a song that trained all of them.
     """
     from remix_miner.calibration.labelled_songs import guess_artists, label_songs, read_artists
     from remix_miner.datasets.corpora import load_pair_tracks, load_stem_tracks
@@ -139,7 +139,7 @@ def label_and_predict_songs(
 def fuse_where_possible(
     calibration: "Calibration | None", songs: "list[LabelledSong]", evidence: "Evidence | None"
 ) -> "tuple[Calibration | None, list[LabelledSong]]":
-    """The calibration and the songs with joint probabilities, where the evidence is there; else a note of the loss."""
+    """Return calibration and songs with joint probabilities; without the evidence unchanged, after a warning."""
     from remix_miner.calibration.fusion import fused_song
 
     if calibration is None:
@@ -153,33 +153,33 @@ def fuse_where_possible(
 
 
 def _warn_of_guesses(artists: "Mapping[str, str]") -> None:
-    """Say which songs count as one artist only because their names begin alike."""
+    """Print which songs count as one artist because of a shared prefix of their names."""
     groups = Counter(artist for track, artist in artists.items() if " - " not in track and artist != track)
     for artist, songs in groups.items():
-        note(f"{songs} songs named {artist}_... count as one artist; if they are by several, say so with --artists")
+        note(f"{songs} songs named {artist}_... count as one artist; if they are by several, name them with --artists")
 
 
 def _shared_out(
     detector: "LoadedDetector", folds: "Sequence[LoadedDetector]", tracks: "Sequence[StemTrack | PairTrack]"
 ) -> "list[tuple[LoadedDetector, list[StemTrack | PairTrack]]]":
-    """Which detector computes which tracks."""
+    """Return each detector with the tracks that it processes."""
     if not folds:
         return [(detector, list(tracks))]
     candidates = [detector, *folds]
     shares: list[list[StemTrack | PairTrack]] = [[] for _ in candidates]
     for track in tracks:
-        unheard = [i for i, one in enumerate(candidates) if track.name not in one.description.get("songs", [])]
-        if not unheard:
+        allowed = [i for i, one in enumerate(candidates) if track.name not in one.description.get("songs", [])]
+        if not allowed:
             raise DataError(
                 f"{track.name!r} is among the training songs of {detector.name!r} and of every one of --folds; "
                 "add a fold that was trained without it, or leave the song out"
             )
-        shares[unheard[0]].append(track)
+        shares[allowed[0]].append(track)
     return [(one, share) for one, share in zip(candidates, shares, strict=True) if share]
 
 
 def load_folds(paths: Sequence[str], device: str) -> "list[LoadedDetector]":
-    """The detectors of ``--folds``."""
+    """Load the detectors of ``--folds``."""
     from remix_miner.detector.loading import load_detector
 
     return [load_detector(path, device=device) for path in paths]
