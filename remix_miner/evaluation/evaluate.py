@@ -173,7 +173,7 @@ def _write_estimates(model: Any, track: StemTrack, folder: Path, settings: Infer
     estimates = np.concatenate(
         list(estimate_blocks(model, blocks, track.sample_rate, track.channels, settings, device)), axis=-1
     )
-    # A mono model is scored on stereo songs with its estimates in both channels; the result says so.
+    # A mono model is scored on stereo songs with its estimates in both channels; the result states this.
     fitted = {source: to_channels(each, track.channels) for source, each in zip(model.sources, estimates, strict=True)}
     return _write(fitted, track, folder)
 

@@ -59,8 +59,8 @@ def find_spans(
     for track_id, excerpts in by_track.items():
         if set(excerpts) != set(without):
             continue
-        first, *others = (sorted(excerpts[source], key=lambda one: one.start_seconds) for source in without)
-        pieces = [(one, [one]) for one in first]
+        first, *others = (sorted(excerpts[source], key=lambda excerpt: excerpt.start_seconds) for source in without)
+        pieces = [(excerpt, [excerpt]) for excerpt in first]
         for other in others:
             pieces = list(_overlaps(pieces, other))
         for piece, parts in pieces:
@@ -74,11 +74,11 @@ def _overlaps(
 ) -> Iterator[tuple[LiveExcerpt, list[LiveExcerpt]]]:
     """Yield the overlaps of pieces with excerpts of another source. The audio is that of the piece."""
     for piece, parts in pieces:
-        for one in other:
-            start = max(piece.start_seconds, one.start_seconds)
-            end = min(piece.end_seconds, one.end_seconds)
+        for excerpt in other:
+            start = max(piece.start_seconds, excerpt.start_seconds)
+            end = min(piece.end_seconds, excerpt.end_seconds)
             if end > start:
-                yield _cut(piece, start, end), [*parts, one]
+                yield _cut(piece, start, end), [*parts, excerpt]
 
 
 def _cut(piece: LiveExcerpt, start: float, end: float) -> LiveExcerpt:
@@ -101,9 +101,9 @@ def _span(track: str, sha256: str, without: tuple[str, ...], piece: LiveExcerpt,
         without,
         piece.start_seconds,
         piece.seconds,
-        min(one.probability_mean for one in parts),
-        min(one.probability_min for one in parts),
-        "accepted" if all(one.review == "accepted" for one in parts) else None,
+        min(excerpt.probability_mean for excerpt in parts),
+        min(excerpt.probability_min for excerpt in parts),
+        "accepted" if all(excerpt.review == "accepted" for excerpt in parts) else None,
         piece.shard,
         piece.shard_start,
         piece.frames,

@@ -214,11 +214,11 @@ def _read_index(folder: Path, sources: Iterable[str]) -> tuple[list[Path], np.nd
 def _live_excerpts(database: sqlite3.Connection, paths: list[Path], sources: list[str]) -> Iterator[tuple[Any, ...]]:
     numbers = {path.name: number for number, path in enumerate(paths)}
     codes = {source: SOURCES.index(source) for source in sources}
-    for one in live_excerpts(database, sources):
-        if one.shard not in numbers:
+    for excerpt in live_excerpts(database, sources):
+        if excerpt.shard not in numbers:
             raise DataError(
-                f"shards/{one.shard} is in the catalogue but not on the disk: copy it, or run `remix-miner detect` "
+                f"shards/{excerpt.shard} is in the catalogue but not on the disk: copy it, or run `remix-miner detect` "
                 "again"
             )
-        expected = np.nan if one.expected_volume_db is None else one.expected_volume_db
-        yield numbers[one.shard], codes[one.source], one.shard_start, one.frames, expected
+        expected = np.nan if excerpt.expected_volume_db is None else excerpt.expected_volume_db
+        yield numbers[excerpt.shard], codes[excerpt.source], excerpt.shard_start, excerpt.frames, expected

@@ -77,7 +77,7 @@ def kept_beside(excerpt: LiveExcerpt, wrong: tuple[float, float], shortest: floa
     """Yield the parts before and after the stretch ``wrong`` (seconds of the track) of at least ``shortest`` seconds.
 
     >>> excerpt = LiveExcerpt(1, 1, "drums", "a.h5", 100, 20_000, 40.0, 20.0, 0.9, 0.8, None, "rejected")
-    >>> [(one.shard_start, one.frames, one.start_seconds) for one in kept_beside(excerpt, (42.0, 50.0), 5.0)]
+    >>> [(part.shard_start, part.frames, part.start_seconds) for part in kept_beside(excerpt, (42.0, 50.0), 5.0)]
     [(10100, 10000, 50.0)]
     """
     rate = excerpt.frames / excerpt.seconds

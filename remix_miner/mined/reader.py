@@ -25,7 +25,7 @@ class Shard:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         try:
-            # No cache: crops are random and chunks are not compressed, so only the asked rows are read.
+            # No cache: crops are random and chunks are not compressed, so only the required rows are read.
             self._file = h5py.File(self.path, "r", locking=False, rdcc_nbytes=0)
         except FileNotFoundError:
             raise DataError(f"{self.path} does not exist") from None

@@ -102,12 +102,12 @@ def _labelled(track: StemTrack, scan: TrackScan) -> LabelledSong:
 def _purity(
     scans: Sequence[TrackScan], songs: Sequence[LabelledSong], source: str, volume_db: float, seed: int
 ) -> Purity:
-    found = [[one for one in scan.found if one.source == source] for scan in scans]
+    found = [[span for span in scan.found if span.source == source] for scan in scans]
     excerpts = sum(map(len, found))
-    seconds = sum(one.frames / scan.sample_rate for scan, each in zip(scans, found, strict=True) for one in each)
+    seconds = sum(span.frames / scan.sample_rate for scan, each in zip(scans, found, strict=True) for span in each)
     nothing = Purity(len(songs), 0, excerpts, seconds, None, None, None, None, None, volume_db)
     spans = {
-        song.name: [_span(one, scan.sample_rate) for one in each]
+        song.name: [_span(span, scan.sample_rate) for span in each]
         for song, scan, each in zip(songs, scans, found, strict=True)
     }
     windows = windows_of(songs, SOURCES.index(source), volume_db)

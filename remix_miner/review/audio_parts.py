@@ -117,7 +117,7 @@ class AudioParts:
         decoded = decode_stretch(path, start, end)
         with self._lock:
             self._decoded[key] = decoded
-            while sum(one.wav_bytes for one in self._decoded.values()) > HELD_BYTES and len(self._decoded) > 1:
+            while sum(held.wav_bytes for held in self._decoded.values()) > HELD_BYTES and len(self._decoded) > 1:
                 self._decoded.popitem(last=False)
         return decoded
 

@@ -90,7 +90,7 @@ def _sample(catalogue: CatalogueView, source: str, settings: StaticPageSettings)
     ]
     drawn = np.random.default_rng([settings.seed, *source.encode()]).permutation(sorted(set(others) - set(least)))
     kinds = {**dict.fromkeys(least, "least probable")}
-    kinds |= {int(one): "drawn by chance" for one in drawn[: settings.samples - len(least)]}
+    kinds |= {int(excerpt_id): "drawn by chance" for excerpt_id in drawn[: settings.samples - len(least)]}
     marks = ",".join("?" * len(kinds))
     rows = catalogue.database.execute(f"{query} ({marks}) ORDER BY excerpts.id", list(kinds)).fetchall()
     return sorted(((Item(*row), kinds[row[0]]) for row in rows), key=lambda pair: (pair[1], pair[0].excerpt_id))
