@@ -107,7 +107,7 @@ def scan_audio(
             notes.append(f"{what}: nothing to mine")
         if cancelling.any():
             seconds = cancelling.sum() * HOP_SECONDS
-            notes.append(f"parts are out of phase between channels for {seconds:.0f} s: each channel judged there")
+            notes.append(f"parts are out of phase between channels for {seconds:.1f} s: each channel judged there")
         note = "; ".join(notes) or None
         return ScannedAudio(rate, reader.channels, reader.frames_read, probabilities, valid, found, note, held)
 
