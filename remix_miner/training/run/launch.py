@@ -53,8 +53,8 @@ def launch(devices: Sequence[str], verb: str, arguments: Sequence[str]) -> int:
     with environment(variables):
         try:
             elastic_launch(config, sys.executable)(*command)
-        except ChildFailedError as error:  # the process has said why
-            return max(1, min(failure.exitcode for failure in error.failures.values()))
+        except ChildFailedError as error:  # the process has printed why; the launcher kills the others by signal
+            return min((failure.exitcode for failure in error.failures.values() if failure.exitcode > 0), default=1)
         except SignalException as error:
             raise KeyboardInterrupt from error
     return 0
