@@ -10,7 +10,7 @@ from remix_miner.audio import write_audio
 from remix_miner.detector.loading import load_detector
 from remix_miner.detector.windows import window_count
 from remix_miner.mining.messages import ScanSettings
-from remix_miner.mining.out_of_phase import PhaseCheck, least_over_channels
+from remix_miner.mining.out_of_phase import PhaseCheck, could_be_mined, least_over_channels
 from remix_miner.mining.scan import scan_audio
 
 RATE = 16_000
@@ -98,3 +98,18 @@ def test_a_source_that_is_out_of_phase_is_not_mined_as_absent(source: str, other
     assert "out of phase" in (note or "")
     assert phased == pytest.approx(present, abs=0.15)
     assert phased < absent
+
+
+def test_channels_need_judging_only_where_a_mined_source_could_be_mined() -> None:
+    """5 s are 73 windows of 64 ms between the edges of 0.64 s windows; lower thresholds lower the gate."""
+    probabilities = np.zeros((4, 400), dtype=np.float32)
+    probabilities[0, 10:83] = 0.4  # drums, just long enough
+    probabilities[0, 200:272] = 0.9  # too short
+    probabilities[3, 300:400] = 0.2  # vocals, under the gate
+    probabilities[2, 100:190] = 0.9  # other is not mined
+    expected = np.zeros(400, dtype=bool)
+    expected[10:83] = True
+    thresholds = {"drums": 0.9, "vocals": 0.7}
+    np.testing.assert_array_equal(could_be_mined(probabilities, thresholds, 5.0), expected)
+    expected[300:] = True
+    np.testing.assert_array_equal(could_be_mined(probabilities, thresholds | {"vocals": 0.15}, 5.0), expected)

@@ -2,8 +2,8 @@
 
 A source whose channels have opposite signs is weak in the mean or missing from it: drums with L = -R, vocals with
 R = -0.7 L. Where audible parts cancel, the detector is also applied to each channel, and only windows that are silent
-in the mean and in every channel are mined. A single channel resembles the detector's training material, unlike the
-difference of two.
+in the mean and in every channel are mined. This is done only where the mean could be mined at all. A single channel
+resembles the detector's training material, unlike the difference of two.
 
 In a cell of a spectrogram, let A be the mean energy of the C channels and M the energy of their mean. In phase M = A,
 for independent channels M = A / C on average, and M stays far below only by cancellation. Cells of 0.64 s with
@@ -12,22 +12,25 @@ thousand. A window matters when its cancelled cells hold -20 dB of its energy, t
 silent.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 import scipy.fft
 from jaxtyping import Bool, Float32
 
 from remix_miner.audio import Block, StreamResampler
-from remix_miner.detector.evidence import Fusion
+from remix_miner.detector.evidence import Fusion, runs
 from remix_miner.detector.networks import SilentSourceDetector
 from remix_miner.detector.stream import ProbabilityStream
 from remix_miner.detector.voice_activity import joint_stream
 from remix_miner.detector.windows import HOP_FRAMES, HOP_SECONDS, SAMPLE_RATE, WINDOW_FRAMES
+from remix_miner.sources import SOURCES
 from remix_miner.volume import SILENT_MINING_DB
 
 CANCELLED = 1 / 3
 LEAST_SHARE = 10 ** (SILENT_MINING_DB / 10)
+GATE = 0.3
+"""Least threshold at which a scan with these probabilities can be cut again."""
 CONTEXT_WINDOWS = 128
 """Windows before and after a part that is judged, 8 s: the detector's memory."""
 CHUNK_HOPS = 64
@@ -91,6 +94,21 @@ class PhaseCheck:
             self._found.append(cancelled > LEAST_SHARE * channels.sum(axis=1))
             energies = energies[count:]
         self._energies = energies
+
+
+def could_be_mined(
+    probabilities: Float32[np.ndarray, "S W"], thresholds: Mapping[str, float], min_seconds: float
+) -> Bool[np.ndarray, " W"]:
+    """Return the windows in which a source of ``thresholds`` has P >= `GATE` for at least ``min_seconds``.
+
+    No other window lies in a span at any threshold from `GATE` on. A lower threshold takes the place of `GATE`.
+    """
+    shortest_run = max(1, int((min_seconds - WINDOW_FRAMES / SAMPLE_RATE / 2) / HOP_SECONDS))
+    possible = np.zeros(probabilities.shape[1], dtype=bool)
+    for source, threshold in thresholds.items():
+        for first, after in runs(probabilities[SOURCES.index(source)] >= min(GATE, threshold)):
+            possible[first:after] |= after - first >= shortest_run
+    return possible
 
 
 def least_over_channels(

@@ -18,7 +18,7 @@ from remix_miner.detector.windows import HOP_SECONDS, SAMPLE_RATE
 from remix_miner.errors import AudioError
 from remix_miner.mining.held_audio import HeldAudio, block_frames
 from remix_miner.mining.messages import Found, KnownSpans, ScanSettings
-from remix_miner.mining.out_of_phase import PhaseCheck, least_over_channels
+from remix_miner.mining.out_of_phase import PhaseCheck, could_be_mined, least_over_channels
 from remix_miner.mining.window_validity import WindowValidity
 from remix_miner.sources import SOURCES
 
@@ -57,9 +57,10 @@ def scan_audio(
 
     A damaged or truncated file is scanned as far as it decodes, with a ``note``. Windows that are silent in what
     the detector receives, or hold samples that were NaN or infinite, are never mined. Where audible parts cancel in
-    the mean of the channels, the detector is also applied to each channel. It receives at least ``push_seconds`` at a
-    time, which makes large batches on a GPU and changes no result. ``on_block`` is called with the seconds of each
-    decoded block, and may raise to stop the scan. Raises `AudioError` if nothing can be decoded.
+    the mean of the channels, and the mean could be mined, the detector is also applied to each channel. It receives at
+    least ``push_seconds`` at a time, which makes large batches on a GPU and changes no result. ``on_block`` is called
+    with the seconds of each decoded block, and may raise to stop the scan. Raises `AudioError` if nothing can be
+    decoded.
     """
     with AudioReader(path) as reader:
         rate = reader.sample_rate
@@ -96,17 +97,19 @@ def scan_audio(
         probabilities = np.concatenate(pieces, axis=1)
         valid = validity.windows(probabilities.shape[1])
         cancelling = phase.windows(len(valid)) & valid
-        if cancelling.any():
+        judged = cancelling & could_be_mined(probabilities, settings.thresholds, settings.min_seconds)
+        if judged.any():
             original = held.original_blocks()
-            of_channels = least_over_channels(original, rate, cancelling, model, settings.fusion, on_block)
+            of_channels = least_over_channels(original, rate, judged, model, settings.fusion, on_block)
             probabilities = np.minimum(probabilities, of_channels)
+        probabilities[:, cancelling & ~judged] = 0  # the channels are not judged there, so no threshold may mine it
         found = find_spans(probabilities, valid, reader.frames_read, rate, settings)
         notes = _notes(reader, settings)
         if validity.silent:
             what = "nothing that the detector receives is above -85 dB of full scale" if loudest else "digital silence"
             notes.append(f"{what}: nothing to mine")
-        if cancelling.any():
-            seconds = cancelling.sum() * HOP_SECONDS
+        if judged.any():
+            seconds = judged.sum() * HOP_SECONDS
             notes.append(f"parts are out of phase between channels for {seconds:.1f} s: each channel judged there")
         note = "; ".join(notes) or None
         return ScannedAudio(rate, reader.channels, reader.frames_read, probabilities, valid, found, note, held)
