@@ -75,15 +75,12 @@ class Fusion:
     @property
     def shortest_run(self) -> int:
         """Number of windows of the shortest run that can hold a span of ``min_seconds`` (at an end of the track)."""
-        return max(1, int((self.min_seconds - WINDOW_SECONDS / 2) / HOP_SECONDS))
+        return shortest_run(self.min_seconds)
 
     def open_windows(self, probabilities: Float[np.ndarray, " W"]) -> Bool[np.ndarray, " W"]:
         """Return True for the windows that need the evidence."""
-        open_ = np.zeros(len(probabilities), dtype=bool)
-        for first, after in runs(np.asarray(probabilities) >= self.gate):
-            if after - first >= self.shortest_run:
-                open_[first:after] = probabilities[first:after] < self.sure
-        return open_
+        values = np.asarray(probabilities)
+        return in_long_runs(values >= self.gate, self.shortest_run) & (values < self.sure)
 
     def joint(
         self, probabilities: Float[np.ndarray, " W"], open_: Bool[np.ndarray, " W"], log_odds: Float[np.ndarray, " W"]
@@ -94,6 +91,23 @@ class Fusion:
         evidence = np.where(open_, np.clip(log_odds, -LARGEST_LOG_ODDS, LARGEST_LOG_ODDS), certain)
         joint = expit(self.intercept + self.detector_weight * logit(clipped) + self.evidence_weight * evidence)
         return np.asarray(joint, dtype=np.float32)
+
+
+def shortest_run(min_seconds: float) -> int:
+    """Return the number of windows of the shortest run that can hold a span of ``min_seconds``."""
+    return max(1, int((min_seconds - WINDOW_SECONDS / 2) / HOP_SECONDS))
+
+
+def in_long_runs(mask: Bool[np.ndarray, " W"], windows: int) -> Bool[np.ndarray, " W"]:
+    """Return ``mask`` without its rows of fewer than ``windows`` true values.
+
+    >>> in_long_runs(np.array([True, True, False, True]), 2).tolist()
+    [True, True, False, False]
+    """
+    kept = np.zeros(len(mask), dtype=bool)
+    for first, after in runs(mask):
+        kept[first:after] = after - first >= windows
+    return kept
 
 
 def runs(mask: Bool[np.ndarray, " W"]) -> Iterator[tuple[int, int]]:

@@ -19,7 +19,7 @@ import scipy.fft
 from jaxtyping import Bool, Float32
 
 from remix_miner.audio import Block, StreamResampler
-from remix_miner.detector.evidence import Fusion, runs
+from remix_miner.detector.evidence import Fusion, in_long_runs, shortest_run
 from remix_miner.detector.networks import SilentSourceDetector
 from remix_miner.detector.stream import ProbabilityStream
 from remix_miner.detector.voice_activity import joint_stream
@@ -103,11 +103,10 @@ def could_be_mined(
 
     No other window lies in a span at any threshold from `GATE` on. A lower threshold takes the place of `GATE`.
     """
-    shortest_run = max(1, int((min_seconds - WINDOW_FRAMES / SAMPLE_RATE / 2) / HOP_SECONDS))
     possible = np.zeros(probabilities.shape[1], dtype=bool)
     for source, threshold in thresholds.items():
-        for first, after in runs(probabilities[SOURCES.index(source)] >= min(GATE, threshold)):
-            possible[first:after] |= after - first >= shortest_run
+        over_gate = probabilities[SOURCES.index(source)] >= min(GATE, threshold)
+        possible |= in_long_runs(over_gate, shortest_run(min_seconds))
     return possible
 
 
