@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from jaxtyping import Bool
 
 from remix_miner.calibration.bounds import artists_needed, candidate_thresholds
 from remix_miner.calibration.fusion import cross_fused, fit_fusion
@@ -15,7 +16,7 @@ from remix_miner.calibration.settings import CalibrationSettings
 from remix_miner.calibration.thresholds import Threshold, choose_threshold
 from remix_miner.calibration.window_table import SourceWindows, percentiles, windows_of
 from remix_miner.checkpoint import versions
-from remix_miner.detector.calibration import Calibration, FusedSource, SourceCalibration, SpanRule
+from remix_miner.detector.calibration import Calibration, FusedSource, Percentiles, SourceCalibration, SpanRule
 from remix_miner.detector.evidence import Evidence
 from remix_miner.detector.purity_curve import PurityCurve
 from remix_miner.errors import DataError
@@ -128,23 +129,36 @@ def span_rule(windows: SourceWindows, rule: HarvestRule) -> SpanRule:
         precision=found.purity,
         seconds=float(found.seconds.sum() * natural),
         labelled_seconds=sum(song.seconds for song in windows.songs),
-        before=percentiles(windows.volumes[before], windows.weights[before]),
-        after=percentiles(windows.volumes[found.kept], windows.weights[found.kept]),
+        before=_percentiles(windows, before),
+        after=_percentiles(windows, found.kept),
     )
+
+
+def _percentiles(windows: SourceWindows, mask: Bool[np.ndarray, " N"]) -> Percentiles:
+    """Return percentiles of V over the windows in ``mask`` whose level is known."""
+    mask = mask & windows.levels_known
+    return percentiles(windows.volumes[mask], windows.weights[mask])
 
 
 def isotonic_tables(windows: SourceWindows) -> tuple[list[float], list[float], list[float]]:
-    """Return (probabilities, expected V in dB, expected share of silent windows): isotonic regressions on P."""
+    """Return (probabilities, expected V in dB, expected share of silent windows): isotonic regressions on P.
+
+    Only windows whose level is known count; without one the tables are empty.
+    """
+    known = windows.levels_known
+    if not known.any():
+        return [], [], []
     from sklearn.isotonic import IsotonicRegression
 
+    probabilities, silent = windows.probabilities[known], windows.silent[known].astype(float)
     points = np.union1d(
-        candidate_thresholds(windows.probabilities, TABLE_POINTS // 2),
-        np.quantile(windows.probabilities, np.linspace(0, 1, TABLE_POINTS // 2)),
+        candidate_thresholds(probabilities, TABLE_POINTS // 2),
+        np.quantile(probabilities, np.linspace(0, 1, TABLE_POINTS // 2)),
     )
     tables = []
-    for values, increasing in ((windows.volumes, False), (windows.silent.astype(float), True)):
+    for values, increasing in ((windows.volumes[known], False), (silent, True)):
         fit = IsotonicRegression(increasing=increasing, out_of_bounds="clip")
-        fit.fit(windows.probabilities, values, sample_weight=windows.weights)
+        fit.fit(probabilities, values, sample_weight=windows.weights[known])
         tables.append([float(value) for value in fit.predict(points)])
     return [float(point) for point in points], tables[0], tables[1]
 

@@ -66,13 +66,23 @@ class Harvest:
 
 
 def harvest(windows: SourceWindows, rule: HarvestRule | None) -> Harvest:
-    """Return the harvest of ``rule``; that of None is empty."""
+    """Return the harvest of ``rule``; that of None is empty.
+
+    In a weakly labelled song, spans extend beyond the labelled intervals as they do in a scan; the windows in the
+    intervals are judged.
+    """
     if rule is None:
         return harvest_of_spans(windows, [[] for _ in windows.songs])
     return harvest_of_spans(
         windows,
         [
-            silent_spans(song.probabilities[windows.source], rule.threshold, song.seconds, rule.min_seconds, known)
+            silent_spans(
+                song.probabilities[windows.source],
+                rule.threshold,
+                song.seconds,
+                rule.min_seconds,
+                known if song.levels_known else None,
+            )
             for song, known in windows.with_known()
         ],
     )

@@ -42,7 +42,8 @@ class LabelledSong:
 
     A volume is nan where the mixture is digital silence or the source has no stem of its own. ``trained_on``: this song
     trained the detector of the probabilities. ``evidence``: log-odds of silence per window (W,) of an evidence for its
-    source (`detector.evidence`), or None.
+    source (`detector.evidence`), or None. ``levels_known``: False for labels without levels (`weak_songs`), whose
+    volumes are VOLUME_FLOOR_DB where the source is silent and 0 dB where it sounds.
     """
 
     name: str
@@ -52,6 +53,7 @@ class LabelledSong:
     volumes: Windows
     trained_on: bool = False
     evidence: Float[np.ndarray, " W"] | None = None
+    levels_known: bool = True
 
     def known(self, source: int) -> np.ndarray:
         """Return (W,) True for windows with a label of this source."""

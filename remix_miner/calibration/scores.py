@@ -94,8 +94,11 @@ def score_source(
         areas = auc_of_draws(windows.probabilities, silent, windows.artists, times)
         return estimate(areas, artists, settings.bootstrap)
 
+    levels = bool(windows.levels_known.all())
     volume_p50_db, volume_p95_db = (
         estimate(_volume_quantiles(windows, found.kept, times, quantile), artists, settings.bootstrap)
+        if levels
+        else Estimate(None)
         for quantile in (0.5, 0.95)
     )
     return SourceScore(
@@ -105,7 +108,7 @@ def score_source(
         silence_rate=windows.silence_rate,
         threshold=threshold,
         auc=area(windows.silent),
-        auc_training=area(windows.volumes <= SILENT_TRAINING_DB),
+        auc_training=area(windows.volumes <= SILENT_TRAINING_DB) if levels else Estimate(None),
         precision=share(accepted & windows.silent, accepted),
         recall=share(accepted & windows.silent, windows.silent),
         seconds=float(found.seconds.sum()),

@@ -37,6 +37,12 @@ class SourceWindows:
         return len(self.probabilities)
 
     @property
+    def levels_known(self) -> Bool[np.ndarray, " N"]:
+        """True for the windows whose V was measured, False for those of weakly labelled songs."""
+        known: Bool[np.ndarray, " N"] = np.array([song.levels_known for song in self.songs], dtype=bool)[self.song]
+        return known
+
+    @property
     def silence_rate(self) -> float:
         """Unweighted share of silent windows; nan without windows."""
         return float(self.silent.mean()) if len(self) else float("nan")

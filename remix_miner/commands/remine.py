@@ -10,7 +10,8 @@ from remix_miner.commands._options.common import note, show, verb
 @verb(
     "Cut new excerpts of the tracks of a mined folder at another purity or at other thresholds, from the probabilities "
     "that the scan kept: the detector does not run, and only files with new spans are decoded. Resumes where an "
-    "earlier run stopped. Excerpts rejected in review stay out.",
+    "earlier run stopped. Excerpts rejected in review stay out. A folder that was mined without audio needs no "
+    "threshold: its own excerpts are cut.",
     "remix-miner remine mined/ --purity 0.9 --out mined-90/",
 )
 @click.argument("mined", type=click.Path(path_type=Path, file_okay=False))
@@ -62,18 +63,22 @@ def command(
     from remix_miner.mining.thresholds import joint_as_scanned, thresholds_of
     from remix_miner.sources import parse_sources
 
-    if (purity is None) == (not thresholds):
+    with CatalogueView.read(mined) as catalogue:
+        scanned = catalogue.settings
+    as_scanned = purity is None and not thresholds and scanned.get("labels_only")
+    if (purity is None) == (not thresholds) and not as_scanned:
         raise UsageError("remine takes --purity P or --threshold SOURCE=P: one of the two")
     chosen, refused, calibration = parse_thresholds(thresholds), {}, None
+    if as_scanned:
+        chosen = scanned["thresholds"]
     if purity is not None:
         calibration = load_detector(detector).calibration
         if calibration_path is not None:
             calibration = Calibration.load(calibration_path)
         if calibration is None:
             raise UsageError(f"detector {detector!r} has no calibration beside it; name one with --calibration")
-        with CatalogueView.read(mined) as catalogue:
-            calibration.check_detector(str(catalogue.settings["detector_sha256"]))
-            calibration = joint_as_scanned(calibration, catalogue.settings)
+        calibration.check_detector(str(scanned["detector_sha256"]))
+        calibration = joint_as_scanned(calibration, scanned)
         found = thresholds_of(calibration, parse_sources(sources), purity)
         chosen, refused = found.of_sources, found.refused
 

@@ -15,6 +15,7 @@ from remix_miner.commands._options.labelled import (
     labelled_songs,
     load_folds,
     warn_of_training_songs,
+    weak_option,
 )
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 )
 @click.argument("detector")
 @labelled_songs
+@weak_option
 @calibration_option
 @click.option(
     "--volume-db", default=-20.0, show_default=True, help="Silent: at or below this, relative to the mixture."
@@ -45,6 +47,7 @@ def command(
     muted_variants: int,
     seed: int,
     folds: tuple[str, ...],
+    weak: tuple[Path, ...],
     calibration_path: Path | None,
     volume_db: float,
     min_seconds: float,
@@ -63,7 +66,7 @@ def command(
     fold_detectors = load_folds(folds, resolve_device(device))
     calibration = calibration_for(loaded, calibration_path)
     evidence = load_voice_activity() if calibration is not None and calibration.fused else None
-    choice = SongChoice(stems, pairs, split, artists, muted_variants, seed)
+    choice = SongChoice(stems, pairs, split, artists, muted_variants, seed, weak)
     songs = label_and_predict_songs(loaded, choice, fold_detectors, evidence)
     calibration, songs = fuse_where_possible(calibration, songs, evidence)
     thresholds: dict[str, float | None] = {}

@@ -27,6 +27,7 @@ def export_labels(
     scanned. Stretches that a listener marked as wrong are rows with ``silent`` 0.
     """
     tracks: dict[str, list[Span]] = defaultdict(list)
+    written: set[Path] = set()
     for span in spans:
         tracks[span.track].append(span)
     seconds = dict(database.execute("SELECT path, seconds FROM tracks"))
@@ -34,8 +35,12 @@ def export_labels(
     write_text(out / "labels.rttm", "".join(_rttm(track, some) for track, some in sorted(tracks.items())))
     for track, some in tracks.items():
         stem = some[0].name.rsplit("-", 2)[0]
-        write_text(out / "audacity" / f"{stem}.txt", _audacity(some))
-        write_json(out / "jams" / f"{stem}.jams", _jams(track, some, seconds.get(track) or 0.0))
+        audacity, jams = out / "audacity" / f"{stem}.txt", out / "jams" / f"{stem}.jams"
+        write_text(audacity, _audacity(some))
+        write_json(jams, _jams(track, some, seconds.get(track) or 0.0))
+        written |= {audacity, jams}
+    for stale in {*out.glob("audacity/*.txt"), *out.glob("jams/*.jams")} - written:
+        stale.unlink()  # of a track that had spans in an earlier export to this folder
     return [Entry(CSV_NAME, "_".join(span.without), span) for span in spans]
 
 

@@ -18,6 +18,7 @@ from remix_miner.export.settings import ExportSettings
 from remix_miner.export.spans import find_spans
 from remix_miner.mined.catalogue_view import CatalogueView
 from remix_miner.mined.library_folders import LibraryFolders
+from remix_miner.mined.live_excerpts import check_audio_stored
 from remix_miner.sources import SOURCES
 
 EXPORT_NAME = "export.json"
@@ -40,12 +41,15 @@ class Export:
         return dataclasses.asdict(self)
 
 
-def export(folder: Path, out: Path, settings: ExportSettings) -> Export:
+def export(folder: Path, out: Path, settings: ExportSettings, *, may_be_empty: bool = False) -> Export:
     """Export ``folder`` to ``out``. A repeated run keeps the complete files.
 
-    Raises `DataError` if no span qualifies, the disk is too small, a shard is damaged, or ``out`` holds another export.
+    Raises `DataError` if no span qualifies (unless it ``may_be_empty``), the disk is too small, a shard is damaged, the
+    folder was mined without audio and the format has audio, or ``out`` holds another export.
     """
     with CatalogueView.read(folder) as catalogue:
+        if settings.format != "labels":
+            check_audio_stored(folder, catalogue.database)
         asked = settings.without or tuple(source for source in SOURCES if source in catalogue.harvest())
         groups = [(source,) for source in asked] if settings.format == "labels" else [tuple(asked)]
         spans = [
@@ -58,7 +62,7 @@ def export(folder: Path, out: Path, settings: ExportSettings) -> Export:
                 accepted_only=settings.accepted_only,
             )
         ]
-        if not spans:
+        if not spans and not may_be_empty:
             raise DataError(
                 f"{folder} holds no span of {settings.min_seconds:g} s without {' and '.join(asked) or 'any source'}"
                 + (" that was accepted" if settings.accepted_only else "")
@@ -84,23 +88,35 @@ def export(folder: Path, out: Path, settings: ExportSettings) -> Export:
     )
 
 
+def check_target(out: Path, folder: Path, settings: ExportSettings) -> None:
+    """Raise `DataError` if ``out`` holds anything else than an export of ``folder`` with these settings."""
+    path = out / EXPORT_NAME
+    if path.is_file():
+        theirs = json.loads(path.read_text(encoding="utf-8"))
+        if {**theirs, "detector_sha256": None} != _description(folder, settings, None):
+            raise DataError(f"{out} holds another export ({path.name} states it): choose another, or delete it")
+    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise DataError(f"{out} is not empty and no export: choose another folder")
+
+
 def _claim(out: Path, folder: Path, settings: ExportSettings, detector_sha256: str | None) -> None:
     """Write the settings of the export to ``out``. Raises `DataError` if ``out`` holds anything else."""
-    mine = {
+    check_target(out, folder, settings)
+    path, mine = out / EXPORT_NAME, _description(folder, settings, detector_sha256)
+    if path.is_file() and json.loads(path.read_text(encoding="utf-8")) != mine:
+        raise DataError(f"{out} holds an export of another detector's excerpts: choose another folder, or delete it")
+    write_json(path, mine)
+
+
+def _description(folder: Path, settings: ExportSettings, detector_sha256: str | None) -> dict[str, Any]:
+    """Return the content of export.json."""
+    return {
         "format": "remix-miner/export",
         "format_version": 1,
         "mined": str(folder.resolve()),
         "detector_sha256": detector_sha256,
         "settings": json.loads(json.dumps(dataclasses.asdict(settings), default=str)),
     }
-    path = out / EXPORT_NAME
-    if path.is_file():
-        theirs = json.loads(path.read_text(encoding="utf-8"))
-        if theirs != mine:
-            raise DataError(f"{out} holds another export ({path.name} states it): choose another --out, or delete it")
-    elif out.exists() and any(out.iterdir()):
-        raise DataError(f"{out} is not empty and no export: choose another --out")
-    write_json(path, mine)
 
 
 def _use(out: Path, settings: ExportSettings) -> str:

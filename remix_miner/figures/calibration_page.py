@@ -46,7 +46,9 @@ def source_pictures(name: str, one: SourceCalibration, windows: SourceWindows) -
     if one.curve is not None:
         caption = "Purity of the harvest, its lower bound, and the found share of the silent spans."
         pictures.insert(0, (curve_figure(name, one), caption))
-    if one.spans is not None:
+    if not windows.levels_known.any():
+        del pictures[-3]  # the volumes of weakly labelled windows are no levels
+    if one.spans is not None and one.spans.before.p50 is not None:
         pictures.append(
             (
                 span_figure(name, one),

@@ -7,6 +7,7 @@ that no excerpt is lost or duplicated.
 
 import contextlib
 import json
+import math
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -33,6 +34,25 @@ from remix_miner.mined.writer import ClosedShard, shard_paths, temporary_paths
 if TYPE_CHECKING:
     from remix_miner.datasets.library import LibraryFile
 
+ADD_EXCERPT = (
+    "INSERT INTO excerpts (track_id, source, start_seconds, seconds, probability_mean, probability_min, "
+    "expected_volume_db, shard, shard_start, frames) VALUES (?,?,?,?,?,?,?,?,?,?)"
+)
+
+
+@dataclass(frozen=True)
+class UnstoredExcerpt:
+    """An excerpt without audio. ``start_frame`` and ``frames`` are at the sample rate of the track's file."""
+
+    source: str
+    start_seconds: float
+    seconds: float
+    probability_mean: float
+    probability_min: float
+    expected_volume_db: float
+    start_frame: int
+    frames: int
+
 
 @dataclass(frozen=True)
 class ScannedTrack:
@@ -44,6 +64,8 @@ class ScannedTrack:
     sample_rate: int
     channels: int
     problem: str | None = None
+    spans: Sequence[UnstoredExcerpt] = ()
+    """Excerpts whose audio is not stored."""
 
 
 class Catalogue(CatalogueView):
@@ -129,7 +151,8 @@ class Catalogue(CatalogueView):
     def finish_tracks(self, tracks: Sequence[ScannedTrack], shards: Sequence[ClosedShard]) -> int:
         """Record tracks as done, and the closed shards with all their excerpts, in one transaction.
 
-        Every excerpt in ``shards`` must be of one of ``tracks``. A track may have no excerpts. A track that is done
+        Every excerpt in ``shards`` must be of one of ``tracks``. A track may have no excerpts, or excerpts without
+        audio (`ScannedTrack.spans`). A track that is done
         already (an engine repeated it) stays unchanged and its new excerpts are not recorded, so that there are no
         duplicates. Returns the number of recorded excerpts.
         """
@@ -145,6 +168,8 @@ class Catalogue(CatalogueView):
                         "error = ? WHERE id = ?",
                         (track.sha256, track.seconds, track.sample_rate, track.channels, track.problem, track_id),
                     )
+                    database.executemany(ADD_EXCERPT, (_unstored_row(track_id, span) for span in track.spans))
+                    recorded += len(track.spans)
             for shard in shards:
                 self.add_shard(shard)
                 rows = []
@@ -156,11 +181,7 @@ class Catalogue(CatalogueView):
                         )
                     if (owner := ids[excerpt["track"]]) is not None:
                         rows.append(_excerpt_row(owner, shard, excerpt))
-                database.executemany(
-                    "INSERT INTO excerpts (track_id, source, start_seconds, seconds, probability_mean, "
-                    "probability_min, expected_volume_db, shard, shard_start, frames) VALUES (?,?,?,?,?,?,?,?,?,?)",
-                    rows,
-                )
+                database.executemany(ADD_EXCERPT, rows)
                 recorded += len(rows)
         return recorded
 
@@ -267,12 +288,30 @@ class Catalogue(CatalogueView):
 
 
 def differing_settings(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
-    """Return 'name: value there, value here' for each setting that differs."""
+    """Return 'name: value there, value here' for each setting that differs.
+
+    A setting that is missing (in a folder of an older version) equals one that is off.
+    """
     return [
         f"{name}: {ours.get(name)!r} there, {theirs.get(name)!r} here"
         for name in sorted(ours.keys() | theirs.keys())
-        if ours.get(name) != theirs.get(name)
+        if (ours.get(name) or None) != (theirs.get(name) or None)
     ]
+
+
+def _unstored_row(track_id: int, span: UnstoredExcerpt) -> tuple[Any, ...]:
+    return (
+        track_id,
+        span.source,
+        span.start_seconds,
+        span.seconds,
+        span.probability_mean,
+        span.probability_min,
+        None if math.isnan(span.expected_volume_db) else span.expected_volume_db,
+        None,
+        span.start_frame,
+        span.frames,
+    )
 
 
 def _excerpt_row(track_id: int, shard: ClosedShard, excerpt: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -62,8 +62,8 @@ CREATE TABLE excerpts (
     probability_mean REAL NOT NULL,
     probability_min REAL NOT NULL,
     expected_volume_db REAL,            -- by the calibration; NULL when unknown
-    shard TEXT NOT NULL REFERENCES shards (name),
-    shard_start INTEGER NOT NULL,       -- row in /audio
+    shard TEXT REFERENCES shards (name),  -- NULL: the audio is not stored (`detect --no-audio`)
+    shard_start INTEGER NOT NULL,       -- row in /audio; without a shard, frame of the track's file
     frames INTEGER NOT NULL,
     review TEXT                         -- NULL, 'accepted', 'rejected' or 'superseded' (the file has changed since)
 );

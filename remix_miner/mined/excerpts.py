@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 
 from remix_miner.errors import DataError, UsageError
 from remix_miner.mined.catalogue_db import CATALOGUE_NAME, connect_to_read, reading_errors
-from remix_miner.mined.live_excerpts import live_excerpts
+from remix_miner.mined.live_excerpts import check_audio_stored, live_excerpts
 from remix_miner.mined.reader import Shard
 from remix_miner.mined.writer import shard_paths
 from remix_miner.sources import SOURCES, parse_sources
@@ -58,8 +58,8 @@ class MinedExcerpts(Dataset[MinedExcerpt]):
     With a catalogue beside the shards, excerpts are left out that were rejected in review, superseded by a newer scan
     of a changed file, or never recorded, and `expected_volume_db` is set. Of an excerpt with a stretch that review
     marked as wrong, the rest is kept if it is long enough, as one item or two. Without a catalogue, all excerpts in the
-    shards are used. Raises `DataError` if there are no excerpts, shards differ in sample rate or channels, or a shard
-    of the catalogue is missing.
+    shards are used. Raises `DataError` if there are no excerpts, shards differ in sample rate or channels, a shard of
+    the catalogue is missing, or the folder was mined without audio.
 
     Files are opened when first read, in the process that reads, so that forked and spawned workers are both safe.
     """
@@ -205,6 +205,7 @@ def _read_index(folder: Path, sources: Iterable[str]) -> tuple[list[Path], np.nd
     with reading_errors(folder / CATALOGUE_NAME):
         database = connect_to_read(folder)
         try:
+            check_audio_stored(folder, database)
             index = np.fromiter(_live_excerpts(database, paths, list(sources)), dtype=INDEX_DTYPE)
         finally:
             database.close()

@@ -65,7 +65,7 @@ def inspect_folder(
                 "bytes": sum(shard["bytes"] for shard in known.values() if shard["source"] == source),
             }
             for source in SOURCES
-            if any(shard["source"] == source for shard in known.values())
+            if source in harvest or any(shard["source"] == source for shard in known.values())
         }
         inspection.tracks = catalogue.track_counts()
         inspection.seconds_scanned = catalogue.seconds_scanned()
@@ -77,6 +77,8 @@ def inspect_folder(
             path = shard_path(folder, name)
             inspection.damage += _check(path, facts, catalogue.excerpt_places(name), verify)
             on_shard(len(known))
+    if inspection.settings.get("labels_only"):
+        inspection.remarks.append("mined without audio (detect --no-audio); remine cuts it")
     unknown = [path.name for path in shard_paths(folder) if path.name not in known]
     if unknown:
         inspection.remarks.append(

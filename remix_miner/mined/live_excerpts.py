@@ -4,7 +4,10 @@ import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
+from remix_miner.errors import DataError
 from remix_miner.mined.catalogue_db import LIVE
 from remix_miner.mined.reviews import LATEST, has_reviews
 from remix_miner.sources import SOURCES
@@ -22,7 +25,8 @@ COLUMNS = (
 class LiveExcerpt:
     """A stretch of audio that counts as silent in ``source``: a whole excerpt, or a part of a rejected one.
 
-    ``shard_start`` and ``frames`` lie in the shard's `/audio`, ``start_seconds`` in the track. ``excerpt_id`` is the
+    ``shard_start`` and ``frames`` lie in the shard's `/audio`, ``start_seconds`` in the track. ``shard`` is empty where
+    no audio is stored; ``shard_start`` and ``frames`` are then those of the track's file. ``excerpt_id`` is the
     catalogue's row; two parts of one excerpt share it.
     """
 
@@ -57,7 +61,7 @@ def live_excerpts(
         arguments *= 2
     shortest = shortest_seconds(database)
     for *row, wrong_start, wrong_end in database.execute(f"{query} ORDER BY shard, shard_start", arguments):
-        excerpt = LiveExcerpt(*row)
+        excerpt = _excerpt(row)
         if wrong_start is None:
             yield excerpt
         else:
@@ -70,7 +74,13 @@ def kept_parts(database: sqlite3.Connection) -> Iterator[LiveExcerpt]:
         return
     shortest = shortest_seconds(database)
     for *row, wrong_start, wrong_end in database.execute(f"{_WITH_STRETCH} ORDER BY shard, shard_start"):
-        yield from kept_beside(LiveExcerpt(*row), (wrong_start, wrong_end), shortest)
+        yield from kept_beside(_excerpt(row), (wrong_start, wrong_end), shortest)
+
+
+def _excerpt(row: list[Any]) -> LiveExcerpt:
+    """Return a row of `COLUMNS`."""
+    row[3] = row[3] or ""
+    return LiveExcerpt(*row)
 
 
 def kept_beside(excerpt: LiveExcerpt, wrong: tuple[float, float], shortest: float) -> Iterator[LiveExcerpt]:
@@ -99,6 +109,15 @@ def kept_beside(excerpt: LiveExcerpt, wrong: tuple[float, float], shortest: floa
                 excerpt.expected_volume_db,
                 excerpt.review,
             )
+
+
+def check_audio_stored(folder: Path, database: sqlite3.Connection) -> None:
+    """Raise `DataError` for a folder that was mined without audio."""
+    if database.execute("SELECT 1 FROM excerpts WHERE shard IS NULL LIMIT 1").fetchone() is not None:
+        raise DataError(
+            f"{folder} was mined without audio (detect --no-audio); cut it with "
+            f"remix-miner remine {folder} --out FOLDER, or write labels with export --format labels"
+        )
 
 
 def shortest_seconds(database: sqlite3.Connection) -> float:

@@ -93,7 +93,7 @@ def mine_batch(setup: JobSetup, tasks: Sequence[Task], name: str, report: Report
                 report(tracks=1)
                 continue
             try:
-                if task.store:
+                if task.store and not settings.labels_only:
                     shards.append(scanned, track)
                     check_unchanged(task.file)
             except (AudioError, OSError) as error:
@@ -164,8 +164,13 @@ def _scan(
 def seconds_at_purities(
     scanned: ScannedAudio, settings: ScanSettings, calibration: Calibration | None
 ) -> list[tuple[float, str, float]]:
-    """Return (purity, source, seconds) that a scan at each of `PURITIES` finds in a track, where it is promised."""
-    found = []
+    """Return (purity, source, seconds) that a scan at each of `PURITIES` finds in a track, where it is promised.
+
+    The list is empty for a scan of sources that are silent together.
+    """
+    found: list[tuple[float, str, float]] = []
+    if settings.together:
+        return found
     for purity in PURITIES if calibration is not None else ():
         for source in settings.thresholds:
             assert calibration is not None

@@ -40,7 +40,8 @@ class MineSettings:
 
     ``purity``: the promised share of pure seconds, in place of the calibration's own thresholds.
     ``planted``: labelled songs to audit the scan with. ``scan_filter``: leaves files out. ``restart``: delete the
-    content of the mined folder. ``retry_failed``: scan files again that failed before.
+    content of the mined folder. ``retry_failed``: scan files again that failed before. ``together``: mine only where
+    all ``sources`` are silent at once; `DataError` if the calibration refuses one. ``labels_only``: store no audio.
     """
 
     detector: str = "default"
@@ -57,6 +58,8 @@ class MineSettings:
     restart: bool = False
     retry_failed: bool = False
     planted: Sequence[Path] = ()
+    together: bool = False
+    labels_only: bool = False
     scan_filter: FileFilter | None = None
     limits: BatchLimits = field(default_factory=BatchLimits)
 
@@ -75,6 +78,12 @@ def mine(
     """
     detector = load_detector(settings.detector)
     thresholds = choose_thresholds(detector, settings.calibration, settings.sources, settings.purity)
+    if settings.together and thresholds.refused:
+        source, reason = next(iter(thresholds.refused.items()))
+        raise DataError(
+            f"sources can be mined together only where each has a threshold; {source} has none: {reason}. Choose "
+            "other sources, a lower --purity, or another --calibration"
+        )
     scan_settings = ScanSettings(
         thresholds.of_sources,
         float(settings.min_seconds),
@@ -83,6 +92,8 @@ def mine(
         precision=settings.precision,
         sampling=settings.sampling,
         fusion=fusion_for(thresholds, settings.min_seconds),
+        together=settings.together,
+        labels_only=settings.labels_only,
     )
     recorded = {"detector_sha256": detector.sha256, **dataclasses.asdict(scan_settings)}
     files, skipped = find_audio(library)

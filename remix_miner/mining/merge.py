@@ -72,8 +72,8 @@ FROM part.excerpts
 JOIN taken ON part_id = track_id
 JOIN part.tracks AS theirs ON theirs.id = track_id
 JOIN main.tracks AS ours USING (path)
-JOIN wanted ON wanted.name = shard
-WHERE {KEPT} ORDER BY part.excerpts.id;
+LEFT JOIN wanted ON wanted.name = shard
+WHERE {KEPT} AND (shard IS NULL OR wanted.name IS NOT NULL) ORDER BY part.excerpts.id;
 INSERT INTO main.runs (started, finished, settings_json, versions_json, detector_sha256)
 SELECT started, finished, settings_json, versions_json, detector_sha256 FROM part.runs AS theirs
 WHERE NOT EXISTS (SELECT 1 FROM main.runs AS ours WHERE ours.started = theirs.started

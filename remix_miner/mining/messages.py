@@ -35,6 +35,10 @@ class ScanSettings:
     """Of the detector's scattering transform."""
     fusion: Fusion | None = None
     """How a second opinion refines one source's probabilities; None: the detector alone."""
+    together: bool = False
+    """Whether only spans are mined in which all sources of ``thresholds`` are silent at once."""
+    labels_only: bool = False
+    """Whether excerpts are recorded without their audio: no shards are written."""
 
     def __post_init__(self) -> None:
         if not self.thresholds:

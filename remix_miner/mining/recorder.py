@@ -4,11 +4,11 @@ import contextlib
 import time
 from collections.abc import Callable, Sequence
 
-from remix_miner.mined.catalogue import Catalogue, ScannedTrack
+from remix_miner.mined.catalogue import Catalogue, ScannedTrack, UnstoredExcerpt
 from remix_miner.mined.probabilities import ProbabilityStore, StoredTrack
 from remix_miner.mining.engines.choice import Engine
 from remix_miner.mining.jobs import Counts, Watch, run_jobs
-from remix_miner.mining.messages import PASSING_FAILURES, Batch, JobSetup, Task, TrackScan
+from remix_miner.mining.messages import PASSING_FAILURES, Batch, Found, JobSetup, Task, TrackScan
 from remix_miner.mining.report import RunTally, failure_text
 from remix_miner.progress import Progress
 
@@ -23,6 +23,7 @@ class Recorder:
         self.probabilities = probabilities
         self.tasks = tasks
         self.tally = tally
+        self.labels_only = bool(catalogue.settings.get("labels_only"))
         self.planted: list[TrackScan] = []
         """Scans of planted songs, which are not stored."""
         self._expected_seconds = sum(task.seconds for task in tasks)
@@ -51,7 +52,8 @@ class Recorder:
         stored = [track for track in batch.tracks if track.task.store]
         self.planted += [track for track in batch.tracks if not track.task.store]
         self.probabilities.write(_stored(track) for track in stored if track.codes is not None)
-        self.tally.excerpts += self.catalogue.finish_tracks([_row(track) for track in stored], batch.shards)
+        rows = [_row(track, self.labels_only) for track in stored]
+        self.tally.excerpts += self.catalogue.finish_tracks(rows, batch.shards)
         self.tally.tracks += len(stored)
         self._expected_seconds += sum(track.seconds - track.task.seconds for track in batch.tracks)
         for failed in batch.failed:
@@ -67,7 +69,7 @@ class Recorder:
         )
 
 
-def _row(track: TrackScan) -> ScannedTrack:
+def _row(track: TrackScan, labels_only: bool) -> ScannedTrack:
     return ScannedTrack(
         name=track.task.file.name,
         sha256=track.sha256,
@@ -75,6 +77,20 @@ def _row(track: TrackScan) -> ScannedTrack:
         sample_rate=track.sample_rate,
         channels=track.channels,
         problem=track.note,
+        spans=[_span(found, track.sample_rate) for found in track.found] if labels_only else [],
+    )
+
+
+def _span(found: Found, sample_rate: int) -> UnstoredExcerpt:
+    return UnstoredExcerpt(
+        source=found.source,
+        start_seconds=found.start_frame / sample_rate,
+        seconds=found.frames / sample_rate,
+        probability_mean=found.probability_mean,
+        probability_min=found.probability_min,
+        expected_volume_db=found.expected_volume_db,
+        start_frame=found.start_frame,
+        frames=found.frames,
     )
 
 

@@ -126,6 +126,12 @@ def _settings(old: Mapping[str, Any], new: RemineSettings) -> tuple[ScanSettings
     names = {field.name for field in dataclasses.fields(ScanSettings)}
     values = {name: value for name, value in old.items() if name in names}
     values["thresholds"] = dict(new.thresholds)
+    values["labels_only"] = False
+    if values.get("together") and set(new.thresholds) != set(old["thresholds"]):
+        raise UsageError(
+            f"the folder holds spans in which {', '.join(old['thresholds'])} are silent together; give a threshold for "
+            f"each of them, got {', '.join(new.thresholds)}"
+        )
     if new.min_seconds is not None:
         values["min_seconds"] = float(new.min_seconds)
     if values.get("fusion") is not None:

@@ -133,7 +133,13 @@ def find_spans(
     sample_rate: int,
     settings: ScanSettings,
 ) -> list[Found]:
-    """Return the spans to mine, in the order in which they end. Excerpts of one source do not overlap."""
+    """Return the spans to mine, in the order in which they end. Excerpts of one source do not overlap.
+
+    With ``settings.together`` every source has the same spans: those in which all of them pass their thresholds.
+    """
+    if settings.together:
+        for source, threshold in settings.thresholds.items():
+            valid = valid & (probabilities[SOURCES.index(source)] >= threshold)
     found = []
     for source, threshold in settings.thresholds.items():
         row = probabilities[SOURCES.index(source)]

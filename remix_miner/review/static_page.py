@@ -56,7 +56,7 @@ def write_static_page(folder: Path, page: Path, settings: StaticPageSettings | N
             }
             for source, found in harvest.items()
         ]
-        parts = AudioParts(folder, LibraryFolders({}))
+        parts = AudioParts(folder, LibraryFolders.of(catalogue.database))
         for source in sources:
             source["samples"] = [_described(item, kind, parts) for item, kind in source["samples"]]
         parts.close()

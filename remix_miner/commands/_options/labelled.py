@@ -97,6 +97,7 @@ class SongChoice:
     artists: Path | None = None
     muted_variants: int = 0
     seed: int = 0
+    weak: Sequence[Path] = ()
 
 
 def label_and_predict_songs(
@@ -112,10 +113,11 @@ def label_and_predict_songs(
     for a song that trained all of them.
     """
     from remix_miner.calibration.labelled_songs import guess_artists, label_songs, read_artists
+    from remix_miner.calibration.weak_songs import label_weak_songs
     from remix_miner.datasets.corpora import load_pair_tracks, load_stem_tracks
 
-    if not choice.stems and not choice.pairs:
-        raise UsageError("no labelled songs: name folders with --stems or --pairs")
+    if not choice.stems and not choice.pairs and not choice.weak:
+        raise UsageError("no labelled songs: name folders with --stems or --pairs, or a table of labels with --weak")
     tracks: list[StemTrack | PairTrack] = []
     tracks += load_stem_tracks(choice.stems, choice.split) if choice.stems else []
     tracks += load_pair_tracks(choice.pairs) if choice.pairs else []
@@ -133,6 +135,8 @@ def label_and_predict_songs(
             trained_on=one.description.get("songs", []),
             evidence=evidence,
         )
+    if choice.weak:
+        songs += label_weak_songs(detector.model, choice.weak, named, evidence)
     return songs
 
 
@@ -240,6 +244,13 @@ silence_rate_option = click.option(
     metavar="data|musdb|LIST",
     help="How often sources are silent in the music to be mined, e.g. drums=0.1,vocals=0.3: precision depends on it. "
     "Default: the songs' own rates, or MUSDB18's with --mute.",
+)
+weak_option = click.option(
+    "--weak",
+    cls=Several,
+    metavar="CSV...",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Tables of intervals (path,source,start_seconds,end_seconds,silent), as detect --labels writes them.",
 )
 calibration_option = click.option(
     "--calibration",
