@@ -86,6 +86,21 @@ def test_random_crops_reach_every_place_and_every_excerpt(folder):
         dataset.draw("vocals", generator)
 
 
+@pytest.mark.parametrize("with_catalogue", [True, False])
+def test_drawn_by_track_every_track_is_as_likely(folder, with_catalogue):
+    if not with_catalogue:
+        for path in folder.glob("catalogue.sqlite*"):
+            path.unlink()
+    dataset = MinedExcerpts(folder)
+    generator = np.random.default_rng(0)
+    drawn = [dataset.read(dataset.draw("drums", generator, by="tracks")) for _ in range(1000)]
+    shares = [sum(item["valid_frames"] == seconds * RATE for item in drawn) / 1000 for seconds in (5, 2, 3)]
+    np.testing.assert_allclose(shares, [5 / 14, 2 / 14, 1 / 2], atol=0.05)  # one track has 5 and 2 s, the other 3 s
+    assert {item["track"] for item in drawn if item["valid_frames"] == 3 * RATE} == {"b\n😀.mp3"}
+    with pytest.raises(DataError, match="without 'vocals'"):
+        dataset.draw("vocals", generator, by="tracks")
+
+
 def test_a_seed_an_epoch_and_an_index_decide_a_crop(folder):
     def crops(seed: int, epoch: int) -> list[float]:
         dataset = MinedExcerpts(folder, seconds=1.0, seed=seed)

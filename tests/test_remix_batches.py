@@ -11,7 +11,7 @@ from remix_miner.config import load_settings
 from remix_miner.datasets.corpora import load_stem_tracks
 from remix_miner.datasets.segments import Corpus, SegmentReader
 from remix_miner.errors import DataError, UsageError
-from remix_miner.mined.excerpts import MinedExcerpts
+from remix_miner.mined.excerpts import DrawBy, MinedExcerpts
 from remix_miner.mined.writer import ShardWriter
 from remix_miner.sources import SOURCES
 from remix_miner.training.batches.augment import AugmentSettings
@@ -154,6 +154,28 @@ def test_excerpts_are_drawn_by_their_seconds(tmp_path: Path) -> None:
     drawn = np.bincount([mined.draw("bass", generator) for _ in range(4000)], minlength=10)
     assert drawn[4] / 4000 == pytest.approx(0.5, abs=0.03)
     assert np.allclose(np.delete(drawn, 4) / 4000, 0.5 / 9, atol=0.015)
+
+
+def test_the_settings_decide_whether_seconds_or_tracks_are_equally_likely(
+    reader: SegmentReader, tmp_path: Path
+) -> None:
+    """One track of 9 s at 0.5, one of 1 s at 0.25, told apart by their level."""
+    with ShardWriter(
+        tmp_path, "drums", sample_rate=RATE, detector_sha256="0" * 64, threshold=0.9, settings={}, shard_id="0"
+    ) as shard:
+        for track, seconds, level in (("long", 9, 0.5), ("short", 1, 0.25)):
+            shard.append(
+                np.full((seconds * RATE, 2), level), track=track, track_sha256="0" * 64,
+                start_seconds=0.0, probability_mean=1.0, probability_min=1.0,
+            )  # fmt: skip
+
+    def short(draw_by: DrawBy) -> float:
+        settings = RemixSettings(draw_by=draw_by, match_level=False, enough_minutes=0)
+        sampler = remix_sampler(reader, MinedExcerpts(tmp_path), remix=settings)
+        return sum(sampler.example("drums", index)[1].max() < 0.3 for index in range(400)) / 400
+
+    assert short("seconds") == pytest.approx(0.1, abs=0.06)
+    assert short("tracks") == pytest.approx(0.5, abs=0.09)
 
 
 def test_an_isolated_source_sounds_unless_the_paper_is_followed(tmp_path: Path, excerpts: MinedExcerpts) -> None:

@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from remix_miner.sources import SOURCES
+
 EXAMPLE = Path(__file__).parents[1] / "examples" / "remix_gain"
 
 
@@ -33,27 +35,37 @@ def differences(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 @pytest.fixture
 def audio(tmp_path: Path) -> Path:
-    """Two singers in each half, a song each."""
+    """Two singers in each half, a song each; two rock songs without vocals, and a song of another band."""
     for number, singer in enumerate(("amy", "bug", "jmzen", "khair")):
         folder = tmp_path / "audio" / "pairs16k" / f"MIR1K_{singer}_1"
         folder.mkdir(parents=True)
         noise = 0.1 * np.random.default_rng(number).standard_normal((2, 16000))
         for name, signal in zip(("vocals", "accompaniment"), noise, strict=True):
             soundfile.write(folder / f"{name}.flac", signal, 16000)
+    for number, song in enumerate(("MusicDelta_Punk", "MusicDelta_Rock", "other_band")):
+        folder = tmp_path / "audio" / "stems" / song
+        folder.mkdir(parents=True)
+        noise = 0.1 * np.random.default_rng(number).standard_normal((4, 16000))
+        noise[SOURCES.index("vocals")] = 0
+        for source, signal in zip(SOURCES, noise, strict=True):
+            soundfile.write(folder / f"{source}.flac", signal, 16000)
     return tmp_path / "audio"
 
 
 def test_the_toy_experiment_runs_and_reports(tmp_path: Path, audio: Path, mine: Callable[..., Any]) -> None:
-    mine(tmp_path / "mined", {"x.mp3": {"vocals": [5.0, 6.0]}, "y.mp3": {"vocals": [7.0]}})
+    mine(tmp_path / "mined", {"x.mp3": {"vocals": [5.0, 6.0], "drums": [5.0]}, "y.mp3": {"vocals": [7.0]}})
     out = tmp_path / "out"
     arguments = (EXAMPLE / "tiny.toml", "--audio", audio, "--mined", tmp_path / "mined", "--out", out)
     run("run.py", *arguments)
-    results = sorted((out / "results").glob("*.json"))
+    results = sorted((out / "vocals" / "results").glob("*.json"))
     stamps = [path.stat().st_mtime_ns for path in results]
     run("run.py", *arguments)
     assert [path.stat().st_mtime_ns for path in results] == stamps
     runs = {path.stem: json.loads(path.read_text()) for path in results}
-    arms = ("supervised", "mined", "control", "mined-0.1min", "mined-50percent-singing", "true")
+    arms = (
+        *("supervised", "mined", "mined-by-track", "control"),
+        *("mined-0.1min", "mined-50percent-impure", "true"),
+    )
     assert set(runs) == {
         f"{arm}-MIR1K_{singer}_1-seed0" for arm in arms for singer in ("amy", "bug", "jmzen", "khair")
     } | {f"ceiling-half{half}-seed0-{epochs}" for half in (0, 1) for epochs in (1, 2)}
@@ -61,7 +73,12 @@ def test_the_toy_experiment_runs_and_reports(tmp_path: Path, audio: Path, mine: 
     assert runs["mined-0.1min-MIR1K_amy_1-seed0"]["mined_minutes"] == pytest.approx(0.1, rel=1e-3)
     for found in runs.values():
         heard = {name.split("_")[1] for name in found["labelled"]}
-        assert not heard & {values["artist"] for values in found["scores"]["raw"].values()}
+        assert not heard & {values["artist"] for values in found["scores"]["ema"].values()}
+    drums = {path.stem for path in (out / "drums" / "results").glob("*.json")}
+    assert drums == {
+        *(f"{arm}-MusicDelta_{name}-seed0" for arm in ("control", "mined") for name in ("Punk", "Rock")),
+        *("ceiling-half0-seed0-1", "ceiling-half0-seed0-2"),
+    }
     run("separated.py", EXAMPLE / "tiny.toml", out)
     (folder,) = (out / "separated").iterdir()
     assert {path.name for path in folder.iterdir()} >= {

@@ -1,6 +1,7 @@
 """Differences between arms, paired by fold and seed, with bootstrap intervals over folds and test artists."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,14 +29,16 @@ class Difference:
         return f"{self.mean:+.2f} [{self.low:+.2f}, {self.high:+.2f}]"
 
 
-def read_results(out: Path) -> list[Document]:
-    return [json.loads(path.read_text()) for path in sorted((out / "results").glob("*.json"))]
+def read_results(folder: Path) -> list[Document]:
+    """Return the results of one target, below ``folder``/results."""
+    return [json.loads(path.read_text()) for path in sorted((folder / "results").glob("*.json"))]
 
 
-def scores_of(documents: list[Document], arm: str, fold: str, seed: int, half: int, which: str) -> dict[str, float]:
+def scores_of(documents: list[Document], arm: str, fold: str, seed: int, half: int) -> dict[str, float]:
     """Return the uSDR by test song of one run, empty if it does not exist. A ceiling is its half's longest run."""
+    value = "usdr"
     if arm == "mixture":
-        arm, which = "supervised", "mixture"
+        arm, value = "control", "mixture_usdr"
     if arm == "ceiling":
         found = [each for each in documents if each["arm"] == "ceiling" and each["half"] == half]
         found = sorted(found, key=lambda each: each["epochs"])[-1:]
@@ -43,16 +46,14 @@ def scores_of(documents: list[Document], arm: str, fold: str, seed: int, half: i
         found = [each for each in documents if (each["arm"], each["fold"], each["seed"]) == (arm, fold, seed)]
     if not found:
         return {}
-    if which == "mixture":
-        return {song: values["mixture_usdr"] for song, values in found[0]["scores"]["raw"].items()}
-    return {song: values["usdr"] for song, values in found[0]["scores"][which].items()}
+    return {song: values[value] for song, values in found[0]["scores"]["ema"].items()}
 
 
 def units_of(documents: list[Document]) -> dict[str, tuple[str, str]]:
     """Test song -> genre and the unit that the bootstrap draws: the singer, or the song outside karaoke."""
     units = {}
     for document in documents:
-        for song, values in document["scores"]["raw"].items():
+        for song, values in document["scores"]["ema"].items():
             units[song] = (values["genre"], values["artist"] if values["genre"] == "karaoke" else song)
     return units
 
@@ -60,16 +61,14 @@ def units_of(documents: list[Document]) -> dict[str, tuple[str, str]]:
 def folds_of(documents: list[Document], arm: str) -> list[tuple[str, int, int]]:
     """Fold, seed and half of each run of an arm; a ceiling serves every fold of its half."""
     if arm == "mixture":
-        arm = "supervised"
+        arm = "control"
     if arm == "ceiling":
         halves = {each["half"] for each in documents if each["arm"] == "ceiling"}
-        return [each for each in folds_of(documents, "supervised") if each[2] in halves]
+        return [each for each in folds_of(documents, "control") if each[2] in halves]
     return sorted({(each["fold"], each["seed"], each["half"]) for each in documents if each["arm"] == arm})
 
 
-def table_of(
-    documents: list[Document], arm: str, baseline: str | None, genre: str | None, which: str
-) -> tuple[list[str], Table]:
+def table_of(documents: list[Document], arm: str, baseline: str | None, genre: str | None) -> tuple[list[str], Table]:
     """Folds, and per fold and unit the mean score, or difference to ``baseline``; nan where a fold did not test it.
 
     Only runs that both arms made count; seeds of a fold are averaged.
@@ -82,8 +81,8 @@ def table_of(
     folds = sorted({fold for fold, _, _ in runs})
     values: list[list[list[float]]] = [[[] for _ in wanted] for _ in folds]
     for fold, seed, half in runs:
-        scores = scores_of(documents, arm, fold, seed, half, which)
-        base = scores_of(documents, baseline, fold, seed, half, which) if baseline is not None else {}
+        scores = scores_of(documents, arm, fold, seed, half)
+        base = scores_of(documents, baseline, fold, seed, half) if baseline is not None else {}
         for song, score in scores.items():
             if units[song][1] in wanted:
                 values[folds.index(fold)][wanted.index(units[song][1])].append(score - base.get(song, 0.0))
@@ -92,10 +91,10 @@ def table_of(
 
 
 def difference(
-    documents: list[Document], arm: str, baseline: str | None = None, genre: str | None = None, which: str = "ema"
+    documents: list[Document], arm: str, baseline: str | None = None, genre: str | None = None
 ) -> Difference | None:
     """Return ``arm`` minus ``baseline`` on the songs of a genre, or on all; None if no fold has both."""
-    folds, table = table_of(documents, arm, baseline, genre, which)
+    folds, table = table_of(documents, arm, baseline, genre)
     known = ~np.isnan(table)
     kept = known.any(axis=1) if table.size else np.zeros(0, dtype=bool)
     if not kept.any():
@@ -103,18 +102,25 @@ def difference(
     table, known = table[kept], known[kept]
     names = [fold for fold, keep in zip(folds, kept, strict=True) if keep]
     means = np.nanmean(table, axis=1)
-    low, high = interval(table)
+    units = units_of(documents)
+    low, high = interval(table, [units[fold][1] if fold in units else fold for fold in names])
     by_fold = dict(zip(names, map(float, means), strict=True))
     return Difference(float(means.mean()), low, high, by_fold)
 
 
-def interval(table: Table, seed: int = 0) -> tuple[float, float]:
-    """95% percentile interval of the mean over rows of the mean over known columns; both are drawn anew."""
+def interval(table: Table, row_units: Sequence[str] | None = None, seed: int = 0) -> tuple[float, float]:
+    """95% percentile interval of the mean over rows of the mean over known columns; both are drawn anew.
+
+    Rows of one unit are drawn together; without ``row_units`` every row is its own.
+    """
     generator = np.random.default_rng(seed)
     rows, columns = table.shape
     known = ~np.isnan(table)
     filled = np.where(known, table, 0.0)
-    row_counts = generator.multinomial(rows, np.full(rows, 1 / rows), DRAWS)
+    names = row_units or [str(row) for row in range(rows)]
+    units = list(dict.fromkeys(names))
+    unit_of = [units.index(name) for name in names]
+    row_counts = generator.multinomial(len(units), np.full(len(units), 1 / len(units)), DRAWS)[:, unit_of]
     column_counts = generator.multinomial(columns, np.full(columns, 1 / columns), DRAWS)
     sums, counts = column_counts @ filled.T, column_counts @ known.T
     weights = row_counts * (counts > 0)

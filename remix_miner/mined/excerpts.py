@@ -5,7 +5,7 @@ import sqlite3
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict
 
 import numpy as np
 from jaxtyping import Float32
@@ -21,10 +21,14 @@ from remix_miner.sources import SOURCES, parse_sources
 OPEN_SHARDS = 128
 """Shards that a process keeps open at a time; opening one takes about as long as reading a crop."""
 
+DrawBy = Literal["seconds", "tracks"]
+"""What `MinedExcerpts.draw` makes equally likely: every second of audio, or every track."""
+
 INDEX_DTYPE = np.dtype(
     [
         ("shard", "<i4"),
         ("source", "<i4"),
+        ("track", "<i8"),
         ("start_frame", "<i8"),
         ("frames", "<i4"),
         ("expected_volume_db", "<f4"),
@@ -85,6 +89,7 @@ class MinedExcerpts(Dataset[MinedExcerpt]):
         self._ends = {
             source: np.cumsum(self._index["frames"][rows], dtype=np.int64) for source, rows in self._rows.items()
         }
+        self._tracks: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
         self.sources = tuple(source for source in SOURCES if len(self._rows[source]))
         """Sources that have excerpts here."""
         self._open: OrderedDict[int, Shard] = OrderedDict()
@@ -117,13 +122,23 @@ class MinedExcerpts(Dataset[MinedExcerpt]):
         """Return the seconds of excerpts without ``source``."""
         return float(self._index["frames"][self._rows[source]].sum(dtype=np.int64)) / self.sample_rate
 
-    def draw(self, source: str, generator: np.random.Generator) -> int:
-        """Return the index of an excerpt without ``source``, drawn in proportion to its length: by seconds of audio."""
+    def draw(self, source: str, generator: np.random.Generator, by: DrawBy = "seconds") -> int:
+        """Return the index of an excerpt without ``source``, drawn in proportion to its length.
+
+        With ``by`` 'tracks' a track is drawn first, all of them alike, and then one of its excerpts in proportion to
+        its length: long tracks do not fill the training set.
+        """
         rows = self._rows.get(source, ())
         if not len(rows):
             raise DataError(f"{self.folder} holds no excerpts without {source!r}, only {', '.join(self.sources)}")
-        ends = self._ends[source]
-        return int(rows[np.searchsorted(ends, generator.integers(ends[-1]), side="right")])
+        if by == "tracks":
+            rows, ends, bounds = self._by_track(source)
+            track = int(generator.integers(len(bounds) - 1))
+            frame = generator.integers(bounds[track], bounds[track + 1])
+        else:
+            ends = self._ends[source]
+            frame = generator.integers(ends[-1])
+        return int(rows[np.searchsorted(ends, frame, side="right")])
 
     def random_crop(
         self, source: str, frames: int, generator: np.random.Generator
@@ -163,6 +178,16 @@ class MinedExcerpts(Dataset[MinedExcerpt]):
             expected_volume_db=float(entry["expected_volume_db"]),
         )
 
+    def _by_track(self, source: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the rows of a source ordered by track, the frame at which each ends, and the bounds of the tracks."""
+        if source not in self._tracks:
+            rows = self._rows[source]
+            rows = rows[np.argsort(self._index["track"][rows], kind="stable")]
+            ends = np.cumsum(self._index["frames"][rows], dtype=np.int64)
+            last = np.flatnonzero(np.diff(self._index["track"][rows], append=-1))
+            self._tracks[source] = rows, ends, np.concatenate([[0], ends[last]])
+        return self._tracks[source]
+
     def _shard(self, number: int) -> Shard:
         if self._process != os.getpid():
             self._inherited.append(self._open)  # a parent's handles: neither used nor closed here
@@ -187,17 +212,19 @@ class MinedExcerpts(Dataset[MinedExcerpt]):
 
 
 def _read_index(folder: Path, sources: Iterable[str]) -> tuple[list[Path], np.ndarray]:
-    """Return the shards, and for each live excerpt the index of its shard, source, start_frame, frames, expected V."""
+    """Return the shards, and for each live excerpt its entry of `INDEX_DTYPE`."""
     paths = shard_paths(folder)
     if not (folder / CATALOGUE_NAME).is_file():
         if not paths:
             raise DataError(f"{folder} holds no shards; name a folder written by `remix-miner detect --out`")
         pieces = []
+        tracks: dict[bytes, int] = {}
         for number, path in enumerate(paths):
             with Shard(path) as shard:
                 if shard.source in sources:
                     piece = np.zeros(len(shard.excerpts), dtype=INDEX_DTYPE)
                     piece["shard"], piece["source"] = number, SOURCES.index(shard.source)
+                    piece["track"] = [tracks.setdefault(name, len(tracks)) for name in shard.excerpts["track"]]
                     piece["start_frame"], piece["frames"] = shard.excerpts["start_frame"], shard.excerpts["frames"]
                     piece["expected_volume_db"] = np.nan
                     pieces.append(piece)
@@ -222,4 +249,5 @@ def _live_excerpts(database: sqlite3.Connection, paths: list[Path], sources: lis
                 "again"
             )
         expected = np.nan if excerpt.expected_volume_db is None else excerpt.expected_volume_db
-        yield numbers[excerpt.shard], codes[excerpt.source], excerpt.shard_start, excerpt.frames, expected
+        number, code = numbers[excerpt.shard], codes[excerpt.source]
+        yield number, code, excerpt.track_id, excerpt.shard_start, excerpt.frames, expected

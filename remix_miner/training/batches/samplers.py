@@ -14,7 +14,7 @@ from remix_miner.audio import Audio, resample, to_channels
 from remix_miner.config import Bounds, Settings
 from remix_miner.datasets.segments import SegmentReader
 from remix_miner.errors import DataError, UsageError
-from remix_miner.mined.excerpts import MinedExcerpts
+from remix_miner.mined.excerpts import DrawBy, MinedExcerpts
 from remix_miner.sources import SOURCES
 from remix_miner.training.batches.augment import Augmentation, AugmentSettings
 from remix_miner.training.batches.levels import level_gain, volume_weight
@@ -108,6 +108,7 @@ class RemixSettings(Settings):
     enough_minutes: Annotated[float, Bounds(0)] = (
         10.0  # of a source; below, fewer remix steps for it, see `source_shares`
     )
+    draw_by: DrawBy = "seconds"  # excerpts: every second of audio equally often, or every track
     match_level: bool = True  # bring an excerpt to the level of the labelled song's own rest; not in the 2019 paper
     max_gain_db: Annotated[float, Bounds(0, 120)] = 12.0  # but change it by no more than this
     redraw_silent: bool = True  # draw an isolated source again where it is silent; not in the 2019 paper
@@ -132,7 +133,7 @@ class RemixSampler(Sampler[RemixBatch]):
     All examples of a batch, on all ranks, share one source, uniform over those that have enough excerpts (Défossez et
     al. 2019, section 5.2), others less often: see `source_shares`. The isolated source is drawn as a random mix draws
     it, and again where it is silent. Excerpts are drawn in proportion to their length, which is what pooling their 5 s
-    pieces amounts to. The excerpt is a random crop; one that is shorter than the segment lies at a random place in it,
+    pieces amounts to, or by track, see `MinedExcerpts.draw`. The excerpt is a random crop; one that is shorter than the segment lies at a random place in it,
     and `RemixBatch.valid` says where.
 
     Levels: with ``match_level`` the excerpt gets the level of the labelled song's own rest, measured over the segment,
@@ -224,7 +225,7 @@ class RemixSampler(Sampler[RemixBatch]):
         """Return a crop at the model's rate and channels, its first and last frame in the segment, and its weight."""
         sample_rate = self.reader.sample_rate
         wanted = math.ceil(self.frames * self.excerpts.sample_rate / sample_rate)
-        item = self.excerpts.crop(self.excerpts.draw(source, generator), wanted, generator)
+        item = self.excerpts.crop(self.excerpts.draw(source, generator, self.settings.draw_by), wanted, generator)
         crop = to_channels(item["audio"][:, : item["valid_frames"]], self.reader.channels)
         crop = resample(crop, item["sample_rate"], sample_rate)[:, : self.frames]
         first = int(generator.integers(self.frames - crop.shape[-1] + 1))
