@@ -125,6 +125,7 @@ def interval(table: Table, row_units: Sequence[str] | None = None, seed: int = 0
     sums, counts = column_counts @ filled.T, column_counts @ known.T
     weights = row_counts * (counts > 0)
     means = np.where(counts > 0, sums / np.maximum(counts, 1), 0.0)
-    totals = np.maximum(weights.sum(axis=1), 1)
-    low, high = np.percentile((weights * means).sum(axis=1) / totals, [2.5, 97.5])
+    totals = weights.sum(axis=1)
+    drawn = totals > 0  # in the others no drawn row was tested on a drawn column
+    low, high = np.percentile((weights * means).sum(axis=1)[drawn] / totals[drawn], [2.5, 97.5])
     return float(low), float(high)

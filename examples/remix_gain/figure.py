@@ -1,60 +1,72 @@
-"""Figure of the gain: each arm over supervised training by fold, and the gain by the minutes mined."""
+"""Figure of the gain: by the minutes mined, for each target, with the ceiling; one panel a target."""
 
 from pathlib import Path
 from typing import Any
 
 import matplotlib
-from differences import Difference, difference
+import numpy as np
+from differences import Difference, Document, difference
 from matplotlib import pyplot
 
 from remix_miner.atomic import atomic_path
 
-ARMS = ("control", "mined", "true", "ceiling")
+COLOURS = {"mined": "tab:orange", "mined-by-track": "tab:blue"}
+LABELS = {"mined": "mined, drawn by seconds", "mined-by-track": "mined, drawn by track"}
 
 
-def draw(documents: list[dict[str, Any]], path: Path) -> None:
-    """Write the figure as svg; arms without runs are left out."""
+def draw(results: dict[str, list[Document]], path: Path) -> None:
+    """Write the figure as svg: one panel a target with its results; arms without runs are left out."""
     matplotlib.use("Agg")
     matplotlib.rcParams["svg.hashsalt"] = "gain"
-    figure, (left, right) = pyplot.subplots(1, 2, figsize=(10, 4), layout="constrained", sharey=True)
-    gains = {arm: gain for arm in ARMS if (gain := difference(documents, arm, "supervised")) is not None}
-    for place, gain in enumerate(gains.values()):
-        folds = list(gain.folds.values())
-        left.plot(
-            [place - 0.15 + 0.3 * at / max(len(folds) - 1, 1) for at in range(len(folds))], folds, ".", color="0.7"
-        )
-        _point(left, place, gain)
-    left.set_xticks(range(len(gains)), list(gains))
-    left.set_xlim(-0.5, len(gains) - 0.5)
-    left.set_ylabel("uSDR of vocals minus supervised (dB)")
-    left.set_title("One dot a fold; mean with 95% interval", fontsize="medium")
-    if (none := gains.get("control")) is not None:
-        _point(right, 0.3, none, marker="s", label="no new music (control)")
-    for number, (minutes, gain) in enumerate(_doses(documents)):
-        _point(right, minutes, gain, marker="o", label="mined" if number == 0 else None)
-    if (ceiling := gains.get("ceiling")) is not None:
-        right.axhspan(ceiling.low, ceiling.high, color="tab:green", alpha=0.15)
-        right.axhline(ceiling.mean, color="tab:green", label="ceiling: all songs labelled")
-    right.set_xscale("log")
-    right.set_xlabel("minutes mined")
-    right.legend(frameon=False, fontsize="small")
-    for axes in (left, right):
-        axes.axhline(0, color="black", linewidth=0.8)
-        axes.spines[["top", "right"]].set_visible(False)
+    figure, panels = pyplot.subplots(
+        1, len(results), figsize=(3.6 * len(results), 3.6), layout="constrained", sharey=True, squeeze=False
+    )
+    for axes, (target, documents) in zip(panels[0], results.items(), strict=True):
+        _panel(axes, documents)
+        axes.set_title(target, fontsize="medium")
+        axes.set_xlabel("minutes mined")
+    panels[0][0].set_ylabel("uSDR minus control (dB)")
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format="svg", metadata={"Date": None})
     pyplot.close(figure)
 
 
-def _doses(documents: list[dict[str, Any]]) -> list[tuple[float, Difference]]:
-    """Minutes and gain of the whole library and of its parts."""
-    minutes = {document["arm"]: document["mined_minutes"] for document in documents if document["mined_minutes"]}
-    names = [arm for arm in minutes if arm == "mined" or arm.endswith("min")]
-    found = [(minutes[arm], difference(documents, arm, "supervised")) for arm in names]
-    return sorted((at, gain) for at, gain in found if gain is not None)
+def _panel(axes: Any, documents: list[Document]) -> None:
+    """Each dose with its interval, the folds as dots, the ceiling as a band."""
+    labelled: set[str] = set()
+    for number, (arm, minutes, gain) in enumerate(_doses(documents)):
+        kind = "mined-by-track" if arm.startswith("mined-by-track") else "mined"
+        place = minutes * (1.18 if kind == "mined-by-track" else 1.0)  # apart, where both have the same minutes
+        spread = np.random.default_rng(number).uniform(0.94, 1.06, len(gain.folds))
+        axes.plot(place * spread, list(gain.folds.values()), ".", color=COLOURS[kind], alpha=0.25, markeredgewidth=0)
+        axes.errorbar(
+            [place],
+            [gain.mean],
+            yerr=[[gain.mean - gain.low], [gain.high - gain.mean]],
+            capsize=3,
+            marker="o",
+            color=COLOURS[kind],
+            label=None if kind in labelled else LABELS[kind],
+        )
+        labelled.add(kind)
+    if (ceiling := difference(documents, "ceiling", "control")) is not None:
+        axes.axhspan(ceiling.low, ceiling.high, color="tab:green", alpha=0.12, linewidth=0)
+        axes.axhline(ceiling.mean, color="tab:green", label="ceiling: all songs labelled")
+    axes.axhline(0, color="black", linewidth=0.8)
+    axes.set_xscale("log")
+    axes.set_xlim(1.5, 800)
+    axes.set_xticks([3, 30, 300], ["3", "30", "300"])
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize="x-small", loc="upper left")
 
 
-def _point(axes: Any, place: float, gain: Difference, **style: Any) -> None:
-    spread = [[gain.mean - gain.low], [gain.high - gain.mean]]
-    axes.errorbar([place], [gain.mean], yerr=spread, capsize=3, **{"marker": "o", "color": "tab:blue", **style})
+def _doses(documents: list[Document]) -> list[tuple[str, float, Difference]]:
+    """Arm, minutes and gain of the whole library and of its parts, without the impure ones."""
+    minutes: dict[str, list[float]] = {}
+    for document in documents:
+        arm = document["arm"]
+        if arm.startswith("mined") and not arm.endswith("impure"):
+            minutes.setdefault(arm, []).append(document["mined_minutes"])
+    found = [(arm, float(np.mean(each)), difference(documents, arm, "control")) for arm, each in minutes.items()]
+    return sorted((arm, at, gain) for arm, at, gain in found if gain is not None)

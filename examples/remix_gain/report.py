@@ -1,122 +1,161 @@
-"""Table and figure of the results of run.py: python examples/remix_gain/report.py RUNS [--doc docs/guide/PAGE.md]
+"""Tables and figure of the results of run.py: python examples/remix_gain/report.py RUNS [--doc docs/guide/PAGE.md]
 
-writes RUNS/report.md, RUNS/report.json and RUNS/gain.svg. With --doc the table replaces what stands between the marks
-of this scale in the page, and the figure goes to docs/pictures.
+writes RUNS/report.md, RUNS/report.json and RUNS/gain.svg. With --doc the tables of each target replace what stands
+between its marks in the page, and the figure goes to docs/pictures. --earlier names the results of another experiment
+with other folds: differences that both have are stated pooled, too.
 """
 
 import argparse
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-from differences import GENRES, Difference, difference, read_results
+import numpy as np
+from differences import GENRES, Difference, Document, difference, read_results
 from figure import draw
 
 from remix_miner.atomic import write_json, write_text
+from remix_miner.sources import SOURCES
 
-PRIMARY = (("mined", "control"), ("mined", "supervised"), ("control", "supervised"), ("ceiling", "supervised"))
-BEGIN, END = "<!-- results of {scale}: begin -->", "<!-- results of {scale}: end -->"
+FIRST, LAST = ("control", "supervised", "mined-by-track", "mined"), ("ceiling",)
+BEGIN, END = "<!-- results of {name}: begin -->", "<!-- results of {name}: end -->"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", type=Path)
     parser.add_argument("--doc", type=Path)
+    parser.add_argument("--earlier", type=Path, help="folder with results/ of the same target, vocals")
     options = parser.parse_args()
-    documents = read_results(options.runs)
     scale = json.loads((options.runs / "scale.json").read_text())
-    text = "\n\n".join([arms_table(documents), differences_table(documents), ceilings_table(documents)])
+    results = {source: found for source in SOURCES if (found := read_results(options.runs / source))}
+    earlier = {"vocals": read_results(options.earlier)} if options.earlier else {}
+    texts = {target: tables(found, earlier.get(target, [])) for target, found in results.items()}
+    text = "\n\n".join(f"## {target}\n\n{each}" for target, each in texts.items())
     print(text)
     write_text(options.runs / "report.md", text + "\n")
-    write_json(options.runs / "report.json", {"scale": scale, "differences": as_json(documents)})
-    draw(documents, options.runs / "gain.svg")
+    write_json(
+        options.runs / "report.json",
+        {"scale": scale, "differences": {target: as_json(found) for target, found in results.items()}},
+    )
+    draw(results, options.runs / "gain.svg")
     if options.doc:
-        picture = options.doc.parents[1] / "pictures" / f"gain_{scale['scale']}.svg"
-        draw(documents, picture)
-        place(
-            options.doc,
-            scale["scale"],
-            f"{text}\n\n![Gain of each arm, and gain against minutes](../pictures/{picture.name})",
-        )
+        draw(results, options.doc.parents[1] / "pictures" / f"gain_{scale['scale']}.svg")
+        for target, each in texts.items():
+            place(options.doc, f"{scale['scale']}, {target}", each)
 
 
-def arms_of(documents: list[dict[str, Any]]) -> list[str]:
-    """Arms that have runs: the main ones first, then smaller libraries and impure ones."""
+def tables(documents: list[Document], earlier: list[Document]) -> str:
+    parts = [arms_table(documents), differences_table(documents, earlier), ceilings_table(documents)]
+    return "\n\n".join([part for part in parts if part] + cost(documents))
+
+
+def arms_of(documents: list[Document]) -> list[str]:
+    """Arms that have runs: the main ones first, then smaller libraries and impure ones, the ceiling last."""
     names = {document["arm"] for document in documents}
-    main_arms = [name for name in ("supervised", "control", "mined", "true", "ceiling") if name in names]
-    return main_arms[:-1] + sorted(names - set(main_arms)) + main_arms[-1:] if "ceiling" in names else main_arms
+    others = sorted(names - {*FIRST, *LAST})
+    return [name for name in (*FIRST, *others, *LAST) if name in names]
 
 
-def arms_table(documents: list[dict[str, Any]]) -> str:
-    """uSDR of every arm by genre, averaged and raw weights."""
+def genres_of(documents: list[Document]) -> list[str]:
+    found = {values["genre"] for document in documents for values in document["scores"]["ema"].values()}
+    return [genre for genre in GENRES if genre in found]
+
+
+def arms_table(documents: list[Document]) -> str:
+    """uSDR of every arm by genre."""
+    genres = genres_of(documents)
     lines = [
-        "| arm | " + " | ".join(GENRES) + " | all | all, raw weights | folds | runs |",
-        "|---|" + "---|" * (len(GENRES) + 4),
+        f"| arm | {' | '.join(genres)} | all | folds | minutes mined |",
+        "|---|" + "---|" * (len(genres) + 3),
     ]
     for arm in ["mixture", *arms_of(documents)]:
-        cells = [_mean(difference(documents, arm, genre=genre)) for genre in (*GENRES, None)]
-        raw = difference(documents, arm, which="raw")
+        cells = [_mean(difference(documents, arm, genre=genre)) for genre in (*genres, None)]
         folds = difference(documents, arm)
-        runs = len({each["fold"] + str(each["seed"]) for each in documents if each["arm"] == arm}) or ""
-        lines.append(f"| {arm} | {' | '.join(cells)} | {_mean(raw)} | {len(folds.folds) if folds else 0} | {runs} |")
+        minutes = [each["mined_minutes"] for each in documents if each["arm"] == arm and each["mined_minutes"]]
+        mined = f"{np.mean(minutes):.1f}" if minutes and arm.startswith("mined") else ""
+        lines.append(f"| {arm} | {' | '.join(cells)} | {len(folds.folds) if folds else 0} | {mined} |")
     return "uSDR in dB, averaged weights; mean over folds and test songs.\n\n" + "\n".join(lines)
 
 
-def differences_table(documents: list[dict[str, Any]]) -> str:
-    """Differences with intervals."""
-    others = [
-        (arm, "supervised") for arm in arms_of(documents) if arm not in ("supervised", "control", "mined", "ceiling")
-    ]
-    lines = ["| difference | " + " | ".join(GENRES) + " | all | all, raw weights | folds above 0 |"]
-    lines.append("|---|" + "---|" * (len(GENRES) + 3))
-    for arm, baseline in (*PRIMARY, *others):
-        whole = difference(documents, arm, baseline)
-        if whole is None:
-            continue
-        cells = [_text(difference(documents, arm, baseline, genre)) for genre in GENRES]
-        raw = difference(documents, arm, baseline, which="raw")
-        above = sum(value > 0 for value in whole.folds.values())
-        lines.append(
-            f"| {arm} - {baseline} | {' | '.join(cells)} | **{whole.text()}** | {_text(raw)} "
-            f"| {above} of {len(whole.folds)} |"
-        )
+def pairs_of(documents: list[Document]) -> list[tuple[str, str]]:
+    """Arms to compare: each with the control, libraries with each other, impure excerpts with pure ones."""
+    arms = arms_of(documents)
+    libraries = [arm for arm in arms if arm.startswith("mined") and not arm.endswith("impure")]
+    pairs = [(arm, "control") for arm in arms if arm in (*libraries, "supervised", *LAST)]
+    pairs += [(arm, base) for base in ("mined", "mined-by-track") for arm in libraries if arm not in (base, "mined")]
+    for arm in arms:
+        if arm.endswith("impure"):
+            pairs.append((arm, arm[: arm.rindex("-", 0, arm.rindex("percent"))]))
+    return pairs
+
+
+def differences_table(documents: list[Document], earlier: list[Document]) -> str:
+    """Differences with intervals, and those that the earlier experiment has too, pooled with it."""
+    genres = genres_of(documents)
+    lines = [f"| difference | {' | '.join(genres)} | all | folds above 0 |", "|---|" + "---|" * (len(genres) + 2)]
+    rows = [(f"{arm} - {base}", documents, arm, base) for arm, base in pairs_of(documents)]
+    for arm, base in pairs_of(documents):
+        if earlier and arm != "ceiling" and difference(earlier, arm, base) is not None:
+            rows.append((f"{arm} - {base}, pooled", [*documents, *earlier], arm, base))
+    for name, found, arm, base in rows:
+        whole = difference(found, arm, base)
+        if whole is not None:
+            cells = [_text(difference(found, arm, base, genre)) for genre in genres]
+            above = sum(value > 0 for value in whole.folds.values())
+            lines.append(f"| {name} | {' | '.join(cells)} | **{whole.text()}** | {above} of {len(whole.folds)} |")
     return (
-        "Differences in dB, paired by fold, with 95% bootstrap intervals over folds and test artists.\n\n"
+        "Differences in dB, paired by fold, with 95% bootstrap intervals over labelled songs and test artists.\n\n"
         + "\n".join(lines)
     )
 
 
-def ceilings_table(documents: list[dict[str, Any]]) -> str:
+def correlation(documents: list[Document], arm: str, baseline: str) -> tuple[float, int] | None:
+    """Correlation over folds of ``arm`` minus ``baseline`` with the mean of both, and the number of folds."""
+    gain, first, second = (difference(documents, *pair) for pair in ((arm, baseline), (arm,), (baseline,)))
+    if gain is None or first is None or second is None or len(gain.folds) < 3:
+        return None
+    means = [(first.folds[fold] + second.folds[fold]) / 2 for fold in gain.folds]
+    return float(np.corrcoef(list(gain.folds.values()), means)[0, 1]), len(means)
+
+
+def ceilings_table(documents: list[Document]) -> str:
     """The ceilings after each multiple of the updates: whether they are at their plateau."""
-    lines = [
-        "| all songs of the half labelled | updates | " + " | ".join(GENRES) + " |",
-        "|---|---|" + "---|" * len(GENRES),
-    ]
+    genres = genres_of(documents)
+    lines = [f"| all songs of the half labelled | updates | {' | '.join(genres)} |", "|---|---|" + "---|" * len(genres)]
     runs = [document for document in documents if document["arm"] == "ceiling"]
     for run in sorted(runs, key=lambda each: (each["half"], each["updates"])):
         means = []
-        for genre in GENRES:
+        for genre in genres:
             values = [each["usdr"] for each in run["scores"]["ema"].values() if each["genre"] == genre]
             means.append(f"{sum(values) / len(values):.2f}" if values else "")
         lines.append(f"| half {run['half']}: {len(run['labelled'])} songs | {run['updates']} | {' | '.join(means)} |")
-    return "\n".join(lines)
+    return "\n".join(lines) if runs else ""
 
 
-def as_json(documents: list[dict[str, Any]]) -> dict[str, Any]:
-    pairs = [*PRIMARY, *((arm, "supervised") for arm in arms_of(documents) if arm not in ("supervised", "control"))]
+def cost(documents: list[Document]) -> list[str]:
+    """A line each on the gain where a fold's score is low, and on time."""
+    lines = []
+    if (found := correlation(documents, "mined-by-track", "control")) is not None:
+        value, count = found
+        lines.append(f"Correlation of mined-by-track - control with the mean of both over {count} folds: {value:+.2f}.")
+    seconds = [document["cpu_seconds"] for document in documents]
+    return [*lines, f"{len(seconds)} results, {np.mean(seconds):.0f} CPU seconds each."]
+
+
+def as_json(documents: list[Document]) -> dict[str, object]:
     found = {}
-    for arm, baseline in pairs:
-        for which in ("ema", "raw"):
-            for genre in (*GENRES, None):
-                value = difference(documents, arm, baseline, genre, which)
-                if value is not None:
-                    found[f"{arm} - {baseline}, {genre or 'all'}, {which}"] = asdict(value)
+    for arm, baseline in pairs_of(documents):
+        for genre in (*genres_of(documents), None):
+            value = difference(documents, arm, baseline, genre)
+            if value is not None:
+                found[f"{arm} - {baseline}, {genre or 'all'}"] = asdict(value)
     return found
 
 
-def place(page: Path, scale: str, text: str) -> None:
-    begin, end = (mark.format(scale=scale) for mark in (BEGIN, END))
+def place(page: Path, name: str, text: str) -> None:
+    """Put the text between the marks of ``name`` in the page."""
+    begin, end = (mark.format(name=name) for mark in (BEGIN, END))
     before, found, after = page.read_text(encoding="utf-8").partition(begin)
     if not found:
         raise SystemExit(f"{page} has no line {begin}")

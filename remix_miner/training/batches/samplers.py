@@ -133,8 +133,8 @@ class RemixSampler(Sampler[RemixBatch]):
     All examples of a batch, on all ranks, share one source, uniform over those that have enough excerpts (Défossez et
     al. 2019, section 5.2), others less often: see `source_shares`. The isolated source is drawn as a random mix draws
     it, and again where it is silent. Excerpts are drawn in proportion to their length, which is what pooling their 5 s
-    pieces amounts to, or by track, see `MinedExcerpts.draw`. The excerpt is a random crop; one that is shorter than the segment lies at a random place in it,
-    and `RemixBatch.valid` says where.
+    pieces amounts to, or by track: see `MinedExcerpts.draw`. The excerpt is a random crop; one that is shorter than
+    the segment lies at a random place in it, and `RemixBatch.valid` states where.
 
     Levels: with ``match_level`` the excerpt gets the level of the labelled song's own rest, measured over the segment,
     with a gain of at most ``max_gain_db``. The isolated source keeps its level, and its level relative to the rest is
