@@ -14,33 +14,45 @@ from remix_miner.errors import RemixMinerError
 from remix_miner.paths import printable
 from remix_miner.verbosity import Verbosity, verbosity
 
-VERBS = {
-    "synthesize": "generate songs with known stems",
-    "check-data": "report what a corpus or library holds, its problems and the fix for each",
-    "import-stems": "map raw multitracks to a corpus of four sources",
-    "train-detector": "train the silent-source detector",
-    "calibrate": "choose thresholds for a purity, with statistics and pictures",
-    "score-detector": "score a detector on labelled songs",
-    "yield": "show hours harvested against purity",
-    "plot-track": "draw one song: spectrogram, probabilities, harvested spans",
-    "detect": "scan a library for spans without a source; resumes",
-    "remine": "cut excerpts at another purity, without the detector",
-    "merge": "join the results of detect --shard i/n",
-    "inspect": "list what was mined and check every shard",
-    "review": "listen to excerpts, judge them, measure their purity",
-    "export": "write excerpts as data sets of other trainers, or as labels",
-    "train": "train a separator, with or without mined excerpts",
-    "separate": "separate songs into sources",
-    "evaluate": "score a separator per track and source",
-    "export-model": "write a trained separator as ONNX or TorchScript",
-    "ensemble": "combine models or estimates with weights",
-    "leaderboard": "collect and compare results, and write them as one page",
-    "study": "repeat experiments of the papers, with a verdict on each claim",
-    "perturb": "shift the stems of a test set in time and pitch",
-    "models": "list detectors and separators: sizes, licences, weights",
-    "recipes": "list built-in settings of training and ensembles",
-    "demo": "run every stage on generated songs, in minutes",
+GROUPS = {
+    "Start": {
+        "demo": "run every stage on generated songs, in minutes",
+        "models": "list detectors and separators: sizes, licences, weights",
+        "recipes": "list built-in settings of training and ensembles",
+    },
+    "Mine": {
+        "detect": "scan a library for spans without a source; resumes",
+        "inspect": "list what was mined and check every shard",
+        "review": "listen to excerpts, judge them, measure their purity",
+        "remine": "cut excerpts at another purity, without the detector",
+        "merge": "join the results of detect --shard i/n",
+        "export": "write excerpts as data sets of other trainers, or as labels",
+    },
+    "Separate": {
+        "separate": "separate songs into sources",
+        "train": "train a separator, with or without mined excerpts",
+        "evaluate": "score a separator per track and source",
+        "ensemble": "combine models or estimates with weights",
+        "leaderboard": "collect and compare results, and write them as one page",
+        "export-model": "write a trained separator as ONNX or TorchScript",
+    },
+    "Detector": {
+        "plot-track": "draw one song: spectrogram, probabilities, harvested spans",
+        "calibrate": "choose thresholds for a purity, with statistics and pictures",
+        "yield": "show hours harvested against purity",
+        "score-detector": "score a detector on labelled songs",
+        "train-detector": "train the silent-source detector",
+    },
+    "Songs with stems": {
+        "check-data": "report what a corpus or library holds, its problems and the fix for each",
+        "import-stems": "map raw multitracks to a corpus of four sources",
+        "synthesize": "generate songs with known stems",
+        "perturb": "shift the stems of a test set in time and pitch",
+        "study": "repeat experiments of the papers, with a verdict on each claim",
+    },
 }
+"""Verbs by purpose, each with its line in the help."""
+VERBS = {verb: summary for group in GROUPS.values() for verb, summary in group.items()}
 
 
 def module_name(verb: str) -> str:
@@ -73,14 +85,20 @@ class LazyGroup(click.Group):
         return command
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Verbs"):
-            formatter.write_dl(list(VERBS.items()))
+        width = max(map(len, VERBS))
+        for title, verbs in GROUPS.items():
+            with formatter.section(title):
+                formatter.write_dl([(f"{name:{width}}", summary) for name, summary in verbs.items()])
 
 
 @click.command(
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Mine unlabelled music for excerpts without drums, bass or vocals, and train source separators with them.",
+    help="Mine unlabelled music for excerpts without drums, bass or vocals, and train source separators with them. "
+    "'remix-miner VERB --help' describes a verb.",
+    epilog="\b\nExample:\n  remix-miner detect ~/Music --out mined",
+    subcommand_metavar="VERB [ARGUMENTS]...",
+    options_metavar="",
 )
 @click.version_option(__version__, prog_name="remix-miner", message="%(prog)s %(version)s")
 def app() -> None:
@@ -99,8 +117,9 @@ def main(arguments: list[str] | None = None) -> None:
             traceback.print_exc()
         print(printable(f"remix-miner: {error}"), file=sys.stderr)
         sys.exit(error.exit_status)
-    except (click.exceptions.Abort, KeyboardInterrupt):
-        print("remix-miner: interrupted; what was finished is kept", file=sys.stderr)
+    except (click.exceptions.Abort, KeyboardInterrupt) as error:
+        kept = str(error) or "what was finished is kept"
+        print(f"remix-miner: interrupted; {kept}", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -8,6 +8,7 @@ import pytest
 from remix_miner.cli import main
 from remix_miner.config import RECIPES
 from remix_miner.separators import SEPARATORS
+from remix_miner.separators.external.published import PUBLISHED
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -39,8 +40,20 @@ def test_models_says_where_published_weights_are(
     file = tmp_path / "torchaudio" / "models" / "hdemucs_high_trained.pt"
     file.parent.mkdir(parents=True)
     file.touch()
-    (hdemucs,) = [row for row in json.loads(run(capsys, "models", "--json"))["separators"] if row["name"] == "hdemucs"]
-    assert hdemucs["weights"] == f"published, here: {file}"
+    (hdemucs,) = [row for row in json.loads(run(capsys, "models", "--json"))["published"] if row["name"] == "hdemucs"]
+    assert hdemucs["weights"] == f"here: {file}"
+
+
+def test_models_prints_addresses_unbroken_and_nothing_on_standard_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("torch.hub.get_dir", lambda: str(tmp_path))
+    with pytest.raises(SystemExit):
+        main(["models"])
+    shown = capfd.readouterr()
+    words = shown.out.split()
+    assert all(url in words or f"{url}," in words for model in PUBLISHED for url in model.urls)
+    assert shown.err == ""
 
 
 def test_recipes_lists_every_recipe_with_its_command(capsys: pytest.CaptureFixture[str]) -> None:

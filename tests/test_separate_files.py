@@ -308,3 +308,14 @@ main(["separate", "halves", {song!r}, "--out", {out!r}, *{more!r}])
     assert "file too large" in done[1].stderr
     assert "Traceback" not in done[1].stderr
     assert soundfile.info(tmp_path / "out" / "song" / "vocals.wav").frames == 3 * RATE
+
+
+def test_a_song_in_the_place_of_the_model_gets_advice(tmp_path, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        main(["separate", str(tmp_path / "song.mp3"), "--out", str(tmp_path / "out")])
+    assert exit_.value.code == 2
+    assert "MODEL is missing" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as exit_:
+        main(["separate", "htdemucs", "--out", str(tmp_path / "out")])
+    assert exit_.value.code == 2
+    assert "FILES are missing" in capsys.readouterr().err

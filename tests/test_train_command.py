@@ -46,7 +46,7 @@ def test_train_with_mined_excerpts_then_resume(capsys, tmp_path, stems, mine):
     assert status == 0
     assert "remixed with probability 0.00833" in error  # 5 s of excerpts are 1/120 of ten minutes
     assert "1 mined excerpts without: bass 0.1 min" in error
-    assert "remix probability lowered for bass to 0.8% of it" in error
+    assert "Share of the remix steps kept: bass 0.8%" in error
     assert result["steps"] == 3
     assert result["best"]["usdr_mean"] == pytest.approx(sum(result["best"]["usdr"].values()) / 4)
     assert load_separator(run).settings["channels"] == 4
@@ -307,3 +307,10 @@ def test_a_damaged_description_of_a_run_is_an_error_and_no_traceback(capsys, tmp
         status, _, error = train(capsys, "--out", run, "--resume", settings=["epochs=1"])
         assert status in (0, 2), (key, error)
         (run / "settings.json").write_text(json.dumps(whole))
+
+
+def test_songs_without_an_artist_in_their_name_are_said_to_be_held_out_by_song(capsys, tmp_path, stem_corpus):
+    stems = stem_corpus(tmp_path / "stems", {"one_1": 1.0, "one_2": 1.0})
+    status, _, error = train(capsys, "--stems", stems, "--out", tmp_path / "run")
+    assert status == 0, error
+    assert "held out by song (no name states an artist" in error

@@ -93,7 +93,7 @@ class DetectorTraining:
                 if interrupts.requested or self.schedule.due(self.step) or self.step == self.steps:
                     self.save()
                 if interrupts.requested and self.step < self.steps:
-                    raise KeyboardInterrupt
+                    raise KeyboardInterrupt(f"step {self.step} is saved, and --resume continues there")
         return {"steps": self.steps, "validation_auc": self.best, "out": str(self.folder.path)}
 
     def _train_on(self, batch: DetectorBatch) -> float:

@@ -16,7 +16,7 @@ from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File, Files
 
 import remix_miner
-from remix_miner.cli import VERBS, app
+from remix_miner.cli import GROUPS, VERBS, app
 
 ROOT = Path(__file__).parents[2]
 COPIED = {
@@ -87,9 +87,12 @@ def root_documents() -> dict[str, str]:
 
 
 def on_page_markdown(markdown: str, **_: object) -> str:
-    """Put the table of verbs where a page has ``<!-- verbs -->``."""
-    rows = [f"| [`{verb}`]({verb}.md) | {cell(summary)} |" for verb, summary in VERBS.items()]
-    return markdown.replace("<!-- verbs -->", "\n".join(["| verb | what |", "|---|---|", *rows]))
+    """Put the tables of verbs where a page has ``<!-- verbs -->``."""
+    lines = []
+    for title, verbs in GROUPS.items():
+        rows = [f"| [`{verb}`]({verb}.md) | {cell(summary)} |" for verb, summary in verbs.items()]
+        lines += [f"## {title}\n", "| verb | what |", "|---|---|", *rows, ""]
+    return markdown.replace("<!-- verbs -->", "\n".join(lines))
 
 
 def command_pages() -> dict[str, str]:

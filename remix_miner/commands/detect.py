@@ -182,5 +182,5 @@ def command(
         note(f"no audio is stored; remix-miner remine {out} --out FOLDER cuts it")
     show(report.as_json(), as_json, report.as_text(out))
     if report.run.interrupted:
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt("what was finished is kept, and the same command resumes")
     return 0 if report.complete else 1

@@ -1,7 +1,6 @@
 """``remix-miner models``: detectors and separators, their sizes and licences, and where weights come from."""
 
 import inspect
-from pathlib import Path
 from typing import Any
 
 from remix_miner.commands._options.common import paragraph, show, verb
@@ -9,15 +8,12 @@ from remix_miner.commands._options.common import paragraph, show, verb
 LICENCE = "MIT (this project's)"
 LICENCES = {
     "default": "MIT; its training material has licences of its own, see detector/pretrained/default.md",
-    "hdemucs": "network: BSD-2-Clause (torchaudio); published weights: none stated by torchaudio; the repository that "
-    "they come from, facebookresearch/demucs, is MIT",
+    "hdemucs": "BSD-2-Clause (torchaudio's)",
+    "htdemucs": "MIT (demucs')",
+    "bs_roformer": "MIT (bs-roformer's)",
+    "mel_band_roformer": "MIT (bs-roformer's)",
 }
 """Where code or weights are not under this project's licence alone."""
-LICENCES |= {
-    "htdemucs": "network: MIT (demucs)",
-    "bs_roformer": "network: MIT (bs-roformer)",
-    "mel_band_roformer": "network: MIT (bs-roformer)",
-}
 
 
 @verb(
@@ -86,7 +82,7 @@ def _separators() -> list[dict[str, Any]]:
                 model = build(name)
             module = inspect.getdoc(inspect.getmodule(separator_class(name))) or ""
             row |= {
-                "what": module.partition("\n")[0].rstrip("."),
+                "what": _first_sentence(module),
                 "parameters": _parameters(model),
                 "sample_rate": model.sample_rate,
                 "segment_seconds": round(model.segment_seconds, 2),
@@ -94,8 +90,6 @@ def _separators() -> list[dict[str, Any]]:
             }
         except (RemixMinerError, ImportError) as error:
             row["needs"] = str(error)
-        if name == "hdemucs":
-            row["weights"] = _published_hdemucs()
         rows.append(row)
     return rows
 
@@ -116,41 +110,41 @@ def _published() -> list[dict[str, Any]]:
     ]
 
 
-def _published_hdemucs() -> str:
-    """Where the published weights of Hybrid Demucs lie, or where to put them."""
-    from remix_miner.separators.hdemucs import PUBLISHED_URL, download_places
-
-    places: list[Path] = download_places()
-    found = next((place for place in places if place.is_file()), None)
-    return f"published, here: {found}" if found else f"published: download {PUBLISHED_URL} to {places[0]}"
-
-
 def _parameters(model: Any) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
+
+
+def _first_sentence(docstring: str) -> str:
+    """Return the first sentence of a module's first line, without markup."""
+    return docstring.partition("\n")[0].partition(". ")[0].rstrip(".").replace("`", "")
 
 
 def _text(document: dict[str, Any]) -> str:
     lines = ["Detectors (DETECTOR of detect, calibrate, score-detector, plot-track, yield)"]
     for row in document["detectors"]:
-        lines.append(paragraph(row["name"], f"{_millions(row['parameters'])}; {row['what']}"))
-        lines.append(paragraph("", f"{row['megabytes']} MB, {row['weights']}; licence: {row['licence']}"))
-    lines += ["", "Networks of train-detector (--set network.network=NAME)"]
-    lines += [paragraph(row["name"], _millions(row["parameters"])) for row in document["detector_networks"]]
-    lines += ["", "Separators (separator.name in a recipe of train; MODEL of separate and evaluate once trained)"]
+        lines.append(_entry(row["name"], f"{row['what']}; {_millions(row['parameters'])}, {row['megabytes']} MB"))
+        lines.append(_entry("", f"weights: {row['weights']}; licence: {row['licence']}"))
+    lines += ["", "Published separators (MODEL of separate, evaluate, ensemble; --download fetches the weights)"]
+    for row in document["published"]:
+        lines.append(_entry(row["name"], f"{row['what']}; estimates {', '.join(row['sources'])}"))
+        lines.append(_entry("", f"licence: {row['licence']}"))
+        lines += [_entry("", place) for place in row["weights"].split(", ")]
+    lines += ["", "Separators to train (separator.name in a recipe of train)"]
     for row in document["separators"]:
         if "needs" in row:
-            lines.append(paragraph(row["name"], row["needs"]))
+            lines.append(_entry(row["name"], row["needs"]))
             continue
-        lines.append(paragraph(row["name"], f"{_millions(row['parameters'])}; {row['what']}"))
+        lines.append(_entry(row["name"], row["what"]))
         detail = f"{row['sample_rate']} Hz, segments of {row['segment_seconds']:g} s; licence: {row['licence']}"
-        lines.append(paragraph("", detail))
-        lines.append(paragraph("", f"weights: {row['weights']}"))
-    lines += ["", "Published models (MODEL of separate --download and evaluate)"]
-    for row in document["published"]:
-        lines.append(paragraph(row["name"], f"{row['what']}: {', '.join(row['sources'])}"))
-        lines.append(paragraph("", f"weights: {row['weights']}; licence: {row['licence']}"))
-    lines += ["", "Recipes: remix-miner recipes"]
+        lines.append(_entry("", f"{_millions(row['parameters'])}, {detail}"))
+    lines += ["", "Networks to train as detectors (--set network.network=NAME of train-detector)"]
+    lines += [_entry(row["name"], _millions(row["parameters"])) for row in document["detector_networks"]]
+    lines += ["", "Settings to train them with: remix-miner recipes"]
     return "\n".join(lines)
+
+
+def _entry(name: str, text: str) -> str:
+    return paragraph(name, text, 18)
 
 
 def _millions(parameters: int) -> str:

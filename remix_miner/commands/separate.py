@@ -13,14 +13,30 @@ if TYPE_CHECKING:
     from remix_miner.separators.files import SeparatedFile
 
 
+def _require_files(context: click.Context, parameter: click.Parameter, files: tuple[Path, ...]) -> tuple[Path, ...]:
+    """Return FILES; with only one argument, raise an error that states which of the two is missing."""
+    if not files:
+        from remix_miner.audio import AUDIO_SUFFIXES
+
+        model = Path(context.params["model"])
+        if model.suffix.lower() in AUDIO_SUFFIXES or (model.is_dir() and not (model / "model.json").exists()):
+            raise UsageError(
+                f"MODEL is missing: {model} is a song or a folder, and a model comes before it. For example: "
+                f"remix-miner separate htdemucs {model} --out estimates --download "
+                "('remix-miner models' lists published models)"
+            )
+        raise UsageError("FILES are missing: name songs or folders after MODEL")
+    return files
+
+
 @verb(
     "Separate FILES (or all audio in folders) with MODEL: a run folder, a weights file or a built-in name. Each song "
     "gets a folder in OUT with one file per source, at its own sample rate and length. A rerun skips what is finished. "
-    "Without a trained model of your own: 'hdemucs' and 'htdemucs' are published ones.",
-    "remix-miner separate runs/tiny song.mp3 --out estimates",
+    "'hdemucs' and 'htdemucs' are published models, for use without training; 'remix-miner models' lists all.",
+    "remix-miner separate htdemucs song.mp3 --out estimates --download",
 )
 @click.argument("model")
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path), callback=_require_files, metavar="FILES...")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the estimates.")
 @click.option(
     "--format",

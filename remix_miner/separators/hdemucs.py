@@ -1,4 +1,4 @@
-"""Hybrid Demucs (Défossez 2021), as torchaudio builds it: `torchaudio.models.hdemucs_high` and its published weights.
+"""Hybrid Demucs (Défossez 2021), as torchaudio builds and publishes it (`torchaudio.models.hdemucs_high`).
 
 The network normalises its input itself. 83.6 M parameters with the default settings.
 """
@@ -16,9 +16,6 @@ from remix_miner.errors import DataError
 from remix_miner.separators.base import Seconds, Separator, Transform, Width
 from remix_miner.sources import SOURCES
 from remix_miner.torchaudio_loader import load_torchaudio
-
-PUBLISHED_URL = "https://download.pytorch.org/torchaudio/models/hdemucs_high_trained.pt"
-"""Trained on MUSDB18-HQ and 150 further songs; ``hdemucs_high_musdbhq_only.pt`` beside it, on MUSDB18-HQ alone."""
 
 
 class HDemucs(Separator):
@@ -51,31 +48,19 @@ class HDemucs(Separator):
         return estimates
 
 
-def load_published(path: Path | None = None) -> Separator:
+def load_published(path: Path) -> Separator:
     """Load the published four-source model from a local copy of torchaudio's file.
 
-    ``path`` None: the download folders of torchaudio's pipeline and of torch.hub. Raises `DataError` if the file is
-    missing or of another model.
+    Raises `DataError` if the file is missing or of another model.
     """
     from remix_miner.separators import build
 
     model = build("hdemucs")
     assert isinstance(model, HDemucs)
-    found = path if path is not None else next((place for place in download_places() if place.is_file()), None)
-    if found is None or not found.is_file():
-        raise DataError(
-            f"the published Hybrid Demucs is not at {path or download_places()[0]}; download {PUBLISHED_URL} and put "
-            "it there, or pass the file's path"
-        )
+    if not path.is_file():
+        raise DataError(f"{path} does not exist")
     try:
-        model.network.load_state_dict(torch.load(found, map_location="cpu", weights_only=True))
+        model.network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
     except Exception as error:  # torch.load raises many kinds for a file that is not its own
-        raise DataError(f"{found} does not hold torchaudio's hdemucs_high: {str(error)[:300]}") from error
+        raise DataError(f"{path} does not hold torchaudio's hdemucs_high: {str(error)[:300]}") from error
     return model
-
-
-def download_places() -> list[Path]:
-    """Return where torchaudio and torch.hub keep the published file, the usual place first."""
-    hub = Path(torch.hub.get_dir())
-    name = PUBLISHED_URL.rpartition("/")[2]
-    return [hub / "torchaudio" / "models" / name, hub / "checkpoints" / name]

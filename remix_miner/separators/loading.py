@@ -49,9 +49,7 @@ class SeparatorDescription(TypedDict):
 
 def open_separator(name_or_path: str, device: str = "cpu", download: bool = False) -> LoadedSeparator:
     """Load a separator and identify it by its name and the first 12 digits of its weights' SHA-256."""
-    model = (
-        load_separator(name_or_path, device, download=download) if download else load_separator(name_or_path, device)
-    )
+    model = load_separator(name_or_path, device, download)
     path = Path(name_or_path)
     published = None if path.exists() else published_model(name_or_path)
     name = published.name if published else str(getattr(model, "name", "")) or path.stem
@@ -88,7 +86,7 @@ def load_separator(path_or_name: str | Path, device: str | torch.device = "cpu",
 
     ``path_or_name``: a run folder, a ``.safetensors`` file, a ``.toml`` that names a separator and foreign weights, an
     ``.onnx`` model, a checkpoint of demucs (``.th``), torchaudio's published Hybrid Demucs (``.pt``), or a built-in
-    name: ``hdemucs`` or one of `PUBLISHED`. Nothing is downloaded unless ``download``. Raises `DataError` when there is
+    name, one of `PUBLISHED`. Nothing is downloaded unless ``download``. Raises `DataError` when there is
     no such model or its weights do not fit, `UsageError` for a name that is not built in.
     """
     path = Path(path_or_name)
@@ -96,10 +94,10 @@ def load_separator(path_or_name: str | Path, device: str | torch.device = "cpu",
 
 
 def _load(name: str, path: Path, download: bool) -> Any:
-    if name == "hdemucs" or path.suffix == ".pt":
+    if path.suffix == ".pt":
         from remix_miner.separators.hdemucs import load_published as load_hdemucs
 
-        return load_hdemucs(None if name == "hdemucs" else path)
+        return load_hdemucs(path)
     if not path.exists() and published_model(name) is not None:
         return load_published(name, download)
     if not path.exists() and not path.suffix and len(path.parts) == 1:
@@ -134,7 +132,7 @@ def missing_models(models: Mapping[str, str]) -> dict[str, str]:
 
 def no_model_message(name: str) -> str:
     """Return a message on how to obtain the missing model ``name``."""
-    names = ", ".join(["hdemucs", *(model.name for model in PUBLISHED)])
+    names = ", ".join(model.name for model in PUBLISHED)
     return (
         f"no model {name!r}: neither a run folder, a file, nor a built-in name ({names}). Train one: remix-miner train "
         "--stems SONGS --out RUN; or take a published one: remix-miner separate htdemucs SONG --out OUT --download"

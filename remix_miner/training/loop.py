@@ -135,7 +135,7 @@ class Training:
         if stop or (due and self.step < self.steps_per_epoch):
             self.save()
         if stop:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt(f"step {self.steps_done} is saved, and --resume continues there")
 
     def _end_epoch(self) -> None:
         if self.validator is None:

@@ -87,7 +87,14 @@ def show(result: Any, as_json: bool, text: str) -> None:
 def paragraph(name: str, text: str, width: int = 16) -> str:
     """Return an entry of a list: ``name`` in a column of ``width``, then ``text``, wrapped."""
     head = f"  {name:{width}} "
-    return textwrap.fill(text, 110, initial_indent=head, subsequent_indent=" " * len(head), break_on_hyphens=False)
+    return textwrap.fill(
+        text,
+        110,
+        initial_indent=head,
+        subsequent_indent=" " * len(head),
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
 
 
 def note(message: str) -> None:

@@ -17,6 +17,7 @@ from remix_miner.paths import display_name
 
 DEMUCS_URL = "https://dl.fbaipublicfiles.com/demucs/hybrid_transformer/"
 UVR_URL = "https://github.com/TRvlvr/model_repo/releases/download/all_public_uvr_models/"
+TORCHAUDIO_URL = "https://download.pytorch.org/torchaudio/models/"
 DEMUCS_CODE = "MIT (code of facebookresearch/demucs; no separate licence of the weights is stated)"
 UVR_CODE = "MIT (code of Ultimate Vocal Remover; no separate licence of the weights is stated)"
 
@@ -37,9 +38,8 @@ class PublishedModel:
 
     @property
     def places(self) -> list[Path]:
-        """Return the local places of the files, in torch's folder for downloads."""
-        folder = Path(torch.hub.get_dir()) / "checkpoints"
-        return [folder / url.rpartition("/")[2] for url in self.urls]
+        """Return the local places of the files, in torch's folder for downloads or torchaudio's."""
+        return [_local_copy(url.rpartition("/")[2]) for url in self.urls]
 
     @property
     def missing(self) -> list[tuple[str, Path]]:
@@ -53,6 +53,13 @@ class PublishedModel:
             f"the published weights of {self.name} are not here: download {pairs} (or pass --download), or pass the "
             "path of a copy"
         )
+
+
+def _local_copy(name: str) -> Path:
+    """Return the path of a downloaded file; where there is none, the path that a download gets."""
+    hub = Path(torch.hub.get_dir())
+    places = [hub / "checkpoints" / name, hub / "torchaudio" / "models" / name]
+    return next((place for place in places if place.is_file()), places[0])
 
 
 def published_model(name: str) -> PublishedModel | None:
@@ -133,7 +140,7 @@ def _load_demucs(paths: Sequence[Path]) -> Any:
 def _load_torchaudio(paths: Sequence[Path]) -> Any:
     from remix_miner.separators.hdemucs import load_published as load_hdemucs
 
-    return load_hdemucs()
+    return load_hdemucs(paths[0])
 
 
 def _load_uvr(source: str) -> Callable[[Sequence[Path]], Any]:
@@ -149,6 +156,14 @@ FOUR = ("drums", "bass", "other", "vocals")
 SIX = (*FOUR, "guitar", "piano")
 PUBLISHED = (
     PublishedModel(
+        "hdemucs",
+        "Hybrid Demucs, as torchaudio publishes it: trained on MUSDB18-HQ and 150 further songs",
+        (f"{TORCHAUDIO_URL}hdemucs_high_trained.pt",),
+        FOUR,
+        "none stated by torchaudio; facebookresearch/demucs, where the weights come from, is MIT",
+        _load_torchaudio,
+    ),
+    PublishedModel(
         "htdemucs",
         "Hybrid Transformer Demucs",
         (f"{DEMUCS_URL}955717e8-8726e21a.th",),
@@ -158,7 +173,7 @@ PUBLISHED = (
     ),
     PublishedModel(
         "htdemucs_ft",
-        "Hybrid Transformer Demucs, fine-tuned, one model a source",
+        "Hybrid Transformer Demucs, fine-tuned, one model per source",
         tuple(
             f"{DEMUCS_URL}{name}.th"
             for name in ("f7e0c4bc-ba3fe64a", "d12395a8-e57c48e6", "92cfc3b6-ef3bcb9c", "04573f0d-f3cf25b2")
@@ -185,7 +200,7 @@ PUBLISHED = (
     ),
     PublishedModel(
         "kim_vocal_2",
-        "MDX-Net of Kimberley Jensen: vocals",
+        "MDX-Net of Kimberley Jensen for vocals",
         (f"{UVR_URL}Kim_Vocal_2.onnx",),
         ("vocals",),
         UVR_CODE,
@@ -193,7 +208,7 @@ PUBLISHED = (
     ),
     PublishedModel(
         "kim_inst",
-        "MDX-Net of Kimberley Jensen: everything but the vocals",
+        "MDX-Net of Kimberley Jensen for everything but the vocals",
         (f"{UVR_URL}Kim_Inst.onnx",),
         ("other",),
         UVR_CODE,

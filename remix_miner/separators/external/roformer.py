@@ -4,6 +4,7 @@ Extra ``roformer``. One residual stream by default, as in the checkpoints of the
 four (hyper-connections) cannot read them.
 """
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
@@ -54,7 +55,9 @@ class BsRoformer(ModuleSeparator):
             **(options or {}),
         }
         try:
-            network = build_module(self.target, arguments)
+            with warnings.catch_warnings():  # the library counts its bins with a transform without a window
+                warnings.filterwarnings("ignore", "A window was not provided")
+                network = build_module(self.target, arguments)
         except UsageError as error:
             if isinstance(error.__cause__, ImportError):
                 raise UsageError(f"{self.target} needs an extra: pip install 'remix-miner[roformer]'") from error

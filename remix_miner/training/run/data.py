@@ -107,7 +107,9 @@ def load_training_data(
         if not to_validate:
             seed = settings.seed if settings.split_seed is None else settings.split_seed
             train, to_validate = hold_out(train, settings.validation.held_out, seed)
-            valid_from = f"held out by artist with --split-seed {seed}; name others with --valid"
+            stated = any(track.artist != track.name for track in to_validate)
+            unit = "artist" if stated else "song (no name states an artist, as 'Artist - Title' does)"
+            valid_from = f"held out by {unit} with --split-seed {seed}; name others with --valid"
     empty = [str(path) for path, tracks in zip(stems, train, strict=True) if not tracks]
     if empty:
         raise DataError(f"no songs to train on in {', '.join(empty)}; see remix-miner check-data")

@@ -38,10 +38,11 @@ def _mined_lines(excerpts: MinedExcerpts, settings: TrainingSettings) -> list[st
     if settings.target is not None:  # the share of examples follows from the seconds
         return lines
     shares = source_shares(excerpts, settings.excerpts.enough_minutes)
-    few = [f"{source} to {share:.1%}" for source, share in shares.items() if share < 1]
+    few = [f"{source} {share:.1%}" for source, share in shares.items() if share < 1]
     if few:
         lines.append(
-            f"WARNING: less than {settings.excerpts.enough_minutes:g} min of excerpts over-fit; remix probability "
-            f"lowered for {', '.join(few)} of it. Mine more, or --set excerpts.enough_minutes=0"
+            f"WARNING: remix steps on less than {settings.excerpts.enough_minutes:g} min of excerpts over-fit them. "
+            f"Share of the remix steps kept: {', '.join(few)}. Mine more, or keep all with "
+            "--set excerpts.enough_minutes=0"
         )
     return lines
