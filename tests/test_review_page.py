@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from remix_miner.mined.probabilities import ProbabilityStore, StoredTrack, encode
+
 from .conftest import MINED_RATE
 
 pytest.importorskip("starlette", reason="the extra 'review' is not installed")
@@ -213,30 +215,55 @@ def test_an_audit_to_its_end_with_a_kill_in_the_middle(folder, serve, open_page)
     options = ("--audit", "drums", "--answers", "6", "--controls", "0", "--promise", "0.5")
     address, process = serve(*options)
     page = open_page(address)
-    page.locator("#audit", has_text="6 draws without a fault").wait_for()
+    page.locator("#sample", has_text="6 draws without a fault").wait_for()
     assert page.locator("#list-panel").is_hidden()
     page.keyboard.press("Enter")
     page.locator("#item").wait_for()
     assert page.locator("#title").text_content() == "Do you hear drums?"
     assert "library" not in page.locator("main").text_content()
     page.keyboard.press("1")
-    page.locator("#audit", has_text=re.compile(r"(\d) of \1 draws clean, 6 planned")).wait_for()
+    page.locator("#sample", has_text=re.compile(r"(\d) of \1 draws clean, 6 planned")).wait_for()
     process.kill()
     process.wait()
     page = open_page(serve(*options)[0])
-    page.locator("#audit", has_text="draws clean, 6 planned").wait_for()
+    page.locator("#sample", has_text="draws clean, 6 planned").wait_for()
     for _ in range(6):
-        if page.locator("#audit .verdict").count():
+        if page.locator("#sample .verdict").count():
             break
-        before = page.locator("#audit .big").text_content()
+        before = page.locator("#sample .big").text_content()
         page.locator("#item").wait_for()
         page.keyboard.press("1")
         page.wait_for_timeout(50)
-        page.locator("#audit .big").filter(has_not_text=before).wait_for()
-    page.locator("#audit .verdict", has_text="Shown: at least 50% pure").wait_for()
-    page.locator("#audit", has_text="No controls were played").wait_for()
+        page.locator("#sample .big").filter(has_not_text=before).wait_for()
+    page.locator("#sample .verdict", has_text="Shown: at least 50% pure").wait_for()
+    page.locator("#sample", has_text="No controls were played").wait_for()
     assert page.locator("#item").is_hidden()
     assert '"audits"' in (folder / "report.json").read_text()
+
+
+@pytest.fixture
+def probabilities(folder) -> None:
+    """P of drums falls slowly in each track of the folder, across 0.9."""
+    row = np.tile(np.linspace(0.999, 0.7, 625, dtype=np.float32), (4, 1))
+    codes = encode(row, np.ones(625, dtype=bool))
+    with ProbabilityStore(folder) as store:
+        store.write([StoredTrack(name, "0" * 64, 1, 1, 40, 1, codes) for name in TRACKS])
+
+
+def test_a_sample_around_a_threshold_to_its_end(folder, probabilities, serve, open_page):
+    page = open_page(serve("--around-threshold", "drums", "--answers", "4")[0])
+    page.locator("#sample", has_text="on both sides of P = 0.900").wait_for()
+    assert page.locator("#list-panel").is_hidden()
+    page.keyboard.press("Enter")
+    for number, key in enumerate("1223", start=1):
+        page.locator("#sample .big", has_text=f"Answer {number} of 4").wait_for()
+        page.locator("#title", has_text="Do you hear drums?").wait_for()
+        assert "library" not in page.locator("main").text_content()
+        page.keyboard.press(key)
+    page.locator("#sample .verdict", has_text="All answers are in the catalogue").wait_for()
+    page.locator("#sample", has_text="below the threshold: ").wait_for()
+    assert page.locator("#item").is_hidden()
+    assert [row[:2] for row in reviews(folder)] == [(None, name) for name in ("accepted", *2 * ["rejected"], "unsure")]
 
 
 def test_a_phone(folder, serve, open_page):

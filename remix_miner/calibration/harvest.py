@@ -4,14 +4,16 @@ Calibration, scores, yields and the audit of a scan are sums over a `Harvest`. T
 (0.64 s, one every 64 ms, `detector.windows`). A window counts when it lies wholly in a kept span and has a label.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Float32
 
 from remix_miner.calibration.window_table import SourceWindows, weighted_quantile, windows_inside
 from remix_miner.detector.spans import Span, silent_spans
+from remix_miner.detector.windows import HOP_SECONDS, WINDOW_SECONDS
 from remix_miner.errors import UsageError
 
 
@@ -105,3 +107,37 @@ def harvest_of_spans(windows: SourceWindows, spans: Sequence[Sequence[Span]]) ->
     ]
     seconds = np.array([sum(span.seconds for span in found) for found in spans], dtype=np.float64)
     return Harvest(windows, np.concatenate([*kept, np.zeros(0, dtype=bool)]), seconds)
+
+
+def harvest_probabilities(
+    probabilities: Float[np.ndarray, " W"], track_seconds: float, min_seconds: float
+) -> Float32[np.ndarray, " W"]:
+    """Return, for each window of one source, the highest threshold at which the window is harvested.
+
+    At that threshold the window lies wholly in a span of at least ``min_seconds``. The value is NaN for windows that no
+    threshold harvests: those beside a window without P, in a track that is too short, or beyond an end of the track.
+    In terms of mathematical morphology it is an opening by the shortest span, eroded by the length of a window. A span
+    that ends with the track counts as up to one hop (64 ms) shorter than it is.
+
+    >>> harvest_probabilities(np.full(100, 0.9), 6.4, 5.0)[[0, 50]].tolist()
+    [nan, 0.8999999761581421]
+    """
+    count = len(probabilities)
+    shortest = math.ceil(round((min_seconds + WINDOW_SECONDS) / HOP_SECONDS - 1, 6))
+    beyond = round(WINDOW_SECONDS / HOP_SECONDS) - 1  # windows on either side that must pass, too
+    # Nothing is cut at the ends of a track, as if further windows passed there.
+    before = round(WINDOW_SECONDS / 2 / HOP_SECONDS) - 1
+    after = math.floor(round((track_seconds + WINDOW_SECONDS / 2) / HOP_SECONDS - count, 6))
+    passed = np.where(np.isnan(probabilities), -np.inf, probabilities).astype(np.float32)
+    padded = np.pad(passed, (before, max(after, 0)), constant_values=np.inf)
+    if len(padded) < shortest:
+        return np.full(count, np.nan, dtype=np.float32)
+    least = np.lib.stride_tricks.sliding_window_view(padded, shortest).min(axis=1)
+    least = np.pad(least, shortest - 1, constant_values=-np.inf)
+    opened = np.lib.stride_tricks.sliding_window_view(least, shortest).max(axis=1)[before : before + count]
+    opened = np.pad(opened, beyond, constant_values=np.inf)
+    found = np.lib.stride_tricks.sliding_window_view(opened, 2 * beyond + 1).min(axis=1)
+    centres = np.arange(count) * HOP_SECONDS
+    outside = (centres < WINDOW_SECONDS / 2 - 1e-9) | (centres + WINDOW_SECONDS / 2 > track_seconds + 1e-9)
+    harvested: Float32[np.ndarray, " W"] = np.where(outside | ~np.isfinite(found), np.nan, found).astype(np.float32)
+    return harvested

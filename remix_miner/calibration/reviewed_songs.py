@@ -1,9 +1,13 @@
-"""Thresholds from the answers to an audit of a mined folder.
+"""Thresholds from the answers of listeners to random samples of a mined folder.
 
-An audit draws excerpts in proportion to their seconds. Each draw therefore has the same weight, which its windows
-share. Windows of an accepted excerpt are silent. In a rejected excerpt the windows that touch the marked span sound,
-or all windows where none is marked. Unsure counts as sounding. Audits cover only windows above the threshold of the
-scan, so answers can raise a threshold but not lower it. A scan at a low purity leaves a free choice.
+An audit draws excerpts of the harvest in proportion to their seconds. A sample around a threshold draws stretches of
+tracks on both sides of it, each with the seconds that it stands for. Windows of an accepted draw are silent. In a
+rejected one the windows that touch the marked span sound, or all windows where none is marked. Unsure counts as
+sounding.
+
+A window is placed at the highest threshold at which it is harvested (`harvest.harvest_probabilities`), so that the
+share above a threshold is that of the seconds that a scan there would store. Audits cover only windows above the
+threshold of the scan: alone, they can raise it but not lower it.
 """
 
 import dataclasses
@@ -15,73 +19,95 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Float32
 
+from remix_miner.calibration.harvest import harvest_probabilities
 from remix_miner.calibration.settings import CalibrationSettings
 from remix_miner.calibration.thresholds import Threshold, choose_threshold
-from remix_miner.detector.calibration import Calibration
+from remix_miner.detector.calibration import Calibration, SourceCalibration
 from remix_miner.detector.windows import HOP_SECONDS, WINDOW_SECONDS
 from remix_miner.errors import DataError
 from remix_miner.mined.audits import draws_of, has_audits, heard_draws
 from remix_miner.mined.catalogue_view import CatalogueView
 from remix_miner.mined.probabilities import ProbabilityStore
+from remix_miner.mined.reviews import has_reviews
 from remix_miner.sources import SOURCES
 
 
 @dataclass(frozen=True)
 class ReviewedDraw:
-    """An answered draw: its track, and P and label of the windows that lie wholly in it.
+    """An answered draw: its track, and for the windows that lie wholly in it, thresholds and labels.
 
-    ``draws``: number of times that the excerpt was drawn.
+    ``thresholds``: the highest at which each window is harvested. ``weight``: seconds that the draw stands for.
+    ``draws``: number of times that it was drawn.
     """
 
     track: str
-    probabilities: Float[np.ndarray, " N"]
+    thresholds: Float[np.ndarray, " N"]
     silent: Bool[np.ndarray, " N"]
+    weight: float = 1.0
     draws: int = 1
 
 
 def recalibrate(folder: Path, calibration: Calibration, settings: CalibrationSettings) -> Calibration:
-    """Return ``calibration`` with new thresholds for the sources with audits in ``folder``.
+    """Return ``calibration`` with new thresholds for the sources with answers in ``folder``.
 
-    A source whose answers do not reach the target gets no threshold but a ``reason``. Rule 'harvest' needs whole songs;
-    'bootstrap', the bound over tracks, replaces it. Raises `DataError` where nothing was audited, the
-    folder has no stored probabilities, or it was mined with another detector.
+    A source whose answers do not reach the target gets no threshold but a ``reason``. Statistics of the old threshold
+    are dropped. Rule 'harvest' needs whole songs; 'bootstrap', the bound over tracks, replaces it. Where the scan
+    joined a source with a second opinion, its joint calibration is the one that changes. Raises `DataError` where
+    nothing was answered, the folder has no stored probabilities, or it was mined with another detector.
     """
     with CatalogueView.read(folder) as catalogue, ProbabilityStore(folder, to_read=True) as store:
-        calibration.check_detector(catalogue.settings.get("detector_sha256") or "unknown")
+        scan = catalogue.settings
+        calibration.check_detector(scan.get("detector_sha256") or "unknown")
         reviewed = {
             source: found
             for source in calibration.sources
             if (found := reviewed_draws(catalogue.database, store, source))
         }
     if not reviewed:
-        raise DataError(f"{folder} holds no answers to an audit: make some with remix-miner review --audit SOURCE")
-    sources = dict(calibration.sources)
+        raise DataError(
+            f"{folder} holds no answers to a random sample: make some with remix-miner review "
+            "--around-threshold SOURCE or --audit SOURCE"
+        )
+    joined = (scan.get("fusion") or {}).get("source")
+    sources, fused = dict(calibration.sources), dict(calibration.fused)
     for source, draws in reviewed.items():
         chosen = threshold_from_draws(draws, settings)
-        sources[source] = dataclasses.replace(
-            calibration.sources[source],
-            threshold=chosen.value,
-            reason=chosen.reason,
-            precision_target=settings.precision,
-            precision=chosen.precision,
-            precision_lower_bound=chosen.lower_bound,
-            held_out_precision=chosen.held_out,
-            artists_accepted=chosen.artists,
-        )
+        if source == joined and source in fused:
+            changed = _with_threshold(fused[source].calibration, chosen, settings)
+            fused[source] = dataclasses.replace(fused[source], calibration=changed)
+        else:
+            sources[source] = _with_threshold(sources[source], chosen, settings)
     answers = {source: sum(one.draws for one in draws) for source, draws in reviewed.items()}
-    return dataclasses.replace(calibration, data={**calibration.data, "reviewed_draws": answers}, sources=sources)
+    data = {**calibration.data, "reviewed_draws": answers}
+    return dataclasses.replace(calibration, data=data, sources=sources, fused=fused)
+
+
+def _with_threshold(before: SourceCalibration, chosen: Threshold, settings: CalibrationSettings) -> SourceCalibration:
+    return dataclasses.replace(
+        before,
+        threshold=chosen.value,
+        reason=chosen.reason,
+        precision_target=settings.precision,
+        precision=chosen.precision,
+        precision_lower_bound=chosen.lower_bound,
+        held_out_precision=chosen.held_out,
+        artists_accepted=chosen.artists,
+        recall=None,
+        spans=None,
+        curve=None,
+    )
 
 
 def threshold_from_draws(draws: Sequence[ReviewedDraw], settings: CalibrationSettings) -> Threshold:
-    """Return the lowest threshold at which enough of the audited seconds are silent; tracks are the units."""
-    probabilities = np.concatenate([one.probabilities for one in draws]).astype(np.float64)
+    """Return the lowest threshold at which enough of the harvested seconds are silent; tracks are the units."""
+    probabilities = np.concatenate([one.thresholds for one in draws]).astype(np.float64)
     silent = np.concatenate([one.silent for one in draws])
     tracks = np.concatenate([np.full(len(one.silent), one.track) for one in draws])
-    weights = np.concatenate([np.full(len(one.silent), one.draws / max(len(one.silent), 1)) for one in draws])
+    weights = np.concatenate([np.full(len(one.silent), one.weight / max(len(one.silent), 1)) for one in draws])
     if not len(probabilities):
-        return Threshold(None, "no window lies wholly in an audited excerpt")
+        return Threshold(None, "no harvested window lies wholly in a reviewed excerpt")
     rule = "bootstrap" if settings.bound == "harvest" else settings.bound
     return choose_threshold(
         probabilities,
@@ -97,13 +123,38 @@ def threshold_from_draws(draws: Sequence[ReviewedDraw], settings: CalibrationSet
 
 
 def reviewed_draws(database: sqlite3.Connection, store: ProbabilityStore, source: str) -> list[ReviewedDraw]:
-    """Return the answered draws of the audits of ``source`` whose excerpts are still in the catalogue."""
+    """Return the answered draws of ``source``: of audits whose excerpts are still there, and around the threshold.
+
+    Where there are both, those above the threshold of the scan share its weight in proportion to their number.
+    """
+    settings = json.loads(database.execute("SELECT value FROM meta WHERE key = 'settings_json'").fetchone()[0])
+    labels = _Labels(store, source, float(settings.get("min_seconds", 5.0)))
+    audits, around = _audited(database, labels, source), _around(database, labels, source)
+    threshold = settings.get("thresholds", {}).get(source)
+    if not audits or not around or threshold is None:
+        return audits + around
+    halves = [half for draw in around for half in _halves(draw, float(threshold))]
+    above = [draw for draw in halves if draw.thresholds[0] >= threshold]
+    below = [draw for draw in halves if draw.thresholds[0] < threshold]
+    heard = sum(draw.draws for draw in audits)
+    share = len(above) / (len(above) + heard)
+    seconds = sum(draw.weight for draw in above) or sum(draw.weight for draw in audits)
+    for_audits = (1 - share) * seconds / sum(draw.weight for draw in audits)
+    return below + _scaled(above, share) + _scaled(audits, for_audits)
+
+
+def _audited(database: sqlite3.Connection, labels: "_Labels", source: str) -> list[ReviewedDraw]:
+    """Return the answered draws of all audits. Each stands for an equal part of the harvest."""
     if not has_audits(database):
         return []
     counts: Counter[int] = Counter()
-    for audit_id, settings in database.execute("SELECT id, settings_json FROM audits WHERE source = ?", (source,)):
+    seconds = 0.0
+    for audit_id, settings, population in database.execute(
+        "SELECT id, settings_json, population_json FROM audits WHERE source = ?", (source,)
+    ):
         heard = heard_draws(draws_of(database, audit_id), int(json.loads(settings)["answers"]))
         counts.update(draw.excerpt_id for draw in heard if draw.excerpt_id is not None)
+        seconds = float(json.loads(population)["seconds"])
     found = []
     for excerpt_id, draws in sorted(counts.items()):
         row = database.execute(
@@ -113,30 +164,67 @@ def reviewed_draws(database: sqlite3.Connection, store: ProbabilityStore, source
             (excerpt_id,),
         ).fetchone()
         if row is not None:
-            found.append(_labelled(store, source, draws, *row))
+            weight = seconds * draws / counts.total()
+            found.append(dataclasses.replace(labels.of(*row), weight=weight, draws=draws))
     return found
 
 
-def _labelled(
-    store: ProbabilityStore,
-    source: str,
-    draws: int,
-    track: str,
-    start: float,
-    seconds: float,
-    decision: str,
-    *wrong: float | None,
-) -> ReviewedDraw:
-    """Return the windows that lie wholly in an excerpt, labelled by the answer to it."""
-    probabilities = store.read(track)
-    if probabilities is None:
-        raise DataError(f"{track!r} was reviewed and has no stored probabilities; scan it again")
-    row = probabilities[SOURCES.index(source)]
-    centres = np.arange(len(row)) * HOP_SECONDS
-    first, last = np.maximum(centres - WINDOW_SECONDS / 2, 0.0), centres + WINDOW_SECONDS / 2
-    last[-1:] = centres[-1:]  # the last window ends with the track
-    inside = (first >= start - 1e-9) & (last <= start + seconds + 1e-9) & ~np.isnan(row)
-    silent = np.full(len(row), decision == "accepted")
-    if decision == "rejected" and wrong[0] is not None and wrong[1] is not None:
-        silent = (last <= wrong[0]) | (first >= wrong[1])
-    return ReviewedDraw(track, row[inside].astype(np.float64), silent[inside], draws)
+def _around(database: sqlite3.Connection, labels: "_Labels", source: str) -> list[ReviewedDraw]:
+    """Return the answers to samples around the threshold."""
+    if not has_reviews(database):
+        return []
+    rows = database.execute(
+        "SELECT weight, path, start_seconds, reviews.seconds, decision, wrong_start_seconds, wrong_end_seconds "
+        "FROM reviews JOIN tracks ON tracks.id = track_id AND tracks.sha256 IS track_sha256 "
+        "WHERE source = ? AND purpose = 'threshold' AND NOT undone AND weight > 0 ORDER BY reviews.id",
+        (source,),
+    ).fetchall()
+    return [dataclasses.replace(labels.of(*row), weight=weight) for weight, *row in rows]
+
+
+def _halves(draw: ReviewedDraw, threshold: float) -> list[ReviewedDraw]:
+    """Return the parts of a draw above and below a threshold, each with its share of the weight."""
+    parts = []
+    for mask in (draw.thresholds >= threshold, draw.thresholds < threshold):
+        if mask.any():
+            weight = draw.weight * float(mask.mean())
+            part = dataclasses.replace(
+                draw, thresholds=draw.thresholds[mask], silent=draw.silent[mask], weight=weight, draws=0
+            )
+            parts.append(part)
+    return [dataclasses.replace(part, draws=int(number == 0)) for number, part in enumerate(parts)]
+
+
+def _scaled(draws: Sequence[ReviewedDraw], factor: float) -> list[ReviewedDraw]:
+    return [dataclasses.replace(draw, weight=draw.weight * factor) for draw in draws]
+
+
+class _Labels:
+    """Labels of windows by answers of one source, with the harvest thresholds of the latest track."""
+
+    def __init__(self, store: ProbabilityStore, source: str, min_seconds: float) -> None:
+        self.store = store
+        self.source = source
+        self.min_seconds = min_seconds
+        self._track: str | None = None
+        self._thresholds = np.zeros(0, dtype=np.float32)
+
+    def of(self, track: str, start: float, seconds: float, decision: str, *wrong: float | None) -> ReviewedDraw:
+        """Return the windows that lie wholly in a stretch, labelled by the answer to it."""
+        thresholds = self._thresholds_of(track)
+        centres = np.arange(len(thresholds)) * HOP_SECONDS
+        first, last = centres - WINDOW_SECONDS / 2, centres + WINDOW_SECONDS / 2
+        inside = (first >= start - 1e-9) & (last <= start + seconds + 1e-9) & ~np.isnan(thresholds)
+        silent = np.full(len(thresholds), decision == "accepted")
+        if decision == "rejected" and wrong[0] is not None and wrong[1] is not None:
+            silent = (last <= wrong[0]) | (first >= wrong[1])
+        return ReviewedDraw(track, thresholds[inside].astype(np.float64), silent[inside])
+
+    def _thresholds_of(self, track: str) -> Float32[np.ndarray, " W"]:
+        if track != self._track:
+            stored = self.store.stored(track)
+            if stored is None:
+                raise DataError(f"{track!r} was reviewed and has no stored probabilities; scan it again")
+            row, seconds = stored.probabilities[SOURCES.index(self.source)], stored.frames / stored.sample_rate
+            self._track, self._thresholds = track, harvest_probabilities(row, seconds, self.min_seconds)
+        return self._thresholds

@@ -68,8 +68,8 @@ if TYPE_CHECKING:
     default=None,
     metavar="MINED",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Use the answers to audits of this mined folder (review --audit) instead of songs. Sources without an audit "
-    "keep the detector's own calibration.",
+    help="Use the answers of listeners in this mined folder (review --around-threshold and --audit) instead of songs. "
+    "Sources without answers keep the detector's own calibration.",
 )
 @silence_rate_option
 @click.option(
@@ -169,12 +169,21 @@ def _from_reviews(
     calibration = recalibrate(reviews, detector.calibration, settings)
     calibration.save(out)
     lines = []
-    for source, draws in calibration.data["reviewed_draws"].items():
-        one, before = calibration.sources[source], detector.calibration.sources[source].threshold
+    reviewed = calibration.data["reviewed_draws"]
+    changed = {source: _changed(detector.calibration, calibration, source) for source in reviewed}
+    for source, draws in reviewed.items():
+        before, one = changed[source][0].threshold, changed[source][1]
         found = f"p = {one.threshold:.4f}" if one.threshold is not None else f"no threshold: {one.reason}"
         lines.append(f"{source:7} {draws} draws: {found} (before {'none' if before is None else f'{before:.4f}'})")
     show(_summary(calibration, out), as_json, "\n".join(lines))
-    return 0 if any(calibration.sources[source].threshold for source in calibration.data["reviewed_draws"]) else 1
+    return 0 if any(one.threshold for _, one in changed.values()) else 1
+
+
+def _changed(before: "Calibration", after: "Calibration", source: str) -> "tuple[SourceCalibration, SourceCalibration]":
+    """Return the calibration of a source before and after: the joint one where that is the one that changed."""
+    if source in before.fused and before.fused[source] != after.fused[source]:
+        return before.fused[source].calibration, after.fused[source].calibration
+    return before.sources[source], after.sources[source]
 
 
 def _support(rows: "list[Support]", precision: float) -> str:

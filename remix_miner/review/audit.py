@@ -84,6 +84,8 @@ class Audit:
     controls.
     """
 
+    kind = "audit"
+
     def __init__(
         self, folder: Path, settings: AuditSettings, reviewer: str, probabilities: TrackProbabilities | None = None
     ) -> None:
@@ -110,6 +112,7 @@ class Audit:
         with self._lock:
             upcoming = self._next()
             return {
+                "kind": self.kind,
                 "settings": _stored(self.settings),
                 "population": self.population,
                 "position": None if upcoming is None else upcoming.position,
@@ -132,20 +135,8 @@ class Audit:
         if row is None or draw.track_id is None or draw.start_seconds is None or draw.seconds is None:
             raise DataError(f"position {position} of the audit holds no control")
         track, seconds = row
-        return Item(
-            None,
-            draw.track_id,
-            track,
-            seconds,
-            self.settings.source,
-            draw.start_seconds,
-            draw.seconds,
-            None,
-            None,
-            None,
-            None,
-            None,
-        )
+        stretch = (draw.start_seconds, draw.start_seconds + draw.seconds)
+        return Item.of_stretch(draw.track_id, track, seconds, self.settings.source, stretch)
 
     def answer(self, position: int, decision: str, stretch: tuple[float, float] | None) -> dict[str, Any]:
         """Record the answer at the next position and return the new `state`; `UsageError` for any other position."""

@@ -1,4 +1,4 @@
-"""Items of a review: excerpts of the catalogue, and controls (stretches in which the source sounds)."""
+"""Items of a review: excerpts of the catalogue, and stretches of tracks (controls, draws around a threshold)."""
 
 import sqlite3
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Item:
-    """An excerpt or a control. ``track``: name in the catalogue. Without ``shard``, the library's file is read."""
+    """An excerpt or a stretch. ``track``: name in the catalogue. Without ``shard``, the library's file is read."""
 
     excerpt_id: int | None
     track_id: int
@@ -30,6 +30,14 @@ class Item:
     shard: str | None
     shard_start: int = 0
     frames: int = 0
+
+    @classmethod
+    def of_stretch(
+        cls, track_id: int, track: str, track_seconds: float, source: str, stretch: tuple[float, float]
+    ) -> "Item":
+        """Return a stretch of a track (start and end in seconds) as an item."""
+        start, end = stretch
+        return cls(None, track_id, track, track_seconds, source, start, end - start, None, None, None, None, None)
 
     @property
     def end_seconds(self) -> float:

@@ -32,7 +32,7 @@ def review_app(session: Session, token: str, hosts: list[str], any_address: bool
         Route("/api/overview", views.overview),
         Route("/api/excerpts", views.excerpts),
         Route("/api/count", views.count),
-        Route("/api/audit", views.audit),
+        Route("/api/sample", views.sample),
         Route("/api/items/{key}", views.item),
         Route("/api/items/{key}/probabilities", views.probabilities),
         Route("/api/items/{key}/decision", views.decide, methods=["POST"]),
@@ -56,7 +56,7 @@ class _Views:
         return JSONResponse(self.session.overview())
 
     def excerpts(self, request: Request) -> Response:
-        self._refuse_in_audit()
+        self._refuse_in_sample()
         query = request.query_params
         try:
             after = (float(query["after_value"]), int(query["after_id"])) if query.get("after_id") else None
@@ -66,12 +66,12 @@ class _Views:
             return JSONResponse(list_page(catalogue.database, Filter.of(query), after))
 
     def count(self, request: Request) -> Response:
-        self._refuse_in_audit()
+        self._refuse_in_sample()
         with CatalogueView.read(self.session.settings.folder) as catalogue:
             return JSONResponse(count_listed(catalogue.database, Filter.of(request.query_params)))
 
-    def audit(self, request: Request) -> Response:
-        return JSONResponse(None if self.session.audit is None else self.session.audit.state())
+    def sample(self, request: Request) -> Response:
+        return JSONResponse(None if self.session.sample is None else self.session.sample.state())
 
     def item(self, request: Request) -> Response:
         return JSONResponse(self.session.describe(request.path_params["key"]))
@@ -104,9 +104,9 @@ class _Views:
         await _json_body(request)
         return JSONResponse(await run_in_threadpool(self.session.undo))
 
-    def _refuse_in_audit(self) -> None:
-        if self.session.audit is not None:
-            raise UsageError("an audit shows no list: what is heard is drawn by chance")
+    def _refuse_in_sample(self) -> None:
+        if self.session.sample is not None:
+            raise UsageError("a random sample has no list of excerpts")
 
 
 async def _json_body(request: Request) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from remix_miner.mined.reviews import has_reviews, record, review_transaction, u
 from remix_miner.review.audio_parts import PARTS, AudioParts, Part
 from remix_miner.review.audit import Audit, AuditSettings
 from remix_miner.review.items import Item, item_of_excerpt
+from remix_miner.review.threshold_sample import ThresholdSample, ThresholdSettings
 from remix_miner.review.totals import Totals
 from remix_miner.review.track_probabilities import TrackProbabilities, curves
 
@@ -21,14 +22,14 @@ class ReviewSettings:
     """Settings of a review session.
 
     ``library``: folders as for `detect`, in addition to those in the catalogue. ``reviewer``: None takes the user's
-    name. ``audit``: None for a free choice of excerpts.
+    name. ``sample``: None for a free choice of excerpts.
     """
 
     folder: Path
     library: tuple[Path, ...] = ()
     reviewer: str | None = None
     detector: str = "default"
-    audit: AuditSettings | None = None
+    sample: AuditSettings | ThresholdSettings | None = None
 
     @property
     def name(self) -> str:
@@ -36,7 +37,7 @@ class ReviewSettings:
 
 
 class Session:
-    """Review session. Keys name items: ``e<excerpt>`` or, in an audit, ``a<position>``."""
+    """Review session. Keys name items: ``e<excerpt>`` or, in a sample, ``a<position>``."""
 
     def __init__(self, settings: ReviewSettings) -> None:
         self.settings = settings
@@ -53,9 +54,17 @@ class Session:
             settings.folder, self.library, settings.detector, self.mined.get("detector_sha256")
         )
         self.parts = AudioParts(settings.folder, self.library)
-        self.audit = None
-        if settings.audit is not None:
-            self.audit = Audit(settings.folder, settings.audit, self.reviewer, self.probabilities)
+        self.sample: Audit | ThresholdSample | None = None
+        """What is played in a drawn order; None for a free choice of excerpts."""
+        if isinstance(settings.sample, ThresholdSettings):
+            if not self.has_library:
+                raise UsageError(
+                    "stretches around a threshold are played from the library's files, which are not here: name their "
+                    "folder with --library"
+                )
+            self.sample = ThresholdSample(settings.folder, settings.sample, self.reviewer)
+        elif settings.sample is not None:
+            self.sample = Audit(settings.folder, settings.sample, self.reviewer, self.probabilities)
 
     def overview(self) -> dict[str, Any]:
         """Return the totals and settings that the page shows first."""
@@ -70,7 +79,7 @@ class Session:
             "min_seconds": self.mined.get("min_seconds", 5.0),
             "reviews": decisions,
             "has_library": self.has_library,
-            "audit": self.audit is not None,
+            "sample": None if self.sample is None else self.sample.kind,
         }
 
     def item(self, key: str) -> Item:
@@ -78,15 +87,15 @@ class Session:
         kind, number = key[:1], key[1:]
         if not (number.isascii() and number.isdecimal() and len(number) <= 18):
             raise DataError(f"{key!r} names no excerpt")
-        if kind == "a" and self.audit is not None:
-            return self.audit.item(int(number))
-        if kind == "e" and self.audit is None:
+        if kind == "a" and self.sample is not None:
+            return self.sample.item(int(number))
+        if kind == "e" and self.sample is None:
             with CatalogueView.read(self.settings.folder) as catalogue:
                 return item_of_excerpt(catalogue.database, int(number))
         raise DataError(f"{key!r} names no excerpt")
 
     def describe(self, key: str) -> dict[str, Any]:
-        """Return an item for the page. An audit leaves out all that could reveal a control or bias the listener."""
+        """Return an item for the page. A sample leaves out all that could reveal a control or bias the listener."""
         item = self.item(key)
         excerpt = self.parts.part(item, "excerpt")
         context = {part: self.parts.stretch(item, part) for part in PARTS} if self.has_library else {}
@@ -98,7 +107,7 @@ class Session:
             "before_seconds": context["before"][1] - context["before"][0] if context else 0.0,
             "after_seconds": context["after"][1] - context["after"][0] if context else 0.0,
         }
-        if self.audit is None:
+        if self.sample is None:
             described |= {
                 "track": item.track,
                 "track_seconds": item.track_seconds,
@@ -119,8 +128,8 @@ class Session:
 
     def curves(self, key: str) -> dict[str, Any]:
         """Return the probabilities around an item, or the ``reason`` why there are none."""
-        if self.audit is not None:
-            return {"reason": "hidden during an audit"}
+        if self.sample is not None:
+            return {"reason": "hidden while a sample is played"}
         item = self.item(key)
         start, end = self.parts.stretch(item, "before")[0], self.parts.stretch(item, "after")[1]
         found = self.probabilities.around(item.track, start, end)
@@ -141,8 +150,8 @@ class Session:
         wrong = None
         if stretch is not None:
             wrong = (item.start_seconds + stretch[0], item.start_seconds + stretch[1])
-        if self.audit is not None:
-            self.audit.answer(int(key[1:]), decision, wrong)
+        if self.sample is not None:
+            self.sample.answer(int(key[1:]), decision, wrong)
         else:
             review = item.review_by(self.reviewer, decision, wrong)
             with review_transaction(self.settings.folder) as database:
@@ -151,9 +160,9 @@ class Session:
         return {"key": key, "review": decision}
 
     def undo(self) -> dict[str, Any]:
-        """Undo the reviewer's latest decision on this folder. Raises `UsageError` in an audit."""
-        if self.audit is not None:
-            raise UsageError("an answer to an audit stays: a draw that can be taken back is no draw")
+        """Undo the reviewer's latest decision on this folder. Raises `UsageError` in a sample."""
+        if self.sample is not None:
+            raise UsageError("an answer to a random sample cannot be undone: the sample would no longer be random")
         with review_transaction(self.settings.folder) as database:
             excerpt_id = undo(database, self.reviewer)
         return {"key": None if excerpt_id is None else f"e{excerpt_id}"}
@@ -178,6 +187,6 @@ class Session:
         ]
 
     def close(self) -> None:
-        if self.audit is not None:
-            self.audit.close()
+        if self.sample is not None:
+            self.sample.close()
         self.parts.close()

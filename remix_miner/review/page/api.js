@@ -16,7 +16,7 @@ const post = (path, body) =>
   json(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
 
 export const overview = () => json("api/overview");
-export const auditState = () => json("api/audit");
+export const sampleState = () => json("api/sample");
 export const describe = (key) => json(`api/items/${key}`);
 export const probabilities = (key) => json(`api/items/${key}/probabilities`);
 export const decide = (key, decision, stretch) => post(`api/items/${key}/decision`, { decision, stretch });

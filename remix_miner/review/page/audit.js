@@ -1,54 +1,24 @@
-// The audit's panel: what it takes, how pure the harvest is so far, and the verdict.
+// The panel of an audit: what it takes, how pure the harvest is so far, and the verdict.
 
-import * as api from "./api.js";
+import { SamplePanel, percent } from "./sample.js";
 
-const percent = (share, digits = 1) => `${(100 * share).toFixed(digits)}%`;
-
-export class AuditPanel {
-  constructor(panel, choose) {
-    this.panel = panel;
-    this.choose = choose;
-    this.begun = false;
-  }
-
-  async refresh() {
-    this.state = await api.auditState();
-    const { result } = this.state;
-    if (result.draws > 0) this.begun = true;
-    this.show();
-    if (this.begun && this.state.position !== null && !(result.complete && !this.goOn)) {
-      await this.choose(`a${this.state.position}`);
-      return true;
-    }
-    return false;
-  }
-
+export class AuditPanel extends SamplePanel {
   show() {
     const { settings, population, result } = this.state;
-    const add = (tag, text, className = "") => {
-      const element = Object.assign(document.createElement(tag), { textContent: text, className });
-      this.panel.append(element);
-      return element;
-    };
-    this.panel.replaceChildren();
-    this.panel.hidden = false;
+    const add = (...given) => this.add(...given);
     add("h2", `Audit: how pure are the excerpts without ${settings.source}?`);
     if (!this.begun) {
-      add("p", `${settings.answers} excerpts are drawn by chance from ${population.excerpts.toLocaleString("en")} ` +
+      add("p", `${settings.answers} excerpts are drawn at random from ${population.excerpts.toLocaleString("en")} ` +
         `(${(population.seconds / 3600).toFixed(1)} h of ${population.tracks.toLocaleString("en")} tracks), each second as likely ` +
         `as any other. ${settings.answers} draws without a fault show a purity of at least ${percent(settings.promise, 0)} ` +
         `at ${percent(settings.confidence, 0)} confidence; each fault takes more.`);
-      const rules = add("ul", "");
-      for (const text of [
-        `Listen to each one to its end. Accept (1) where you hear no ${settings.source} at all, reject (2) where you do.`,
+      this.addRules([
+        `Listen to each one to its end. Accept (1) if you hear no ${settings.source} at all, reject (2) if you do.`,
         "Before you reject, you may mark the stretch that is wrong: the rest then counts as clean seconds.",
         "Unsure (3) counts as a fault in the bounds.",
-        "Names and probabilities are hidden, and some of what is played are controls in which the source surely sounds.",
-        "Answers cannot be taken back. You may stop and go on later; the draw stays.",
-      ]) rules.append(Object.assign(document.createElement("li"), { textContent: text }));
-      const button = add("button", "Begin");
-      button.id = "begin";
-      button.addEventListener("click", () => { this.begun = true; this.refresh(); });
+        "Names and probabilities are hidden, and some of what is played are controls in which the source certainly sounds.",
+        "Answers cannot be undone. You may stop and continue later; the draw stays.",
+      ]);
       return;
     }
     if (result.draws === 0) {
@@ -71,12 +41,12 @@ export class AuditPanel {
       `Not shown: ${percent(settings.promise, 0)} takes ${result.further_clean_needed} more without a fault.`,
       `verdict ${result.promise_kept ? "kept" : "missed"}`);
     add("p", result.controls ? `${result.controls_noticed} of ${result.controls} controls noticed` +
-      (result.listener_reliable ? "." : ": the answers are not to be relied on.") :
-      "No controls were played: nothing says how well the listener hears.", result.listener_reliable === false ? "verdict missed" : "quiet");
-    add("p", `In report.json. Whoever goes on from here and stops when it suits may rely on ${percent(result.lower_bound_any_time)}, ` +
-      "which holds at all times at once.", "quiet");
+      (result.listener_reliable ? "." : ": the answers are not reliable.") :
+      "No controls were played, so the listener was not checked.", result.listener_reliable === false ? "verdict missed" : "quiet");
+    add("p", `The result is in report.json. If you go on and stop at a time of your choice, ${percent(result.lower_bound_any_time)} ` +
+      "is the bound: it holds at all times.", "quiet");
     if (this.state.position !== null && !this.goOn) {
-      const button = add("button", "Go on");
+      const button = add("button", "Continue");
       button.id = "go-on";
       button.addEventListener("click", () => { this.goOn = true; this.refresh(); });
     }

@@ -1,6 +1,7 @@
 // The page: one excerpt at a time, by keyboard, mouse or touch.
 
 import * as api from "./api.js";
+import { AroundPanel } from "./around.js";
 import { AuditPanel } from "./audit.js";
 import { List } from "./list.js";
 import { Picture, clock } from "./picture.js";
@@ -11,7 +12,7 @@ const player = new Player();
 const picture = new Picture(at("picture"));
 const SOURCES = ["drums", "bass", "other", "vocals"];
 let overview = null;
-let audit = null;
+let sample = null;
 let item = null;
 let busy = false;
 
@@ -27,7 +28,7 @@ async function choose(key, play = true) {
   setStretch(null);
   show();
   if (play) player.play();
-  if (!audit) history.replaceState(null, "", `#${key}`);
+  if (!sample) history.replaceState(null, "", `#${key}`);
   fill(item);
 }
 
@@ -48,19 +49,19 @@ async function fill(shown) {
     const curves = await api.probabilities(shown.key);
     if (!current()) return;
     if (curves.sources) picture.setCurves(curves);
-    else if (!audit) at("picture-note").textContent = `no probabilities: ${curves.reason}`;
+    else if (!sample) at("picture-note").textContent = `no probabilities: ${curves.reason}`;
     legend(curves);
   } catch (error) { if (current()) report(error); }
 }
 
 function show() {
   at("item").hidden = false;
-  at("title").textContent = audit ? `Do you hear ${item.source}?` : item.track;
+  at("title").textContent = sample ? `Do you hear ${item.source}?` : item.track;
   const decided = item.review && item.review !== "superseded" ? item.review : "";
   at("state").textContent = decided;
   at("state").className = `state ${decided}`;
   const facts = [`${item.seconds.toFixed(1)} s`];
-  if (!audit) {
+  if (!sample) {
     facts.unshift(`without ${item.source}`, `${clock(item.start_seconds)} of ${clock(item.track_seconds)}`);
     facts.push(`probability of silence ${item.probability_mean.toFixed(3)} (least ${item.probability_min.toFixed(3)})`);
     if (item.expected_volume_db !== null) facts.push(`expected ${item.expected_volume_db.toFixed(0)} dB`);
@@ -74,8 +75,8 @@ function show() {
     return Object.assign(document.createElement("li"), { textContent: text });
   }));
   if (item.history?.[0]?.stretch) setStretch(item.history[0].stretch);
-  at("undo").hidden = at("advance").parentElement.hidden = Boolean(audit);
-  at("back").hidden = at("next").hidden = Boolean(audit);
+  at("undo").hidden = at("advance").parentElement.hidden = Boolean(sample);
+  at("back").hidden = at("next").hidden = Boolean(sample);
 }
 
 function legend(curves) {
@@ -111,10 +112,10 @@ async function decide(decision) {
     const stretch = decision === "rejected" ? picture.stretch : null;
     await api.decide(item.key, decision, stretch);
     report("");
-    if (audit) {
+    if (sample) {
       player.pause();
       item = null;
-      if (!(await audit.refresh())) at("item").hidden = true;
+      if (!(await sample.refresh())) at("item").hidden = true;
     } else {
       list.mark(item.key, decision);
       const moved = at("advance").checked && (await list.step(1, true));
@@ -125,7 +126,7 @@ async function decide(decision) {
 }
 
 async function undo() {
-  if (audit) return;
+  if (sample) return;
   try {
     const { key } = await api.undo();
     if (!key) return report("nothing to undo");
@@ -209,8 +210,8 @@ const KEYS = {
   2: () => decide("rejected"),
   3: () => decide("unsure"),
   u: undo,
-  j: () => !audit && list.step(1, true).catch(report),
-  k: () => !audit && list.step(-1, true).catch(report),
+  j: () => !sample && list.step(1, true).catch(report),
+  k: () => !sample && list.step(-1, true).catch(report),
   l: () => at("loop").click(),
   "+": () => changeGain(3),
   "-": () => changeGain(-3),
@@ -233,7 +234,7 @@ document.addEventListener("keydown", (event) => {
   } else if (KEYS[event.key] && (item || event.key === "j" || event.key === "u")) {
     if (event.repeat && event.key !== "+" && event.key !== "-") return;
     KEYS[event.key]();
-  } else if (event.key === "Enter" && audit && !audit.begun) {
+  } else if (event.key === "Enter" && sample && !sample.begun) {
     at("begin")?.click();
   } else return;
   event.preventDefault();
@@ -248,14 +249,15 @@ document.addEventListener("keyup", (event) => {
 
 async function start() {
   const found = totals();
-  const isAudit = (await api.auditState()) !== null;
-  if (isAudit) {
+  const state = await api.sampleState();
+  if (state !== null) {
     document.querySelector(".columns").classList.add("single");
     at("list-panel").hidden = true;
     at("toggle-list").hidden = true;
-    at("accept-text").textContent = "Clean";
-    audit = new AuditPanel(at("audit"), (key) => choose(key, true));
-    await audit.refresh();
+    at("accept-text").textContent = state.kind === "audit" ? "Clean" : "Silent";
+    const Panel = state.kind === "audit" ? AuditPanel : AroundPanel;
+    sample = new Panel(at("sample"), (key) => choose(key, true));
+    await sample.refresh();
     await found;
     return;
   }
