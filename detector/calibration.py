@@ -14,6 +14,7 @@ import numpy as np
 
 from remix_miner.atomic import write_json
 from remix_miner.config import from_mapping
+from remix_miner.detector.artist_counts import ArtistCounts
 from remix_miner.detector.evidence import Evidence, Fusion, difference
 from remix_miner.detector.purity_curve import PurityCurve
 from remix_miner.errors import DataError, UsageError
@@ -61,8 +62,8 @@ class SourceCalibration:
     with P >= threshold. ``windows``, ``silent_windows``, ``accepted_windows``, ``tracks``, ``artists``: counts;
     ``artists_accepted``: with accepted windows. ``silence_rate``: share of silent windows in the data;
     ``assumed_silence_rate``: that to which precision is referred. The tables are isotonic: at ``probability``, the
-    expected V in dB and the share of windows with V <= ``volume_db``. ``curve``: what other thresholds give (None in
-    files of older versions).
+    expected V in dB and the share of windows with V <= ``volume_db``. ``curve``: what other thresholds give;
+    ``artist_counts``: the harvest of each artist at the curve's thresholds (both None in files of older versions).
     """
 
     threshold: float | None
@@ -86,6 +87,7 @@ class SourceCalibration:
     expected_volume_db: list[float] = field(default_factory=list)
     expected_silent: list[float] = field(default_factory=list)
     curve: PurityCurve | None = None
+    artist_counts: ArtistCounts | None = None
 
     @property
     def span_recall(self) -> float | None:
@@ -243,3 +245,6 @@ def _check(source: str, one: SourceCalibration, where: str) -> None:
         raise DataError(f"{where}: the tables of {source} must have equal lengths and ascending probabilities")
     if one.curve is not None and (problem := one.curve.problem()):
         raise DataError(f"{where}: the curve of {source} has {problem}; calibrate again")
+    thresholds = 0 if one.curve is None else len(one.curve.threshold)
+    if one.artist_counts is not None and (problem := one.artist_counts.problem(thresholds)):
+        raise DataError(f"{where}: the artist counts of {source} have {problem}; calibrate again")

@@ -8,16 +8,17 @@ import numpy as np
 from jaxtyping import Bool
 
 from remix_miner.calibration.bounds import artists_needed, candidate_thresholds
-from remix_miner.calibration.fusion import cross_fused, fit_fusion
+from remix_miner.calibration.fusion import cross_fused, fit_fusion, fused_song
 from remix_miner.calibration.harvest import HarvestRule, harvest
 from remix_miner.calibration.labelled_songs import LabelledSong
-from remix_miner.calibration.promise import not_trained_on, purity_curve
+from remix_miner.calibration.promise import THRESHOLDS, curve_of, measure_harvests, not_trained_on, with_prior
 from remix_miner.calibration.settings import CalibrationSettings
 from remix_miner.calibration.thresholds import Threshold, choose_threshold
 from remix_miner.calibration.window_table import SourceWindows, percentiles, windows_of
 from remix_miner.checkpoint import versions
+from remix_miner.detector.artist_counts import ArtistCounts
 from remix_miner.detector.calibration import Calibration, FusedSource, Percentiles, SourceCalibration, SpanRule
-from remix_miner.detector.evidence import Evidence
+from remix_miner.detector.evidence import Evidence, difference
 from remix_miner.detector.purity_curve import PurityCurve
 from remix_miner.errors import DataError
 from remix_miner.sources import SOURCES
@@ -32,11 +33,13 @@ def calibrate(
     settings: CalibrationSettings | None = None,
     data: Mapping[str, Any] | None = None,
     evidence: Evidence | None = None,
+    prior: Calibration | None = None,
 ) -> Calibration:
     """Calibrate every source with labels.
 
     ``data``: further fields of the file about the songs. ``evidence``: the one whose log-odds the songs hold; its
-    source is calibrated without and with it.
+    source is calibrated without and with it. ``prior``: an earlier calibration of the detector, whose artists count as
+    further artists (`promise.curve_of`) and whose weights join the evidence.
 
     Raises `DataError` for fewer than two songs, or when no source has both silent and sounding windows.
     """
@@ -48,7 +51,9 @@ def calibrate(
             "give songs by as many artists as possible"
         )
     sources = {
-        name: calibrate_source(songs, source, settings)
+        name: calibrate_source(
+            songs, source, settings, None if prior is None else prior_counts(prior.sources.get(name))
+        )
         for source, name in enumerate(SOURCES)
         if any(song.known(source).any() for song in songs)
     }
@@ -67,22 +72,43 @@ def calibrate(
         data={**(data or {}), "tracks": names, "artists": sorted({song.artist for song in songs})},
         sources=sources,
         versions=versions(),
-        fused=_fused(songs, evidence, settings) if evidence is not None else {},
+        fused=_fused(songs, evidence, settings, prior) if evidence is not None else {},
     )
 
 
-def _fused(songs: Sequence[LabelledSong], evidence: Evidence, settings: CalibrationSettings) -> dict[str, FusedSource]:
-    """Return the calibration of the evidence's source with joint probabilities; empty where no fusion can be fitted."""
-    joint, fusion = cross_fused(songs, evidence, settings), fit_fusion(songs, evidence, settings)
-    if joint is None or fusion is None:
+def _fused(
+    songs: Sequence[LabelledSong], evidence: Evidence, settings: CalibrationSettings, prior: Calibration | None
+) -> dict[str, FusedSource]:
+    """Return the calibration of the evidence's source with joint probabilities; empty where no fusion can be fitted.
+
+    The fusion of ``prior`` is kept: its artists' joint probabilities are those of its weights.
+    """
+    source = SOURCES.index(evidence.source)
+    before = None if prior is None else prior.fused.get(evidence.source)
+    if before is not None and difference(before.fusion, evidence) is None:
+        joint, fusion = [fused_song(song, before.fusion) for song in songs], before.fusion
+        calibrated = calibrate_source(joint, source, settings, prior_counts(before.calibration))
+        return {evidence.source: FusedSource(fusion, calibrated)}
+    crossed, fitted = cross_fused(songs, evidence, settings), fit_fusion(songs, evidence, settings)
+    if crossed is None or fitted is None:
         return {}
-    return {evidence.source: FusedSource(fusion, calibrate_source(joint, SOURCES.index(evidence.source), settings))}
+    return {evidence.source: FusedSource(fitted, calibrate_source(crossed, source, settings))}
 
 
-def calibrate_source(songs: Sequence[LabelledSong], source: int, settings: CalibrationSettings) -> SourceCalibration:
-    """Return threshold and statistics of one source, over the songs with labels of it."""
+def prior_counts(one: SourceCalibration | None) -> ArtistCounts | None:
+    """Return the counts of a source's artists, None where the calibration has none at the present thresholds."""
+    if one is None or one.curve is None or one.curve.threshold != list(THRESHOLDS):
+        return None
+    return one.artist_counts
+
+
+def calibrate_source(
+    songs: Sequence[LabelledSong], source: int, settings: CalibrationSettings, prior: ArtistCounts | None = None
+) -> SourceCalibration:
+    """Return threshold and statistics of one source, over the songs with labels of it; see `calibrate`."""
     songs = [song for song in songs if song.known(source).any()]
-    curve = purity_curve(songs, source, settings)
+    harvests = measure_harvests(songs, source, settings)
+    curve = curve_of(harvests, settings, prior)
     songs = not_trained_on(songs)
     windows = windows_of(songs, source, settings.volume_db, settings.silence_rates.get(SOURCES[source]))
     chosen = _choose(windows, curve, settings)
@@ -113,6 +139,7 @@ def calibrate_source(songs: Sequence[LabelledSong], source: int, settings: Calib
         expected_volume_db=expected_volume_db,
         expected_silent=expected_silent,
         curve=curve,
+        artist_counts=with_prior(harvests.counts(), prior),
     )
 
 

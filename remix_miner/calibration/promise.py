@@ -8,18 +8,20 @@ count as artists.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from scipy.special import expit
 
 from remix_miner.calibration.bounds import Acceptance, lower_bound
 from remix_miner.calibration.harvest import Harvest, HarvestRule, harvest, perfect_harvest
+from remix_miner.calibration.intervals import ratio
 from remix_miner.calibration.labelled_songs import LabelledSong
 from remix_miner.calibration.settings import CalibrationSettings
-from remix_miner.calibration.window_table import SourceWindows, artist_numbers, windows_of
+from remix_miner.calibration.window_table import silent_weight_of, windows_of
+from remix_miner.detector.artist_counts import ArtistCounts
 from remix_miner.detector.purity_curve import PurityCurve
 from remix_miner.sources import SOURCES
 
@@ -38,9 +40,11 @@ def not_trained_on(songs: Sequence[LabelledSong]) -> list[LabelledSong]:
     return [song for song in songs if not song.trained_on] or list(songs)
 
 
-def purity_curve(songs: Sequence[LabelledSong], source: int, settings: CalibrationSettings) -> PurityCurve:
-    """Return the purity curve of one source at THRESHOLDS."""
-    return curve_of(measure_harvests(songs, source, settings), settings)
+def purity_curve(
+    songs: Sequence[LabelledSong], source: int, settings: CalibrationSettings, prior: ArtistCounts | None = None
+) -> PurityCurve:
+    """Return the purity curve of one source at THRESHOLDS; for ``prior`` see `curve_of`."""
+    return curve_of(measure_harvests(songs, source, settings), settings, prior)
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,31 @@ class Harvests:
 
     fresh: list[Harvest]
     all_songs: list[Harvest] | None
+
+    def counts(self) -> ArtistCounts:
+        """Return the counts of each artist, songs that trained the detector apart."""
+        harvests = self.all_songs or self.fresh
+        windows = harvests[0].windows
+        keys = [(song.artist, self.all_songs is not None and song.trained_on) for song in windows.songs]
+        rows = sorted(set(keys))
+        row = np.array([rows.index(key) for key in keys], dtype=int)
+        size = len(rows)
+
+        def count(mask: Bool[np.ndarray, " N"]) -> Int[np.ndarray, " A"]:
+            return np.bincount(row[windows.song[mask]], minlength=size)
+
+        return ArtistCounts.of(
+            [artist for artist, _ in rows],
+            [trained_on for _, trained_on in rows],
+            np.stack((count(np.ones(len(windows), dtype=bool)), count(windows.silent))),
+            np.stack(
+                (
+                    np.stack([count(found.kept) for found in harvests], axis=1),
+                    np.stack([count(found.kept & windows.silent) for found in harvests], axis=1),
+                )
+            ),
+            np.stack([np.bincount(row, found.seconds, minlength=size) for found in harvests], axis=1),
+        )
 
 
 def measure_harvests(songs: Sequence[LabelledSong], source: int, settings: CalibrationSettings) -> Harvests:
@@ -66,14 +95,20 @@ def measure_harvests(songs: Sequence[LabelledSong], source: int, settings: Calib
     return Harvests(at_thresholds(fresh), None if len(fresh) == len(songs) else at_thresholds(songs))
 
 
-def curve_of(harvests: Harvests, settings: CalibrationSettings) -> PurityCurve:
-    """Return the purity curve of ``harvests`` at the confidence of ``settings``."""
-    table = by_artist(harvests.fresh)
-    bound = _bound(table, settings)
-    worst = np.array([_worst_artist(found) for found in harvests.fresh])  # nan where no artist has enough
-    if harvests.all_songs is not None:
-        bound = np.minimum(bound, _bound(by_artist(harvests.all_songs), settings))
-        worst = np.fmin(worst, [_worst_artist(found) for found in harvests.all_songs])
+def curve_of(harvests: Harvests, settings: CalibrationSettings, prior: ArtistCounts | None = None) -> PurityCurve:
+    """Return the purity curve of ``harvests`` at the confidence of ``settings``.
+
+    Artists of ``prior`` count like those of the songs for the bound, the artist floor and the number of artists. An
+    artist in both counts with the songs alone. Purity and recall are those of the songs.
+    """
+    counts = with_prior(harvests.counts(), prior)
+    rate = settings.silence_rates.get(SOURCES[harvests.fresh[0].windows.source])
+    fresh = counts.rows(~np.array(counts.trained_on, dtype=bool))
+    table = by_artist(fresh, rate)
+    bound, worst = _bound(table, settings), _worst_artist(fresh)  # nan where no artist has enough
+    if any(counts.trained_on):
+        bound = np.minimum(bound, _bound(by_artist(counts, rate), settings))
+        worst = np.fmin(worst, _worst_artist(counts))
     perfect = perfect_harvest(harvests.fresh[0].windows, settings.min_seconds).kept
     return PurityCurve(
         threshold=list(THRESHOLDS),
@@ -86,35 +121,43 @@ def curve_of(harvests: Harvests, settings: CalibrationSettings) -> PurityCurve:
     )
 
 
-def by_artist(harvests: Sequence[Harvest]) -> Acceptance:
-    """Return the counts of harvested windows and of silent ones among them, per artist and rule."""
-    windows = harvests[0].windows
-    accepted = [_sum_by_artist(windows, found.kept_by_song) for found in harvests]
-    silent = [_sum_by_artist(windows, found.pure_by_song) for found in harvests]
-    names = tuple(sorted({song.artist for song in windows.songs}))
-    return Acceptance(np.array(THRESHOLDS[: len(harvests)]), np.stack(accepted, 1), np.stack(silent, 1), names)
+def with_prior(counts: ArtistCounts, prior: ArtistCounts | None) -> ArtistCounts:
+    """Return ``counts`` and the rows of ``prior`` of artists that are not in it."""
+    return counts if prior is None else counts.joined(prior.without(set(counts.artists)))
+
+
+def by_artist(counts: ArtistCounts, silence_rate: float | None = None) -> Acceptance:
+    """Return the weighted windows in the harvest and the silent ones among them, per artist and threshold.
+
+    Silent windows are weighted to the ``silence_rate`` over all rows, as in `window_table.windows_of`.
+    """
+    names, rows = np.unique(np.array(counts.artists, dtype=object), return_inverse=True)
+    (kept, pure), _ = counts.arrays()
+    weight = silent_weight_of(sum(counts.silent_windows), sum(counts.windows), silence_rate)
+    silent = _sum_rows(rows, len(names), weight * pure)
+    return Acceptance(np.array(THRESHOLDS), _sum_rows(rows, len(names), kept - pure) + silent, silent, tuple(names))
+
+
+def _sum_rows(rows: Int[np.ndarray, " A"], size: int, values: np.ndarray) -> Float[np.ndarray, "K J"]:
+    total = np.zeros((size, values.shape[1]))
+    np.add.at(total, rows, values)
+    return total
 
 
 def _bound(table: Acceptance, settings: CalibrationSettings) -> Float[np.ndarray, " J"]:
     return lower_bound(table, settings.precision, settings.confidence, settings.worst_artist, settings.seed)
 
 
-def _worst_artist(found: Harvest) -> float:
+def _worst_artist(counts: ArtistCounts) -> Float[np.ndarray, " J"]:
     """Return the least share of silent windows of an artist with enough harvest, unweighted; nan without one.
 
     With the weights of the assumed silence rate one false excerpt would outweigh many right ones.
     """
-    windows = found.windows
-    size = int(windows.artists.max(initial=0)) + 1
-    seconds = _sum_by_artist(windows, found.seconds)
-    kept = np.bincount(windows.artists, found.kept, minlength=size)
-    pure = np.bincount(windows.artists, found.kept & windows.silent, minlength=size)
-    judged = (seconds >= JUDGED_SECONDS) & (kept > 0)
-    return float((pure[judged] / kept[judged]).min()) if judged.any() else float("nan")
-
-
-def _sum_by_artist(windows: SourceWindows, per_song: Float[np.ndarray, " K"]) -> Float[np.ndarray, " A"]:
-    return np.bincount(artist_numbers(windows.songs), per_song)
+    names, rows = np.unique(np.array(counts.artists, dtype=object), return_inverse=True)
+    (kept, pure), seconds = counts.arrays()
+    kept, pure, seconds = (_sum_rows(rows, len(names), values) for values in (kept, pure, seconds))
+    shares = np.where((seconds >= JUDGED_SECONDS) & (kept > 0), ratio(pure, kept), np.inf).min(axis=0, initial=np.inf)
+    return np.where(np.isinf(shares), np.nan, shares)
 
 
 def _rounded(share: float | None) -> float | None:
@@ -134,8 +177,13 @@ class Support:
     highest: dict[str, float]
 
 
-def supported(songs: Sequence[LabelledSong], settings: CalibrationSettings) -> list[Support]:
-    """Return the supported thresholds for each confidence and worst artist, the lowest confidence first."""
+def supported(
+    songs: Sequence[LabelledSong], settings: CalibrationSettings, prior: Mapping[str, ArtistCounts] | None = None
+) -> list[Support]:
+    """Return the supported thresholds for each confidence and worst artist, the lowest confidence first.
+
+    ``prior``: per source, see `curve_of`.
+    """
     known = [source for source in range(len(SOURCES)) if any(song.known(source).any() for song in songs)]
     harvests = {
         source: measure_harvests([song for song in songs if song.known(source).any()], source, settings)
@@ -145,7 +193,10 @@ def supported(songs: Sequence[LabelledSong], settings: CalibrationSettings) -> l
     for confidence in CONFIDENCES:
         for worst_artist in WORST_ARTISTS:
             changed = dataclasses.replace(settings, confidence=confidence, worst_artist=worst_artist)
-            curves = {SOURCES[source]: curve_of(harvests[source], changed) for source in known}
+            curves = {
+                SOURCES[source]: curve_of(harvests[source], changed, (prior or {}).get(SOURCES[source]))
+                for source in known
+            }
             rows.append(
                 Support(
                     confidence,

@@ -95,10 +95,15 @@ def silent_weight(silent: Bool[np.ndarray, " N"], rate: float | None) -> float:
     >>> silent_weight(np.array([True, True, False, False]), rate=0.2)
     0.25
     """
-    present, rest = int(silent.sum()), int((~silent).sum())
-    if rate is None or not present or not rest:
+    return silent_weight_of(int(silent.sum()), len(silent), rate)
+
+
+def silent_weight_of(silent: int, windows: int, rate: float | None) -> float:
+    """Return `silent_weight` of counts: ``silent`` of ``windows``."""
+    sounding = windows - silent
+    if rate is None or not silent or not sounding:
         return 1.0
-    return rate / (1 - rate) * rest / present
+    return rate / (1 - rate) * sounding / silent
 
 
 def windows_inside(spans: Sequence[Span], windows: int, track_seconds: float) -> Bool[np.ndarray, " W"]:

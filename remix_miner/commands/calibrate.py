@@ -16,6 +16,13 @@ from remix_miner.commands._options.labelled import (
     warn_of_training_songs,
     weak_option,
 )
+from remix_miner.commands._options.prior import (
+    artists_of_prior,
+    counts_of,
+    prior_calibration,
+    prior_option,
+    settings_of_prior,
+)
 from remix_miner.errors import UsageError
 
 if TYPE_CHECKING:
@@ -71,6 +78,7 @@ if TYPE_CHECKING:
     help="Use the answers of listeners in this mined folder (review --around-threshold and --audit) instead of songs. "
     "Sources without answers keep the detector's own calibration.",
 )
+@prior_option
 @silence_rate_option
 @click.option(
     "--evidence/--no-evidence",
@@ -100,6 +108,7 @@ def command(
     artist_floor: float,
     min_seconds: float,
     reviews: Path | None,
+    use_prior: bool | None,
     silence_rate: str | None,
     with_evidence: bool,
     page: bool,
@@ -138,10 +147,14 @@ def command(
     choice = SongChoice(stems, pairs, split, artists, muted_variants, seed, weak)
     songs = label_and_predict_songs(loaded, choice, fold_detectors, evidence)
     warn_of_training_songs(loaded, songs, fold_detectors)
+    prior = prior_calibration(loaded, songs, settings, use_prior)
     data: dict[str, Any] = {"muted_variants": muted_variants, "mute_seed": seed}
+    if prior is not None:
+        settings = settings_of_prior(settings, prior)
+        data["prior_artists"] = artists_of_prior(prior, songs)
     if fold_detectors:
         data["folds"] = [{"name": fold.name, "sha256": fold.sha256} for fold in fold_detectors]
-    calibration = calibrate(songs, loaded.name, loaded.sha256, settings, data, evidence)
+    calibration = calibrate(songs, loaded.name, loaded.sha256, settings, data, evidence, prior)
     calibration.save(out)
     if page:
         from remix_miner.figures.calibration_page import write_calibration_page
@@ -152,7 +165,7 @@ def command(
     if bound == "harvest" and any(one.threshold is None for one in calibration.sources.values()):
         from remix_miner.calibration.promise import supported
 
-        text += "\n\n" + _support(supported(songs, settings), settings.precision)
+        text += "\n\n" + _support(supported(songs, settings, counts_of(prior)), settings.precision)
         if loaded.calibration is not None:
             text += f"\n- Keep the calibration beside {loaded.name}: it holds on music like its own songs."
     show(_summary(calibration, out), as_json, text)
@@ -220,6 +233,12 @@ def _summary(calibration: "Calibration", out: Path) -> dict[str, Any]:
 def _table(calibration: "Calibration") -> str:
     songs, artists = len(calibration.data["tracks"]), len(calibration.data["artists"])
     lines = [f"{songs} songs by {artists} artists"]
+    if "prior_artists" in calibration.data:
+        lines[0] += (
+            f"; {len(calibration.data['prior_artists'])} artists of the detector's own calibration count too "
+            f"(confidence {calibration.settings['confidence']:.0%}, worst artist "
+            f"{calibration.settings['worst_artist']:.0%})"
+        )
     lines += [f"{source:7} {_line(one)}" for source, one in calibration.sources.items()]
     return "\n".join(lines)
 
