@@ -141,6 +141,76 @@ def test_the_config_of_msst_avoids_padding_and_endless_draws(tmp_path, folder):
     assert int(config["sample_rate"]) == MINED_RATE
 
 
+THEIRS = """\
+audio:
+  chunk_size: 131584 # 3 s
+  hop_length: 512
+  min_mean_abs: 0.001
+model:
+  dim: 8
+  num_stems: 4
+  windows: !!python/tuple
+  - 4096
+training:
+  instruments:
+  - drums
+
+  # the rest
+  - other
+  target_instrument: drums
+  lr: 1.0e-04
+"""
+
+
+def test_a_config_of_msst_is_filled_in_and_nothing_else_changes(tmp_path, folder):
+    (tmp_path / "theirs.yaml").write_text(THEIRS)
+    made = export(folder, tmp_path / "out", ExportSettings("msst", ("vocals",), config=tmp_path / "theirs.yaml"))
+    lines = (tmp_path / "out" / "config.yaml").read_text().splitlines()
+    assert [line for line in lines if line and not line.lstrip().startswith("#")] == [
+        "audio:",
+        f"  sample_rate: {MINED_RATE}",
+        f"  chunk_size: {512 * (6 * MINED_RATE // 512 // 32 * 32 - 1)}",
+        "  hop_length: 512",
+        "  min_mean_abs: 0.0",
+        "model:",
+        "  dim: 8",
+        "  num_stems: 1",
+        "  windows: !!python/tuple",
+        "  - 4096",
+        "training:",
+        "  instruments: [vocals, no_vocals]",
+        "  target_instrument: vocals",
+        "  lr: 1.0e-04",
+    ]
+    assert ["chunk_size 131584 is longer" in note or "no file of 'vocals'" in note for note in made.written.notes] == [
+        True, True,
+    ]  # fmt: skip
+
+
+def test_a_config_that_does_not_fit_is_refused_before_anything_is_written(tmp_path, folder):
+    for text, message in (
+        (THEIRS.replace("  hop_length: 512", "  sample_rate: 44100"), "is for 44100 Hz, the data set has 8000 Hz"),
+        ("audio:\n  chunk_size: 100\n", "is no configuration"),
+        (THEIRS.replace("hop_length: 512", "hop_length: 4096"), "too few for a chunk"),
+    ):
+        (tmp_path / "theirs.yaml").write_text(text)
+        settings = ExportSettings("msst", ("vocals",), config=tmp_path / "theirs.yaml")
+        with pytest.raises((UsageError, DataError), match=message):
+            export(folder, tmp_path / "out", settings)
+        assert not list((tmp_path / "out").rglob("*.flac"))
+
+
+def test_songs_of_another_sample_rate_are_resampled_for_msst(tmp_path, folder, stem_corpus):
+    """Its reader takes all files for files of one rate."""
+    stem_corpus(tmp_path / "stems", {"ada - one": 6.0}, sample_rate=2 * MINED_RATE)
+    made = export(folder, tmp_path / "out", ExportSettings("msst", ("vocals",), stems=(tmp_path / "stems",)))
+    assert made.written.notes == []
+    files = list((tmp_path / "out" / "train").rglob("*.flac"))
+    assert {soundfile.info(path).samplerate for path in files} == {MINED_RATE}
+    (vocals,) = (path for path in files if path.parent.name == "vocals")
+    assert soundfile.info(vocals).frames == 6 * MINED_RATE
+
+
 def test_isolated_stems_are_labelled_as_what_they_are(tmp_path, folder):
     out = tmp_path / "out"
     made = export(folder, out, ExportSettings("msst", ("drums", "bass", "vocals")))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from remix_miner.commands._options.common import show, verb
+from remix_miner.commands._options.common import note, show, verb
 
 
 @verb(
@@ -39,6 +39,12 @@ from remix_miner.commands._options.common import show, verb
     type=click.Path(path_type=Path),
     help="The scanned folder where it has moved, so that labels name its files. Repeatable.",
 )
+@click.option(
+    "--config",
+    default=None,
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="For msst: one of its configurations; OUT/config.yaml is a copy that fits the data.",
+)
 @click.option("--valid-share", default=0.1, show_default=True, help="Of the tracks, for demucs without a valid split.")
 def command(
     mined: Path,
@@ -50,6 +56,7 @@ def command(
     accepted_only: bool,
     stems: tuple[Path, ...],
     library: tuple[Path, ...],
+    config: Path | None,
     valid_share: float,
     as_json: bool,
 ) -> int:
@@ -66,8 +73,11 @@ def command(
         stems=stems,
         library=library,
         valid_share=valid_share,
+        config=config,
     )
     made = export(mined, out, settings)
+    for each in made.written.notes:
+        note(each)
     hours, done = made.seconds / 3600, made.written
     text = (
         f"{made.spans:,} spans of {made.tracks:,} tracks, {hours:.2f} h, as {made.format} ({made.label}) in {out}\n"

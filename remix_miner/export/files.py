@@ -24,13 +24,17 @@ RESERVE_BYTES = 64 << 20
 
 @dataclass
 class Written:
-    """Number of files written, kept from an earlier run, and linked; ``gains`` of the files that were scaled down."""
+    """Number of files written, kept from an earlier run, and linked; ``gains`` of the files that were scaled down.
+
+    ``notes``: what the user must do or consider.
+    """
 
     written: int = 0
     kept: int = 0
     linked: int = 0
     seconds: float = 0.0
     gains: dict[Path, float] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
 
 class ExcerptAudio:

@@ -122,7 +122,10 @@ def _description(folder: Path, settings: ExportSettings, detector_sha256: str | 
 def _use(out: Path, settings: ExportSettings) -> str:
     """Return the arguments with which the target tool reads the export."""
     if settings.format == "msst":
-        return f"--dataset_type 3 --data_path {out / 'train.csv'}, with {out / 'config.yaml'} in the config"
+        paths = f"--dataset_type 3 --data_path {out / 'train.csv'} --valid_path {out / 'valid'}"
+        if settings.config is None:
+            return f"python train.py {paths}, with {out / 'config.yaml'} in its config"
+        return f"python train.py {paths} --config_path {out / 'config.yaml'} --model_type ... --results_path ..."
     if settings.format == "demucs":
         metadata = metadata_path(out).parent.resolve()
         return f"dora run dset.wav={out.resolve()} dset.metadata={metadata} dset.use_musdb=false"

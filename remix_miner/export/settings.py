@@ -18,7 +18,7 @@ class ExportSettings:
     ``without``: sources that must all be silent at once; empty takes all mined sources (labels only). ``stems``:
     corpora of labelled songs to add. ``valid_share``: share of the tracks in Demucs' validation set, used if no song
     has the split ``valid``. ``accepted_only``: take only excerpts that a listener accepted, and the rest of excerpts
-    beside stretches marked as wrong.
+    beside stretches marked as wrong. ``config``: a configuration of Music-Source-Separation-Training to fill in.
     """
 
     format: str
@@ -29,6 +29,7 @@ class ExportSettings:
     stems: tuple[Path, ...] = ()
     library: tuple[Path, ...] = ()
     valid_share: float = 0.1
+    config: Path | None = None
 
     def __post_init__(self) -> None:
         if self.format not in FORMATS:
@@ -52,6 +53,8 @@ class ExportSettings:
             )
         if self.format == "demucs" and len(self.without) != 1:
             raise UsageError("a two-stem set for Demucs has one target: name it, as in --without vocals")
+        if self.config is not None and self.format != "msst":
+            raise UsageError(f"--config is a configuration of Music-Source-Separation-Training: not for {self.format}")
         if self.format == "msst" and not self.without:
             raise UsageError("name the target: --without vocals makes a set of 'vocals' and 'no_vocals'")
 

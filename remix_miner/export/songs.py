@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from remix_miner.datasets.corpora import load_stem_tracks
+from remix_miner.datasets.segments import conform
 from remix_miner.datasets.stem_files import PlainFile
 from remix_miner.datasets.tracks import StemTrack
 from remix_miner.errors import DataError
@@ -48,10 +49,17 @@ class SongPart:
         return total
 
 
-def load_songs(stems: Sequence[Path], split: str | None) -> list[StemTrack]:
-    """Return the songs of a split (None: all). Songs of corpora without splits count as 'train'."""
+def load_songs(stems: Sequence[Path], split: str, sample_rate: int | None = None) -> list[StemTrack]:
+    """Return the songs of a split, resampled to ``sample_rate`` (None: as they are).
+
+    Songs of corpora without splits count as 'train'.
+    """
     songs = load_stem_tracks(stems) if stems else []
-    chosen = [song for song in songs if (song.split or "train") == split] if split else songs
+    chosen = [
+        song if sample_rate in (None, song.sample_rate) else conform(song, sample_rate, song.channels)
+        for song in songs
+        if (song.split or "train") == split
+    ]
     names = [safe_name(song) for song in chosen]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise DataError(f"two labelled songs are named {twice[0]!r}; rename one, or export them apart")
