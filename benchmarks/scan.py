@@ -5,8 +5,9 @@
 AUDIO is a folder of music. It is brought to each of mp3, ogg, flac and wav (``--minutes`` of each, in songs of four
 minutes, in ``--work``), so that every format holds the same music. Then, in processes of one thread each:
 
-* ``ours``: `remix-miner detect` on all of it, per format. Speed counts from the first block that a worker reports,
-  since starting Python and PyTorch takes equally long in all of them; the wall time with the start is stated too.
+* ``ours``: `remix-miner detect` on all of it, per format, as typed: with fingerprints, and the second opinion where it
+  is installed. Speed counts from the first block that a worker reports, since starting Python and PyTorch takes
+  equally long in all of them; the wall time with the start is stated too.
 * ``straightforward``: librosa.load, kymatio's Scattering1D at the chunk length that is its best here, the same network
   and thresholds on the same 16 kHz audio.
 * ``separate``: Hybrid Demucs (torchaudio's hdemucs_high architecture, chunks of 10 s with overlap 0.1 as in its
@@ -45,8 +46,7 @@ from remix_miner.detector.spans import silent_spans
 from remix_miner.detector.stream import ProbabilityStream
 from remix_miner.detector.windows import SAMPLE_RATE, window_volumes_db
 from remix_miner.device import Precision
-from remix_miner.duplicates.recordings import Recording
-from remix_miner.duplicates.store import FingerprintStore
+from remix_miner.duplicates.fingerprints import FingerprintStream
 from remix_miner.mined.writer import ShardWriter
 from remix_miner.mining.engines.local import LocalProcesses
 from remix_miner.mining.jobs import Counts, Watch, run_jobs
@@ -54,7 +54,7 @@ from remix_miner.mining.messages import JobSetup, ScanSettings
 from remix_miner.mining.out_of_phase import PhaseCheck
 from remix_miner.mining.plan import tasks_for
 from remix_miner.mining.scan import cut, excerpt_audio, scan_audio
-from remix_miner.mining.thresholds import choose_thresholds
+from remix_miner.mining.thresholds import choose_thresholds, fusion_for
 from remix_miner.mining.window_validity import WindowValidity
 from remix_miner.processes import one_thread_each, worker_environment
 from remix_miner.sources import SOURCES
@@ -96,7 +96,6 @@ def main() -> None:
             "minutes_per_format": options.minutes,
             "precision": options.precision,
             "ours": ours(work, Path(temporary) / "before", options),
-            "fingerprints_mp3": fingerprinting(work / "mp3", Path(temporary) / "prints", options.processes),
             "stages": {},
         }
         if options.device == "cpu":
@@ -155,7 +154,9 @@ def ours(work: Path, out: Path, options: Any, formats: tuple[str, ...] = FORMATS
     found = {}
     for suffix in formats:
         tasks = tasks_for(find_audio(work / suffix)[0])
-        settings = ScanSettings(thresholds.of_sources, precision=options.precision)
+        settings = ScanSettings(
+            thresholds.of_sources, precision=options.precision, fusion=fusion_for(thresholds, min_seconds=5.0)
+        )
         setup = JobSetup(
             out / suffix,
             options.detector,
@@ -165,6 +166,7 @@ def ours(work: Path, out: Path, options: Any, formats: tuple[str, ...] = FORMATS
             {},
             "bench",
             thresholds.calibration,
+            fingerprints=True,
         )
         clock = Clock()
         begun = time.perf_counter()
@@ -180,16 +182,6 @@ def ours(work: Path, out: Path, options: Any, formats: tuple[str, ...] = FORMATS
         }
     found["peak_memory_of_a_worker_mib"] = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     return found
-
-
-def fingerprinting(folder: Path, out: Path, processes: int) -> float:
-    """Measure the fingerprints of all files before a scan (without ``--keep-duplicates``), start included."""
-    files = find_audio(folder)[0]
-    out.mkdir()
-    begun = time.perf_counter()
-    with FingerprintStore(out) as store:
-        made = store.fingerprints([Recording.of_file(file) for file in files], processes)
-    return sum(one.seconds for one in made) / (time.perf_counter() - begun)
 
 
 class Clock:
@@ -226,8 +218,8 @@ def stages(folder: Path, detector: str, precision: Precision) -> dict[str, float
     torch.set_num_threads(1)
     path = sorted(folder.glob("0*"))[0]
     model = load_detector(detector, precision=precision).model
-    thresholds = choose_thresholds(load_detector(detector), None).of_sources
-    settings = ScanSettings(thresholds)
+    thresholds = choose_thresholds(load_detector(detector), None)
+    settings = ScanSettings(thresholds.of_sources, fusion=fusion_for(thresholds, min_seconds=5.0))
     with AudioReader(path) as reader:
         blocks = [block.copy() for block in reader.blocks()]
     seconds = sum(map(len, blocks)) / RATE
@@ -245,6 +237,12 @@ def stages(folder: Path, detector: str, precision: Precision) -> dict[str, float
         with AudioReader(path) as reader:
             for _ in reader.blocks():
                 pass
+
+    def fingerprint() -> None:
+        peaks = FingerprintStream(RATE)
+        for block in mono:
+            peaks.push(block)
+        peaks.finish()
 
     def network() -> None:
         stream = ProbabilityStream(model)
@@ -284,9 +282,10 @@ def stages(folder: Path, detector: str, precision: Precision) -> dict[str, float
         "level and logarithm": lambda: model.features.compress(coefficients),
         "network": only_network,
         "detector as a stream (the three above)": network,
+        "fingerprint": fingerprint,
         "hash of the file": lambda: content_hash(path),
         "cut and store excerpts": store,
-        "scan of the track": lambda: scan_audio(path, model, settings),
+        "scan of the track": lambda: scan_audio(path, model, settings, with_fingerprint=True),
     }
     result = {}
     for name, step in steps.items():
@@ -398,7 +397,6 @@ def table(result: dict[str, Any]) -> str:
         row = result["ours"][suffix]
         whole = row["seconds_of_audio"] / row["wall_seconds_with_start"]
         lines.append(f"  {suffix:44s} {row['speed']:10.0f} {whole:13.0f} {row['excerpts']:10d}")
-    lines.append(f"  {'fingerprints of mp3, before the scan':44s} {'':10s} {result['fingerprints_mp3']:13.0f}")
     lines.append(f"  peak memory of a worker {result['ours']['peak_memory_of_a_worker_mib']:.0f} MiB")
     if "mp3_in_turn" in result:
         speeds = result["mp3_in_turn"]

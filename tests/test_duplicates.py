@@ -16,7 +16,7 @@ from scipy.ndimage import maximum_filter
 
 from remix_miner.audio import write_audio
 from remix_miner.cli import main
-from remix_miner.datasets.library import LibraryFile, find_audio
+from remix_miner.datasets.library import LibraryFile, Skipped, find_audio
 from remix_miner.duplicates import fingerprints
 from remix_miner.duplicates import store as fingerprint_store
 from remix_miner.duplicates.fingerprints import PEAK, fingerprint, groups
@@ -26,7 +26,7 @@ from remix_miner.duplicates.recordings import NO_FINGERPRINT, Recording
 from remix_miner.duplicates.scan_filter import ScanFilter
 from remix_miner.duplicates.store import FingerprintStore
 from remix_miner.errors import AudioError, DataError
-from remix_miner.mined.catalogue import Catalogue, ScannedTrack
+from remix_miner.mined.catalogue import Catalogue
 from remix_miner.mined.inspection import inspect_folder
 from remix_miner.mining.detect import MineSettings, mine
 from remix_miner.mining.engines.choice import Engine
@@ -59,13 +59,26 @@ def library(songs: list[np.ndarray], tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.fixture
-def leave_out(library: Path, tmp_path: Path) -> Callable[..., dict[str, str]]:
-    """A function from options of `ScanFilter` to the reason of each file that is left out of ``library``."""
+def leave_out(library: Path, tiny_detector: Path, tmp_path: Path) -> Callable[..., dict[str, str]]:
+    """A function that scans ``library`` with options of `ScanFilter` and returns why each file is left out.
 
-    def choose(**options: Any) -> dict[str, str]:
-        Catalogue.open(tmp_path, {}).close()
-        chosen = ScanFilter(tmp_path, **options)(find_audio(library)[0])
-        return {skipped.path.name: skipped.reason for skipped in chosen}
+    The others, and no more, are done.
+    """
+    out = tmp_path / "mined"
+
+    def choose(restart: bool = False, **options: Any) -> dict[str, str]:
+        settings = MineSettings(
+            detector=str(tiny_detector),
+            engine=Engine(workers=0),
+            restart=restart,
+            scan_filter=ScanFilter(out, restart=restart, **options),
+        )
+        report = mine([library], out, settings)
+        left_out = {skipped.path.name: skipped.reason for skipped in report.skipped}
+        with Catalogue.read(out) as catalogue:
+            names = [Path(name).name for name in catalogue.done_tracks()]
+        assert sorted([*names, *left_out]) == sorted(path.name for path in library.iterdir())
+        return left_out
 
     return choose
 
@@ -161,10 +174,8 @@ def test_one_of_each_recording_stays(leave_out: Any) -> None:
     assert left_out["g2.wav"] == "duplicate of library/f2.wav; the files are identical"
 
 
-def test_what_was_mined_before_stays(leave_out: Any, library: Path, tmp_path: Path) -> None:
-    with Catalogue.open(tmp_path, {}) as catalogue:
-        catalogue.register([file for file in find_audio(library)[0] if file.path.name == "c0.wav"])
-        catalogue.finish_track(ScannedTrack("library/c0.wav", "0" * 64, 10.0, RATE, 2))
+def test_what_was_mined_before_stays(leave_out: Any, detect: Any, tmp_path: Path) -> None:
+    detect(tmp_path / "mined", only="c0.wav")
     left_out = leave_out()
     assert "c0.wav" not in left_out
     assert left_out["b0.wav"].startswith("duplicate of library/c0.wav; ")
@@ -196,10 +207,8 @@ def test_a_recording_of_a_test_set_is_left_out_and_stays_out(
     assert leave_out(duplicates=False, restart=True) == {}
 
 
-def test_what_was_mined_already_cannot_be_excluded(leave_out: Any, library: Path, tmp_path: Path) -> None:
-    with Catalogue.open(tmp_path, {}) as catalogue:
-        catalogue.register([file for file in find_audio(library)[0] if file.path.name == "f2.wav"])
-        catalogue.finish_track(ScannedTrack("library/f2.wav", "0" * 64, 16.0, RATE, 2))
+def test_what_was_mined_already_cannot_be_excluded(leave_out: Any, detect: Any, library: Path, tmp_path: Path) -> None:
+    detect(tmp_path / "mined", only="f2.wav")
     with pytest.raises(DataError, match=r"already holds excerpts of library/f2.wav.*--restart"):
         leave_out(exclude=[library / "g2.wav"])
 
@@ -270,12 +279,17 @@ def test_detect_tells_what_it_leaves_out(
 def detect(library: Path, tiny_detector: Path) -> Callable[..., Any]:
     """A function that scans ``library``, or one share of it, into a folder."""
 
-    def run(out: Path, shard: tuple[int, int] | None = None, **options: Any) -> Any:
+    def run(out: Path, shard: tuple[int, int] | None = None, only: str | None = None, **options: Any) -> Any:
+        copies = ScanFilter(out, **options)
+
+        def all_but_one(files: Any) -> list[Skipped]:
+            return [Skipped(file.path, "not asked for") for file in files if file.path.name != only]
+
         settings = MineSettings(
             detector=str(tiny_detector),
             engine=Engine(workers=0),
             shard=shard,
-            scan_filter=ScanFilter(out, **options),
+            scan_filter=copies if only is None else all_but_one,
         )
         return mine([library], out, settings)
 

@@ -132,6 +132,7 @@ def _as_json(inspection: "Inspection") -> dict[str, Any]:
         "damage": inspection.damage,
         "remarks": inspection.remarks,
         "shards": inspection.shards,
+        "unread_bytes": inspection.unread_bytes,
         "tracks": inspection.tracks,
         "hours_scanned": inspection.seconds_scanned / 3600,
         "sources": {
@@ -170,7 +171,11 @@ def _as_text(inspection: "Inspection") -> str:
             lines.append(f"  {_one_line(track)}: {_one_line(reason)}")
         if (more := len(inspection.quarantined) - SHOWN_FILES) > 0:
             lines.append(f"  and {more:,} more (--json lists all)")
-    lines += ["", *inspection.remarks]
+    lines.append("")
+    if inspection.unread_bytes:
+        size = f"{inspection.unread_bytes / 1e6:,.1f} MB"
+        lines.append(f"{size} of the shards are of copies and of files that changed; readers leave them out")
+    lines += inspection.remarks
     if inspection.damage:
         lines += [
             f"DAMAGED, {_count(len(inspection.damage), 'problem')}:",

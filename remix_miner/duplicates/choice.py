@@ -2,8 +2,10 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Container, Mapping, Sequence
+from dataclasses import dataclass
 
 from remix_miner.datasets.library import LibraryFile, content_hash
+from remix_miner.duplicates.excluded import excluded_reason
 from remix_miner.duplicates.matching import COPY_SHARE, Match, match, proposed_pairs
 from remix_miner.duplicates.recordings import Fingerprint
 from remix_miner.errors import AudioError
@@ -17,11 +19,19 @@ CROPPED_SHARE = 0.97
 LOSSLESS = (".wav", ".flac", ".aif", ".aiff")
 
 
+@dataclass(frozen=True)
+class LeftOut:
+    """Why a file is left out; ``kept`` is the copy that is mined in its place, None for an excluded recording."""
+
+    reason: str
+    kept: LibraryFile | None = None
+
+
 def identical(
     files: Collection[LibraryFile],
     done: Container[LibraryFile],
     digest: Callable[[LibraryFile], str] = lambda file: content_hash(file.path),
-) -> dict[LibraryFile, str]:
+) -> dict[LibraryFile, LeftOut]:
     """Return the files to leave out that equal a kept file in bytes, with the reason.
 
     ``digest`` is called only for files of equal size. Files that are ``done`` stay.
@@ -38,7 +48,7 @@ def identical(
             except AudioError:
                 continue
             if kept is not file and file not in done:
-                left_out[file] = f"duplicate of {kept.name}; the files are identical"
+                left_out[file] = LeftOut(f"duplicate of {kept.name}; the files are identical", kept)
     return left_out
 
 
@@ -48,7 +58,7 @@ def same_recordings(
     excluded: Sequence[tuple[str, Fingerprint]],
     done: Container[LibraryFile],
     once: Container[LibraryFile],
-) -> dict[LibraryFile, str]:
+) -> dict[LibraryFile, LeftOut]:
     """Return the files to leave out by their fingerprints ``made``, with the reasons.
 
     ``excluded``: name and fingerprint of recordings that must not be mined. ``once``: the files of which only one copy
@@ -56,7 +66,7 @@ def same_recordings(
     """
     first_file = len(excluded)
     everything = [made_before for _, made_before in excluded] + list(made)
-    left_out: dict[LibraryFile, str] = {}
+    left_out: dict[LibraryFile, LeftOut] = {}
     alike: dict[int, dict[int, Match]] = defaultdict(dict)
     # Pairs come in order, so that every file has met all that is excluded before it meets another file.
     pairs, shares = proposed_pairs([fingerprint.peaks for fingerprint in everything])
@@ -68,7 +78,7 @@ def same_recordings(
                 continue
             found = match(everything[other].peaks, everything[first].peaks)
             if found.same_recording:
-                left_out[file] = f"excluded: {_where(found)} is of {excluded[first][0]}"
+                left_out[file] = LeftOut(excluded_reason(found, excluded[first][0]))
         elif all(each in once and each not in left_out for each in (file, files[first - first_file])):
             shorter, longer = sorted((first, other), key=lambda at: everything[at].seconds)
             found = match(everything[shorter].peaks, everything[longer].peaks)
@@ -82,7 +92,7 @@ def _duplicates(
     seconds: Sequence[float],
     alike: Mapping[int, Mapping[int, Match]],
     done: Container[LibraryFile],
-) -> dict[LibraryFile, str]:
+) -> dict[LibraryFile, LeftOut]:
     """Keep one file of each family (connected matches), and the members that match no kept file."""
     left_out = {}
     met: set[int] = set()
@@ -109,10 +119,7 @@ def _duplicates(
             for copy in sorted(family & alike[kept].keys()):
                 if files[copy] not in done:
                     found = alike[kept][copy]
-                    left_out[files[copy]] = f"duplicate of {files[kept].name}; {found.matched_seconds} s match"
+                    reason = f"duplicate of {files[kept].name}; {found.matched_seconds} s match"
+                    left_out[files[copy]] = LeftOut(reason, files[kept])
                     family.remove(copy)
     return left_out
-
-
-def _where(found: Match) -> str:
-    return f"what lies from {found.start_seconds:.0f} to {found.end_seconds:.0f} s"

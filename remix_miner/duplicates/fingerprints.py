@@ -63,27 +63,48 @@ def fingerprint(blocks: Iterable[Audio], sample_rate: int) -> Peaks:
 
     Silence has no peaks.
     """
-    resampler = StreamResampler(sample_rate, SAMPLE_RATE, 1)
-    # So many hops lie before the first and after the last that count, for their neighbourhoods.
-    margin = REACH_HOPS + 1
-    chunk_frames = CHUNK_HOPS * HOP_FRAMES
-    needed = chunk_frames + 2 * margin * HOP_FRAMES + WINDOW_FRAMES
-    held = np.zeros(margin * HOP_FRAMES + WINDOW_FRAMES // 2, dtype=np.float32)
-    found, chunks = [], 0
-    for mono in _mono(blocks, resampler):
-        held = np.concatenate([held, mono])
-        while len(held) >= needed:
-            found.append(_peaks(held[:needed], chunks * CHUNK_HOPS, margin))
-            held = held[chunk_frames:]
-            chunks += 1
-    while len(held) > margin * HOP_FRAMES + WINDOW_FRAMES // 2:
-        padded = np.zeros(needed, dtype=np.float32)
-        padded[: len(held)] = held
-        found.append(_peaks(padded, chunks * CHUNK_HOPS, margin))
-        held = held[chunk_frames:]
-        chunks += 1
-    peaks = np.concatenate(found) if found else np.zeros(0, dtype=PEAK)
-    return peaks[np.argsort(peaks["seconds"], kind="stable")]
+    stream = FingerprintStream(sample_rate)
+    for block in blocks:
+        stream.push(downmix(block))
+    return stream.finish()
+
+
+class FingerprintStream:
+    """Fingerprint of a recording that arrives in blocks; memory does not depend on its length."""
+
+    def __init__(self, sample_rate: int) -> None:
+        self._resampler = StreamResampler(sample_rate, SAMPLE_RATE, 1)
+        # So many hops lie before the first and after the last that count, for their neighbourhoods.
+        self._margin = REACH_HOPS + 1
+        self._chunk_frames = CHUNK_HOPS * HOP_FRAMES
+        self._needed = self._chunk_frames + 2 * self._margin * HOP_FRAMES + WINDOW_FRAMES
+        self._held = np.zeros(self._before, dtype=np.float32)
+        self._found: list[Peaks] = []
+
+    @property
+    def _before(self) -> int:
+        """Frames of zeros before the first sample."""
+        return self._margin * HOP_FRAMES + WINDOW_FRAMES // 2
+
+    def push(self, mono: Float32[np.ndarray, " T"], last: bool = False) -> None:
+        """Add the next block, the mean of the channels."""
+        self._held = np.concatenate([self._held, self._resampler(mono[:, None], last=last)[:, 0]])
+        while len(self._held) >= self._needed:
+            self._take(self._held[: self._needed])
+
+    def finish(self) -> Peaks:
+        """End the recording and return its peaks."""
+        self.push(np.zeros(0, dtype=np.float32), last=True)
+        while len(self._held) > self._before:
+            padded = np.zeros(self._needed, dtype=np.float32)
+            padded[: len(self._held)] = self._held
+            self._take(padded)
+        peaks = np.concatenate([np.zeros(0, dtype=PEAK), *self._found])
+        return peaks[np.argsort(peaks["seconds"], kind="stable")]
+
+    def _take(self, samples: Float32[np.ndarray, " T"]) -> None:
+        self._found.append(_peaks(samples, len(self._found) * CHUNK_HOPS, self._margin))
+        self._held = self._held[self._chunk_frames :]
 
 
 def groups(peaks: Peaks, size: int) -> tuple[UInt64[np.ndarray, " N"], Int64[np.ndarray, " N"]]:
@@ -111,12 +132,6 @@ def groups(peaks: Peaks, size: int) -> tuple[UInt64[np.ndarray, " N"], Int64[np.
         keys.append(key[used])
         firsts.append(np.flatnonzero(used))
     return np.concatenate(keys), np.concatenate(firsts)
-
-
-def _mono(blocks: Iterable[Audio], resampler: StreamResampler) -> Iterable[Float32[np.ndarray, " T"]]:
-    for block in blocks:
-        yield resampler(downmix(block)[:, None])[:, 0]
-    yield resampler(np.zeros((0, 1), dtype=np.float32), last=True)[:, 0]
 
 
 def _peaks(samples: Float32[np.ndarray, " T"], first_hop: int, margin: int) -> Peaks:

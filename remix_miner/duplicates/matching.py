@@ -88,9 +88,7 @@ def proposed_pairs(
 
     Memory: 4 bytes per indexed key, of which a second of music has 10, and about 1 GB in addition.
     """
-    # Of each track once: a loop that repeats is no more evidence than its first time.
-    mixed = (np.unique(_mixed(groups(peaks, INDEXED_PEAKS)[0])) for peaks in fingerprints)
-    keys = [key[key % INDEXED_SHARE == 0] for key in mixed]
+    keys = [indexed_keys(peaks) for peaks in fingerprints]
     parts = 1 + sum(map(len, keys)) // KEYS_AT_ONCE
     edges = np.arange(parts + 1, dtype=np.uint64) * np.uint64(1 << 32) // np.uint64(parts)
     found = [np.zeros(0, dtype=np.int64)]
@@ -102,6 +100,37 @@ def proposed_pairs(
     pairs = np.stack(np.divmod(codes[enough], max(len(fingerprints), 1)), axis=1)
     number_of_keys = np.array([len(of_track) for of_track in keys], dtype=np.float64)
     return pairs, common[enough] / number_of_keys[pairs].min(axis=1, initial=np.inf)
+
+
+def indexed_keys(peaks: Peaks) -> UInt32[np.ndarray, " N"]:
+    """Return the keys of a fingerprint in the index, each once: a loop that repeats counts as its first time."""
+    mixed = np.unique(_mixed(groups(peaks, INDEXED_PEAKS)[0]))
+    indexed: UInt32[np.ndarray, " N"] = mixed[mixed % INDEXED_SHARE == 0]
+    return indexed
+
+
+class Index:
+    """Index of fingerprints that proposes those with which another one has keys in common."""
+
+    def __init__(self, fingerprints: Sequence[Peaks]) -> None:
+        keys = [indexed_keys(peaks) for peaks in fingerprints]
+        joined = np.concatenate([np.zeros(0, dtype=np.uint32), *keys])
+        order = np.argsort(joined, kind="stable")
+        self._keys = joined[order]
+        self._owners = np.repeat(np.arange(len(keys)), [len(of_one) for of_one in keys])[order]
+        self._count = len(keys)
+
+    def proposed(self, peaks: Peaks) -> Int64[np.ndarray, " N"]:
+        """Return the numbers of the fingerprints with `LEAST_COMMON` keys of ``peaks`` or more, in order."""
+        keys = indexed_keys(peaks)
+        low, high = np.searchsorted(self._keys, keys, "left"), np.searchsorted(self._keys, keys, "right")
+        rare = high - low <= LARGEST_CROWD
+        owners = [
+            self._owners[first:after] for first, after in zip(low[rare], high[rare], strict=True) if after > first
+        ]
+        common = np.bincount(np.concatenate([np.zeros(0, dtype=np.int64), *owners]), minlength=self._count)
+        proposed: Int64[np.ndarray, " N"] = np.flatnonzero(common >= LEAST_COMMON)
+        return proposed
 
 
 def _in_common(keys: Sequence[UInt32[np.ndarray, " N"]]) -> Iterator[Int64[np.ndarray, " K"]]:

@@ -70,10 +70,10 @@ def choose(out: Path, parts: Sequence[Path], duplicates: bool) -> Choice:
     for file in left_out.keys() & done:
         raise DataError(
             f"{display_name(out)} already holds excerpts of {display_name(file.name)}, which a part had to leave out "
-            f"({display_name(left_out[file])}): merge all parts into another folder"
+            f"({display_name(left_out[file].reason)}): merge all parts into another folder"
         )
     unknown = sum(file in among and print_ is NO_FINGERPRINT for file, print_ in zip(rest, made, strict=True))
-    return Choice({file.name: reason for file, reason in left_out.items()}, unknown)
+    return Choice({file.name: why.reason for file, why in left_out.items()}, unknown)
 
 
 def take_fingerprints(out: Path, parts: Sequence[Path]) -> None:

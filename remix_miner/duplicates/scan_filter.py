@@ -1,32 +1,38 @@
 """Filter of a scan: leaves out further copies of a mined recording, and recordings of test sets.
 
-A `FileFilter` for `remix_miner.mining.detect.mine`. It runs before the scan and depends only on the files, not on
-engines or workers.
+Each file is decoded once. Before the scan, the filter leaves out what needs no decoding: files equal in bytes, and
+files whose fingerprint an earlier scan stored. The scan takes the fingerprints of the others with their excerpts; a
+track that holds an excluded recording is not stored. When the scan is complete, one copy of each recording is chosen
+among the tracks that it added. The choice depends on files and fingerprints alone, not on engines, workers or
+interruptions.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from remix_miner.audio import display_name
 from remix_miner.datasets.corpora import find_layout, load_pair_tracks, load_stem_tracks
 from remix_miner.datasets.layouts.folders import find_pairs
 from remix_miner.datasets.library import LibraryFile, Skipped, content_hash, find_audio
-from remix_miner.duplicates.choice import identical, same_recordings
-from remix_miner.duplicates.recordings import NO_FINGERPRINT, Recording
+from remix_miner.duplicates.choice import LeftOut, identical, same_recordings
+from remix_miner.duplicates.excluded import ExcludedRecordings
+from remix_miner.duplicates.recordings import NO_FINGERPRINT, Fingerprint, Recording
 from remix_miner.duplicates.store import STORE_NAME, FingerprintStore
 from remix_miner.errors import DataError
 from remix_miner.interrupts import Interrupts
+from remix_miner.mined.catalogue import Catalogue
 from remix_miner.mined.catalogue_view import CatalogueView
+from remix_miner.mined.library_folders import LibraryFolders
+from remix_miner.mined.uncompared import drop_tracks, end_comparison, judged_tracks, uncompared_tracks
 
 
 class ScanFilter:
-    """Filter that returns the files that a scan into ``out`` leaves out, each with the reason.
+    """Filter of a scan into ``out``.
 
     ``exclude``: stem corpora, folders of audio, or files. A file with five seconds of any recording in them is left
     out. Their fingerprints are stored in ``out``, so that this holds for every later run until ``restart``.
     ``duplicates``: mine one copy of each recording. A whole copy is preferred to a crop, lossless to lossy, more bytes
-    per second to fewer, then the first by name. A file that the catalogue has as done stays.
-    Raises `DataError` if ``out`` already holds excerpts of an excluded recording.
+    per second to fewer, then the first by name. A copy that an earlier complete scan mined stays.
     """
 
     def __init__(
@@ -42,46 +48,114 @@ class ScanFilter:
         self.duplicates = duplicates
         self.workers = workers
         self.restart = restart
-        self.excluded = [recording for path in exclude for recording in recordings_in(path)]
+        self.excluded: ExcludedRecordings | None = None
+        """What is excluded from ``out``, once the filter was called."""
+        self._exclude = [recording for path in exclude for recording in recordings_in(path)]
+
+    @property
+    def needs_fingerprints(self) -> bool:
+        """Whether the scan has to take fingerprints."""
+        return self.duplicates or self.excluded is not None
 
     def __call__(self, files: Sequence[LibraryFile]) -> list[Skipped]:
-        if not (self.duplicates or self.excluded or (self.out / STORE_NAME).exists()):
+        """Return the files to leave out that need no decoding, each with the reason.
+
+        Raises `DataError` if ``out`` already holds excerpts of an excluded recording.
+        """
+        if not (self.duplicates or self._exclude or (self.out / STORE_NAME).exists()):
             return []
-        here, elsewhere = _done(self.out, files)
-        done = here | elsewhere.keys()
-        # Recordings that are done stay the ones that are mined, wherever their files are now.
-        known = [*files, *elsewhere]
-
-        def digest(file: LibraryFile) -> str:
-            return elsewhere.get(file) or content_hash(file.path)
-
-        left_out = identical(known, done, digest) if self.duplicates else {}
-        rest = [file for file in files if file not in left_out]
+        with CatalogueView.read(self.out) as catalogue:
+            done = _done(catalogue, files)
+            new = uncompared_tracks(catalogue.database)
+        everything = [*files, *(done.keys() - set(files))]
+        left_out: dict[LibraryFile, LeftOut] = {}
+        if self.duplicates:
+            left_out |= identical(everything, done, lambda file: done.get(file) or content_hash(file.path))
         with FingerprintStore(self.out) as store, Interrupts() as interrupts:
             if self.restart:
                 store.forget_excluded()
             store.keeps_copies = not self.duplicates
-            store.fingerprints(self.excluded, self.workers, lambda: interrupts.requested)
+            store.fingerprints(self._exclude, self.workers, lambda: interrupts.requested)
             excluded = store.excluded()
-            if (rest or elsewhere) and (self.duplicates or excluded):
-                recordings = [Recording.of_file(file) for file in rest]
-                made = store.fingerprints(recordings, self.workers, lambda: interrupts.requested)
-                stored = store.known() if elsewhere else {}
-                made += [stored.get((file.name, file.size, file.mtime_ns, False), NO_FINGERPRINT) for file in elsewhere]
-                compared = [*rest, *elsewhere]
-                left_out |= same_recordings(
-                    compared, made, excluded, done, once=set(compared) if self.duplicates else ()
-                )
+            self.excluded = ExcludedRecordings(excluded) if excluded else None
+            if self.needs_fingerprints:
+                scanned_without = [Recording.of_file(file) for file in files if file in done]
+                store.fingerprints(scanned_without, self.workers, lambda: interrupts.requested)
+                self._refuse_excluded(store, list(done))
+                waiting = [file for file in files if file not in done and file not in left_out]
+                left_out |= self._known_copies(store, waiting, [file for file in done if file.name not in new])
             if interrupts.requested:
                 raise KeyboardInterrupt
-        for file, reason in left_out.items():
-            if file in done:
+        return [Skipped(file.path, left_out[file].reason) for file in files if file in left_out]
+
+    def write(self, made: Iterable[tuple[LibraryFile, Fingerprint]]) -> None:
+        """Store fingerprints that the scan has taken. It must come before the catalogue records the tracks as done."""
+        with FingerprintStore(self.out) as store:
+            store.write((Recording.of_file(file), fingerprint) for file, fingerprint in made)
+
+    def choose(self, catalogue: Catalogue) -> list[Skipped]:
+        """Keep one copy of each recording among the tracks scanned since the last choice; return the others.
+
+        Those are removed from the catalogue with their excerpts, in one transaction.
+        """
+        left_out = uncompared_copies(catalogue) if self.duplicates else {}
+        if left_out or uncompared_tracks(catalogue.database):
+            with catalogue.transaction() as database:
+                drop_tracks(database, left_out)
+                end_comparison(database)
+        folders = LibraryFolders.of(catalogue.database)
+        return [Skipped(folders.path_of(name) or Path(name), reason) for name, reason in left_out.items()]
+
+    def _refuse_excluded(self, store: FingerprintStore, done: Sequence[LibraryFile]) -> None:
+        """Raise `DataError` if a track that is done holds an excluded recording."""
+        if self.excluded is None or not done:
+            return
+        for file, made in zip(done, _stored(store, done), strict=True):
+            if (reason := self.excluded.reason(made)) is not None:
                 raise DataError(
                     f"{display_name(self.out)} already holds excerpts of {display_name(file.name)}, which is to be "
                     f"left out now ({display_name(reason)}): mine into another folder with --out, or begin anew with "
                     "--restart"
                 )
-        return [Skipped(file.path, left_out[file]) for file in files if file in left_out]
+
+    def _known_copies(
+        self, store: FingerprintStore, waiting: Sequence[LibraryFile], compared: Sequence[LibraryFile]
+    ) -> dict[LibraryFile, LeftOut]:
+        """Return those of ``waiting`` whose stored fingerprint is of an excluded recording or of one in ``compared``.
+
+        A later `choose` leaves out every copy of a ``compared`` track, too, so nothing is lost by not scanning it.
+        """
+        stored = store.keys()
+        known = [file for file in waiting if (file.name, file.size, file.mtime_ns) in stored]
+        left_out: dict[LibraryFile, LeftOut] = {}
+        if self.excluded is not None:
+            for file, made in zip(known, _stored(store, known), strict=True):
+                if (reason := self.excluded.reason(made)) is not None:
+                    left_out[file] = LeftOut(reason)
+        candidates = [file for file in known if file not in left_out]
+        if self.duplicates and candidates:
+            files = sorted([*candidates, *compared], key=lambda file: file.name)
+            kept = set(compared)
+            copies = same_recordings(files, _stored(store, files), (), kept, set(files))
+            left_out |= {file: why for file, why in copies.items() if why.kept in kept}
+        return left_out
+
+
+def uncompared_copies(catalogue: CatalogueView) -> dict[str, str]:
+    """Return the names of copies among the tracks scanned since copies were last looked for, each with the reason.
+
+    Tracks that were compared before stay, and so do tracks with reviews.
+    """
+    new = uncompared_tracks(catalogue.database)
+    if not new or not (catalogue.folder / STORE_NAME).is_file():
+        return {}
+    tracks = list(_done(catalogue))
+    judged = judged_tracks(catalogue.database)
+    kept = {file for file in tracks if file.name not in new or file.name in judged}
+    with FingerprintStore(catalogue.folder, to_read=True) as store:
+        made = _stored(store, tracks)
+    copies = same_recordings(tracks, made, (), kept, set(tracks))
+    return {file.name: copies[file].reason for file in tracks if file in copies}
 
 
 def recordings_in(path: Path) -> list[Recording]:
@@ -96,18 +170,19 @@ def recordings_in(path: Path) -> list[Recording]:
     return [Recording.of_file(file, excluded=True) for file in files]
 
 
-def _done(out: Path, files: Sequence[LibraryFile]) -> tuple[set[LibraryFile], dict[LibraryFile, str]]:
-    """Return the ``files`` that are done in the catalogue, and its other tracks that are done, with their SHA-256."""
-    names = {file.name for file in files}
-    with CatalogueView.read(out) as catalogue:
-        rows = catalogue.database.execute(
-            "SELECT path, size, mtime_ns, sha256 FROM tracks WHERE status = 'done' ORDER BY path"
-        ).fetchall()
-    known = {(name, size, mtime_ns) for name, size, mtime_ns, _ in rows}
-    here = {file for file in files if (file.name, file.size, file.mtime_ns) in known}
-    elsewhere = {
-        LibraryFile(Path(name), name, size, mtime_ns): str(sha256)
+def _done(catalogue: CatalogueView, files: Sequence[LibraryFile] = ()) -> dict[LibraryFile, str]:
+    """Return the tracks that are done with their SHA-256, by name; those of ``files`` as they are there."""
+    present = {(file.name, file.size, file.mtime_ns): file for file in files}
+    rows = catalogue.database.execute(
+        "SELECT path, size, mtime_ns, sha256 FROM tracks WHERE status = 'done' ORDER BY path"
+    )
+    return {
+        present.get((name, size, mtime_ns)) or LibraryFile(Path(name), name, size, mtime_ns): str(sha256)
         for name, size, mtime_ns, sha256 in rows
-        if name not in names
     }
-    return here, elsewhere
+
+
+def _stored(store: FingerprintStore, files: Sequence[LibraryFile]) -> list[Fingerprint]:
+    """Return the stored fingerprint of each file, or an empty one."""
+    known = store.known() if files else {}
+    return [known.get((file.name, file.size, file.mtime_ns, False), NO_FINGERPRINT) for file in files]

@@ -1,10 +1,10 @@
-"""Store of a mined folder's fingerprints, ``fingerprints.sqlite``, so that each file is decoded for them only once."""
+"""Store of a mined folder's fingerprints, ``fingerprints.sqlite``: its tracks, their copies, and what is excluded."""
 
 import contextlib
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -86,24 +86,39 @@ class FingerprintStore:
         missing = [recording for recording in recordings if _key(recording) not in known]
         with Progress("finding duplicates", len(missing), unit="tracks") as progress, self._clear_errors():
             for batch in _batches(fingerprints_of(missing, workers, stopping)):
-                self.database.execute("BEGIN")
-                for recording, made in batch:
-                    known[_key(recording)] = made
-                    self.database.execute(
-                        "INSERT OR REPLACE INTO fingerprints VALUES (?, ?, ?, ?, ?, ?, ?)",
-                        (
-                            recording.name,
-                            FINGERPRINT_VERSION,
-                            recording.size,
-                            recording.mtime_ns,
-                            made.seconds,
-                            made.peaks.tobytes(),
-                            recording.excluded,
-                        ),
-                    )
-                self.database.execute("COMMIT")
+                known |= {_key(recording): made for recording, made in batch}
+                self.write(batch)
                 progress.advance(len(batch))
         return [known[_key(recording)] for recording in recordings]
+
+    def write(self, made: Iterable[tuple[Recording, Fingerprint]]) -> None:
+        """Store fingerprints in one transaction; existing ones of the same names are replaced."""
+        rows = [
+            (
+                recording.name,
+                FINGERPRINT_VERSION,
+                recording.size,
+                recording.mtime_ns,
+                fingerprint.seconds,
+                fingerprint.peaks.tobytes(),
+                recording.excluded,
+            )
+            for recording, fingerprint in made
+        ]
+        with self._clear_errors():
+            self.database.execute("BEGIN")
+            self.database.executemany("INSERT OR REPLACE INTO fingerprints VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+            self.database.execute("COMMIT")
+
+    def rename(self, moved: Iterable[tuple[str, str, int]]) -> None:
+        """Record that files moved: (old name, new name, new modification time) of each."""
+        with self._clear_errors():
+            self.database.execute("BEGIN")
+            self.database.executemany(
+                "UPDATE OR REPLACE fingerprints SET name = ?, mtime_ns = ? WHERE name = ? AND NOT excluded",
+                [(new, mtime_ns, old) for old, new, mtime_ns in moved],
+            )
+            self.database.execute("COMMIT")
 
     def excluded(self) -> list[tuple[str, Fingerprint]]:
         """Return name and fingerprint of every recording excluded from this folder."""
@@ -145,6 +160,12 @@ class FingerprintStore:
                 (name, size, mtime_ns, bool(excluded)): Fingerprint(np.frombuffer(peaks, dtype=PEAK), seconds)
                 for name, size, mtime_ns, excluded, peaks, seconds in rows
             }
+
+    def keys(self) -> set[tuple[str, int, int]]:
+        """Return name, size and modification time of every stored file that is not excluded."""
+        with self._clear_errors():
+            query = "SELECT name, size, mtime_ns FROM fingerprints WHERE version = ? AND NOT excluded"
+            return set(self.database.execute(query, (FINGERPRINT_VERSION,)))
 
     def _has(self, table: str, database: str = "main") -> bool:
         """Return whether a table exists. A store whose process was killed before creating its tables has none."""

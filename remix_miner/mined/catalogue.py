@@ -29,6 +29,7 @@ from remix_miner.mined.catalogue_db import (
 from remix_miner.mined.catalogue_view import CatalogueView
 from remix_miner.mined.lock import FolderLock
 from remix_miner.mined.probabilities import PROBABILITIES_NAME
+from remix_miner.mined.uncompared import add_uncompared
 from remix_miner.mined.writer import ClosedShard, shard_paths, temporary_paths
 
 if TYPE_CHECKING:
@@ -148,13 +149,16 @@ class Catalogue(CatalogueView):
             database.execute("DROP TABLE found")
         return [files[position] for (position,) in positions]
 
-    def finish_tracks(self, tracks: Sequence[ScannedTrack], shards: Sequence[ClosedShard]) -> int:
+    def finish_tracks(
+        self, tracks: Sequence[ScannedTrack], shards: Sequence[ClosedShard], uncompared: Iterable[str] = ()
+    ) -> int:
         """Record tracks as done, and the closed shards with all their excerpts, in one transaction.
 
         Every excerpt in ``shards`` must be of one of ``tracks``. A track may have no excerpts, or excerpts without
         audio (`ScannedTrack.spans`). A track that is done
         already (an engine repeated it) stays unchanged and its new excerpts are not recorded, so that there are no
-        duplicates. Returns the number of recorded excerpts.
+        duplicates. ``uncompared``: names of tracks to be compared with all others when the scan is complete, see
+        `remix_miner.mined.uncompared`. Returns the number of recorded excerpts.
         """
         recorded = 0
         with self.transaction() as database:
@@ -170,6 +174,7 @@ class Catalogue(CatalogueView):
                     )
                     database.executemany(ADD_EXCERPT, (_unstored_row(track_id, span) for span in track.spans))
                     recorded += len(track.spans)
+            add_uncompared(database, [name for name in uncompared if ids[name] is not None])
             for shard in shards:
                 self.add_shard(shard)
                 rows = []

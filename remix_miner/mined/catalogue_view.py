@@ -11,6 +11,7 @@ from jaxtyping import Int64
 
 from remix_miner.mined.catalogue_db import LIVE, connect_to_read
 from remix_miner.mined.live_excerpts import kept_parts
+from remix_miner.mined.uncompared import unread_frames
 from remix_miner.sources import SOURCES
 
 
@@ -47,6 +48,15 @@ class CatalogueView:
     def track_counts(self) -> dict[str, int]:
         """Return the number of tracks by status."""
         return dict(self.database.execute("SELECT status, count(*) FROM tracks GROUP BY status"))
+
+    def done_tracks(self) -> list[str]:
+        """Return the names of the tracks that are done."""
+        rows = self.database.execute("SELECT path FROM tracks WHERE status = 'done' ORDER BY path")
+        return [name for (name,) in rows]
+
+    def unread_bytes(self) -> int:
+        """Return the bytes of audio in shards that no reader takes: of copies, and of files that have changed since."""
+        return int(unread_frames(self.database) * self.settings.get("channels", 2) * 2)
 
     def seconds_scanned(self) -> float:
         """Return the total length of all tracks that are done."""

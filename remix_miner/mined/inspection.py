@@ -12,6 +12,7 @@ from remix_miner.errors import DataError
 from remix_miner.mined.catalogue_db import CATALOGUE_NAME, reading_errors
 from remix_miner.mined.catalogue_view import CatalogueView
 from remix_miner.mined.reader import Shard
+from remix_miner.mined.uncompared import uncompared_tracks
 from remix_miner.mined.writer import shard_path, shard_paths, temporary_paths
 from remix_miner.sources import SOURCES
 
@@ -34,6 +35,8 @@ class Inspection:
     damage: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     shards: int = 0
+    unread_bytes: int = 0
+    """Of audio in the shards that no reader takes: of copies, and of files that have changed since."""
     verified: bool = False
     """Whether every byte was read and compared."""
 
@@ -73,6 +76,12 @@ def inspect_folder(
         inspection.runs = catalogue.runs
         inspection.settings = catalogue.settings
         inspection.shards = len(known)
+        inspection.unread_bytes = catalogue.unread_bytes()
+        if new := uncompared_tracks(catalogue.database):
+            inspection.remarks.append(
+                f"{len(new)} tracks are not yet compared for copies: a scan is going on, or was interrupted; the same "
+                "command completes it"
+            )
         for name, facts in known.items():
             path = shard_path(folder, name)
             inspection.damage += _check(path, facts, catalogue.excerpt_places(name), verify)

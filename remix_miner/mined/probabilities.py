@@ -199,6 +199,18 @@ class ProbabilityStore:
                 self._database.execute("UPDATE OR REPLACE at_purity SET track = ? WHERE track = ?", (new, old))
             self._database.execute("COMMIT")
 
+    def keep_only(self, tracks: Iterable[str]) -> None:
+        """Delete all tracks but these: copies that were removed from the catalogue."""
+        kept = set(tracks)
+        gone = [(name,) for name in self.tracks() if name not in kept]
+        if not gone:
+            return
+        with clear_errors(self.path):
+            self._database.execute("BEGIN IMMEDIATE")
+            self._database.executemany("DELETE FROM probabilities WHERE track = ?", gone)
+            self._database.executemany("DELETE FROM at_purity WHERE track = ?", gone)
+            self._database.execute("COMMIT")
+
     def take_over(self, folder: Path) -> None:
         """Copy the tracks of another mined folder; of two versions of a file, the later one."""
         with ProbabilityStore(folder, to_read=True):

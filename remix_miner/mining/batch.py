@@ -21,6 +21,7 @@ from remix_miner.errors import AudioError, DataError
 from remix_miner.mined.probabilities import encode
 from remix_miner.mining.messages import (
     Batch,
+    Excluded,
     Failed,
     Found,
     JobSetup,
@@ -67,9 +68,10 @@ class ChangedError(AudioError):
 def mine_batch(setup: JobSetup, tasks: Sequence[Task], name: str, report: Report = no_report) -> Batch:
     """Scan ``tasks`` in order into shards of their own and close them. ``name`` is unique among the run's jobs.
 
-    A file that cannot be scanned is in `Batch.failed`. The job ends early when its shards are full or ``report``
-    requests a stop: `Batch.left` holds the remaining tasks. If a track fails after some of its excerpts were written,
-    the batch is discarded: its other tracks are in `Batch.left`, too.
+    A file that cannot be scanned is in `Batch.failed`, one that holds an excluded recording in `Batch.excluded`. The
+    job ends early when its shards are full or ``report`` requests a stop: `Batch.left` holds the remaining tasks. If a
+    track fails after some of its excerpts were written, the batch is discarded: its other tracks are in `Batch.left`,
+    too.
     Raises `DataError` when shards cannot be written (a full disk) or the detector is not the announced one.
     """
     settings = setup.settings
@@ -92,6 +94,10 @@ def mine_batch(setup: JobSetup, tasks: Sequence[Task], name: str, report: Report
                 batch.failed.append(_failure(task, error))
                 report(tracks=1)
                 continue
+            if (excluded := _excluded(setup, track)) is not None:
+                batch.excluded.append(excluded)
+                report(tracks=1)
+                continue
             try:
                 if task.store and not settings.labels_only:
                     shards.append(scanned, track)
@@ -107,6 +113,14 @@ def mine_batch(setup: JobSetup, tasks: Sequence[Task], name: str, report: Report
     finally:
         shards.abandon()
     return batch
+
+
+def _excluded(setup: JobSetup, track: TrackScan) -> Excluded | None:
+    """Return why a track is left out, if it holds an excluded recording."""
+    if setup.excluded is None or track.fingerprint is None:
+        return None
+    reason = setup.excluded.reason(track.fingerprint)
+    return None if reason is None else Excluded(track.task, track.fingerprint, reason)
 
 
 def check_unchanged(file: LibraryFile) -> None:
@@ -142,6 +156,7 @@ def _scan(
         setup.settings,
         held_bytes=setup.limits.held_bytes,
         push_seconds=GPU_PUSH_SECONDS if setup.device.startswith("cuda") else 0.0,
+        with_fingerprint=setup.fingerprints and task.store,
         on_block=on_block,
     )
     digest = content_hash(task.file.path)
@@ -157,6 +172,7 @@ def _scan(
         frames=scanned.frames,
         codes=encode(scanned.probabilities, scanned.valid),
         at_purity=seconds_at_purities(scanned, setup.settings, setup.calibration),
+        fingerprint=scanned.fingerprint,
     )
     return scanned, track
 

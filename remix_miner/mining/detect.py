@@ -15,12 +15,14 @@ from remix_miner.datasets.library import LibraryFile, Skipped, find_audio
 from remix_miner.detector.calibration import Calibration
 from remix_miner.detector.loading import load_detector
 from remix_miner.device import Precision, Sampling
+from remix_miner.duplicates.moved import follow_moved
+from remix_miner.duplicates.scan_filter import ScanFilter
 from remix_miner.errors import DataError
 from remix_miner.interrupts import Interrupts
 from remix_miner.mined.catalogue import Catalogue
 from remix_miner.mined.library_folders import remember_folders
-from remix_miner.mined.moved import follow_moved
 from remix_miner.mined.probabilities import ProbabilityStore
+from remix_miner.mined.uncompared import drop_tracks
 from remix_miner.mining.audit import Purity, judge, plant, planted_files
 from remix_miner.mining.engines.choice import Engine
 from remix_miner.mining.messages import BatchLimits, JobSetup, ScanSettings
@@ -31,7 +33,7 @@ from remix_miner.mining.thresholds import Thresholds, choose_thresholds, fusion_
 from remix_miner.sources import MINED_SOURCES
 
 FileFilter = Callable[[Sequence[LibraryFile]], Sequence[Skipped]]
-"""Returns those of the files that a scan leaves out, each with its reason: duplicates, test songs."""
+"""Returns those of the files that a scan leaves out, each with its reason."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +41,10 @@ class MineSettings:
     """Settings of a scan. ``shard`` (I, N) is this scan's share of a library that N scans divide among them.
 
     ``purity``: the promised share of pure seconds, in place of the calibration's own thresholds.
-    ``planted``: labelled songs to audit the scan with. ``scan_filter``: leaves files out. ``restart``: delete the
-    content of the mined folder. ``retry_failed``: scan files again that failed before. ``together``: mine only where
-    all ``sources`` are silent at once; `DataError` if the calibration refuses one. ``labels_only``: store no audio.
+    ``planted``: labelled songs to audit the scan with. ``scan_filter``: leaves files out; a `ScanFilter` also gets the
+    fingerprints of the scanned tracks and chooses among copies. ``restart``: delete the content of the mined folder.
+    ``retry_failed``: scan files again that failed before. ``together``: mine only where all ``sources`` are silent at
+    once; `DataError` if the calibration refuses one. ``labels_only``: store no audio.
     """
 
     detector: str = "default"
@@ -110,10 +113,10 @@ def mine(
             check_share(catalogue, settings.shard)
         probabilities = stack.enter_context(ProbabilityStore(out))
         moved = follow_moved(catalogue, probabilities, files)
+        copies = settings.scan_filter if isinstance(settings.scan_filter, ScanFilter) else None
         if settings.scan_filter is not None:
             left_out = list(settings.scan_filter(files))
-            out_of_scan = {skip.path for skip in left_out}
-            files = [file for file in files if file.path not in out_of_scan]
+            files = without(files, left_out, catalogue)
             skipped = [*skipped, *left_out]
         songs, plants = {}, []
         if settings.planted:
@@ -134,15 +137,33 @@ def mine(
                 run=secrets.token_hex(4),
                 calibration=thresholds.calibration,
                 limits=settings.limits,
+                fingerprints=copies is not None and copies.needs_fingerprints,
+                excluded=None if copies is None else copies.excluded,
             )
             announce(thresholds)
             run = catalogue.start_run(versions(), detector.sha256)
-            recorder = Recorder(catalogue, probabilities, tasks, tally)
+            write_fingerprints = None if copies is None or not setup.fingerprints else copies.write
+            recorder = Recorder(catalogue, probabilities, tasks, tally, write_fingerprints)
             recorder.consume(setup, settings.engine, lambda: interrupts.requested)
             if not tally.interrupted:
                 catalogue.finish_run(run)
             audits = judge(recorder.planted, songs, list(thresholds.of_sources)) if songs else {}
+            skipped += recorder.excluded
+        if copies is not None and not tally.interrupted:
+            skipped += copies.choose(catalogue)
+            probabilities.keep_only(catalogue.done_tracks())
         report = report_of(catalogue, refused=thresholds.refused, skipped=skipped, run=tally, planted=audits)
         report = dataclasses.replace(report, moved=moved)
         write_json(out / REPORT_NAME, report.as_json())
         return report
+
+
+def without(files: Sequence[LibraryFile], left_out: Sequence[Skipped], catalogue: Catalogue) -> list[LibraryFile]:
+    """Return the files that are not left out. Those left out are removed from the catalogue unless they are done."""
+    out_of_scan = {skip.path for skip in left_out}
+    names = [file.name for file in files if file.path in out_of_scan]
+    unfinished = [name for name in names if (catalogue.status(name) or ("done",))[0] != "done"]
+    if unfinished:
+        with catalogue.transaction() as database:
+            drop_tracks(database, unfinished)
+    return [file for file in files if file.path not in out_of_scan]

@@ -25,6 +25,9 @@ SHORTEST_JOB_SECONDS = 600.0
 """Estimated audio of a job: more than one batch may hold. Towards the end jobs become shorter, so that all workers
 end at about the same time."""
 
+FIRST_JOB_SECONDS = 300.0
+"""Estimated audio of each lane's first job: so the first excerpts are recorded within seconds."""
+
 LOADING, WAITING = -1, -2
 """Places of a job whose process still loads the detector, and of one that has no process yet."""
 
@@ -155,6 +158,7 @@ class JobQueue:
         self.broken: Exception | None = None
         """Why no job can succeed."""
         self._lanes = lanes
+        self._first_jobs = lanes
         self._seconds = sum(task.seconds for task in tasks)
         self._shortest = min(SHORTEST_JOB_SECONDS, self._seconds / (2 * lanes))
 
@@ -163,11 +167,20 @@ class JobQueue:
         if not self.waiting:
             return Job([self.suspects.popleft()]) if self.suspects else None
         wanted = min(max(self._seconds / (2 * self._lanes), self._shortest), LONGEST_JOB_SECONDS)
+        skipped = 0
+        if self._first_jobs:
+            self._first_jobs -= 1
+            wanted = min(wanted, FIRST_JOB_SECONDS)
+            # Tasks that are too long for a first job stay at the front of the queue.
+            fitting = (place for place, task in enumerate(self.waiting) if task.seconds <= wanted)
+            skipped = next(fitting, 0)
+            self.waiting.rotate(-skipped)
         tasks = [self.waiting.popleft()]
         taken = tasks[0].seconds
-        while self.waiting and taken + self.waiting[0].seconds <= wanted:
+        while len(self.waiting) > skipped and taken + self.waiting[0].seconds <= wanted:
             taken += self.waiting[0].seconds
             tasks.append(self.waiting.popleft())
+        self.waiting.rotate(skipped)
         self._seconds -= taken
         return Job(tasks)
 

@@ -9,6 +9,8 @@ from remix_miner.datasets.library import LibraryFile
 from remix_miner.detector.calibration import Calibration
 from remix_miner.detector.evidence import Fusion
 from remix_miner.device import Precision, Sampling
+from remix_miner.duplicates.excluded import ExcludedRecordings
+from remix_miner.duplicates.recordings import Fingerprint
 from remix_miner.errors import UsageError
 from remix_miner.mined.probabilities import Codes
 from remix_miner.mined.writer import ClosedShard
@@ -121,6 +123,17 @@ class TrackScan:
     """Probabilities of all windows as `mined.probabilities` stores them; None where they were known before."""
     at_purity: list[tuple[float, str, float]] = field(default_factory=list)
     """Purity, source, and the seconds that a scan at that purity finds."""
+    fingerprint: Fingerprint | None = None
+    """Taken where the scan looks for copies or excluded recordings."""
+
+
+@dataclass(frozen=True)
+class Excluded:
+    """A track that holds an excluded recording: its fingerprint, and the reason to leave it out."""
+
+    task: Task
+    fingerprint: Fingerprint
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -153,6 +166,7 @@ class Batch:
     tracks: list[TrackScan] = field(default_factory=list)
     shards: list[ClosedShard] = field(default_factory=list)
     failed: list[Failed] = field(default_factory=list)
+    excluded: list[Excluded] = field(default_factory=list)
     left: list[Task] = field(default_factory=list)
     """Tasks of the job that were not done: the shards were full, or a stop was requested."""
 
@@ -172,3 +186,6 @@ class JobSetup:
     calibration: Calibration | None = None
     """Gives each excerpt's expected relative volume."""
     limits: BatchLimits = BatchLimits()
+    fingerprints: bool = False
+    """Whether to take the fingerprint of each track."""
+    excluded: ExcludedRecordings | None = None

@@ -2,22 +2,35 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
+from remix_miner.datasets.library import LibraryFile, Skipped
+from remix_miner.duplicates.recordings import Fingerprint
 from remix_miner.mined.catalogue import Catalogue, ScannedTrack, UnstoredExcerpt
 from remix_miner.mined.probabilities import ProbabilityStore, StoredTrack
+from remix_miner.mined.uncompared import drop_tracks
 from remix_miner.mining.engines.choice import Engine
 from remix_miner.mining.jobs import Counts, Watch, run_jobs
 from remix_miner.mining.messages import PASSING_FAILURES, Batch, Found, JobSetup, Task, TrackScan
 from remix_miner.mining.report import RunTally, failure_text
 from remix_miner.progress import Progress
 
+WriteFingerprints = Callable[[Iterable[tuple[LibraryFile, Fingerprint]]], None]
+
 
 class Recorder:
-    """Records every safe batch and every failure of a scan, and shows its progress."""
+    """Records every safe batch and every failure of a scan, and shows its progress.
+
+    ``write_fingerprints`` stores the fingerprints of a batch; None where none are taken.
+    """
 
     def __init__(
-        self, catalogue: Catalogue, probabilities: ProbabilityStore, tasks: Sequence[Task], tally: RunTally
+        self,
+        catalogue: Catalogue,
+        probabilities: ProbabilityStore,
+        tasks: Sequence[Task],
+        tally: RunTally,
+        write_fingerprints: WriteFingerprints | None = None,
     ) -> None:
         self.catalogue = catalogue
         self.probabilities = probabilities
@@ -26,6 +39,9 @@ class Recorder:
         self.labels_only = bool(catalogue.settings.get("labels_only"))
         self.planted: list[TrackScan] = []
         """Scans of planted songs, which are not stored."""
+        self.excluded: list[Skipped] = []
+        """Files that hold an excluded recording, found in this run."""
+        self._write_fingerprints = write_fingerprints
         self._expected_seconds = sum(task.seconds for task in tasks)
         self._started = time.monotonic()
 
@@ -48,13 +64,22 @@ class Recorder:
             self.tally.wall_seconds = time.monotonic() - self._started
 
     def record(self, batch: Batch) -> None:
-        """Write a batch: probabilities first, then the catalogue, which makes its tracks done."""
+        """Write a batch: probabilities and fingerprints, then the catalogue, which makes its tracks done."""
         stored = [track for track in batch.tracks if track.task.store]
         self.planted += [track for track in batch.tracks if not track.task.store]
         self.probabilities.write(_stored(track) for track in stored if track.codes is not None)
+        if self._write_fingerprints is not None:
+            made = [(track.task.file, track.fingerprint) for track in stored]
+            made += [(track.task.file, track.fingerprint) for track in batch.excluded]
+            self._write_fingerprints((file, taken) for file, taken in made if taken is not None)
+        uncompared = [track.task.file.name for track in stored if track.fingerprint is not None]
         rows = [_row(track, self.labels_only) for track in stored]
-        self.tally.excerpts += self.catalogue.finish_tracks(rows, batch.shards)
+        self.tally.excerpts += self.catalogue.finish_tracks(rows, batch.shards, uncompared)
         self.tally.tracks += len(stored)
+        if batch.excluded:
+            with self.catalogue.transaction() as database:
+                drop_tracks(database, [found.task.file.name for found in batch.excluded])
+            self.excluded += [Skipped(found.task.file.path, found.reason) for found in batch.excluded]
         self._expected_seconds += sum(track.seconds - track.task.seconds for track in batch.tracks)
         for failed in batch.failed:
             self._expected_seconds -= failed.task.seconds

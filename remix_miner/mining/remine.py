@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,11 @@ from jaxtyping import Bool
 from remix_miner.atomic import write_json
 from remix_miner.audio import display_name
 from remix_miner.checkpoint import versions
-from remix_miner.datasets.library import LibraryFile, file_name_of
+from remix_miner.datasets.library import LibraryFile, Skipped, file_name_of
 from remix_miner.detector.calibration import Calibration
 from remix_miner.detector.evidence import Fusion
 from remix_miner.detector.windows import HOP_SECONDS, WINDOW_SECONDS
+from remix_miner.duplicates.scan_filter import uncompared_copies
 from remix_miner.duplicates.store import STORE_NAME, FingerprintStore
 from remix_miner.errors import DataError, UsageError
 from remix_miner.interrupts import Interrupts
@@ -64,7 +65,8 @@ class DoneTrack:
 def remine(mined: Path, out: Path, settings: RemineSettings, announce: Callable[[], None] = lambda: None) -> ScanReport:
     """Cut new excerpts of the tracks of ``mined`` into ``out``; files with new spans are decoded, no others.
 
-    Parts of excerpts that were rejected in review are left out. Files that are missing or changed since the scan fail.
+    Parts of excerpts that were rejected in review are left out, and so are copies, where an interrupted scan has not
+    looked for them. Files that are missing or changed since the scan fail.
     A second call with the same settings resumes. Raises `DataError` for a folder without probabilities.
     """
     if out.resolve() == mined.resolve():
@@ -81,11 +83,14 @@ def remine(mined: Path, out: Path, settings: RemineSettings, announce: Callable[
         with catalogue.transaction() as database:
             for row in old.database.execute("SELECT value FROM meta WHERE key = ?", (FOLDERS_KEY,)).fetchall():
                 database.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (FOLDERS_KEY, *row))
+        copies: dict[str, str] = {}
         if (mined / STORE_NAME).is_file():
             with FingerprintStore(out) as fingerprints:
                 fingerprints.take_over(mined)
+            with FingerprintStore(mined, to_read=True) as fingerprints:
+                copies = {} if fingerprints.keeps_copies else uncompared_copies(old)
         tasks = []
-        for track, stored in _waiting(catalogue, old, known, folders):
+        for track, stored in _waiting(catalogue, old, known, folders, copies):
             found = _spans(old, stored, scan_settings)
             if found.found:
                 tasks.append(Task(_file(stored, folders), track.seconds, known=found))
@@ -116,7 +121,9 @@ def remine(mined: Path, out: Path, settings: RemineSettings, announce: Callable[
             )
             if not tally.interrupted:
                 catalogue.finish_run(run)
-        report = report_of(catalogue, refused=settings.refused, skipped=[], run=tally, planted={})
+        skipped = [Skipped(folders.path_of(name) or Path(name), reason) for name, reason in copies.items()]
+        probabilities.keep_only(catalogue.done_tracks())
+        report = report_of(catalogue, refused=settings.refused, skipped=skipped, run=tally, planted={})
         write_json(out / REPORT_NAME, report.as_json())
         return report
 
@@ -141,9 +148,13 @@ def _settings(old: Mapping[str, Any], new: RemineSettings) -> tuple[ScanSettings
 
 
 def _waiting(
-    catalogue: Catalogue, old: CatalogueView, known: ProbabilityStore, folders: LibraryFolders
+    catalogue: Catalogue,
+    old: CatalogueView,
+    known: ProbabilityStore,
+    folders: LibraryFolders,
+    copies: Container[str],
 ) -> Iterator[tuple[DoneTrack, StoredTrack]]:
-    """Return the tracks that are done in the old folder and not in the new one."""
+    """Return the tracks that are done in the old folder and not in the new one, without ``copies``."""
     rows = old.database.execute(
         "SELECT path, seconds, channels, error FROM tracks WHERE status = 'done' ORDER BY path"
     ).fetchall()
@@ -153,7 +164,7 @@ def _waiting(
             f"{display_name(old.folder)} has no probabilities of {len(missing)} tracks, for example "
             f"{display_name(missing[0])}: they were scanned by an older version; scan the library into another folder"
         )
-    tracks = {name: DoneTrack(name, *row) for name, *row in rows}
+    tracks = {name: DoneTrack(name, *row) for name, *row in rows if name not in copies}
     files = []
     for name in tracks:
         stored = known.stored(name)

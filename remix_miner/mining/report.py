@@ -12,6 +12,7 @@ from remix_miner.mined.audits import audit_results
 from remix_miner.mined.catalogue import Catalogue
 from remix_miner.mined.catalogue_db import LIVE
 from remix_miner.mined.probabilities import PROBABILITIES_NAME, ProbabilityStore
+from remix_miner.mined.uncompared import uncompared_tracks
 from remix_miner.mining.audit import Purity, purity_json
 from remix_miner.mining.messages import FAILURES
 from remix_miner.sources import SOURCES
@@ -61,6 +62,10 @@ class ScanReport:
     """Old and new names of tracks whose files moved since the last scan: not scanned again."""
     at_purity: Mapping[float, Mapping[str, float]] = field(default_factory=dict)
     """Seconds that a scan at other purities finds, by purity and source; empty for folders of older versions."""
+    unread_bytes: int = 0
+    """Of audio in the shards that no reader takes: of copies, and of files that have changed since."""
+    uncompared: int = 0
+    """Tracks that are not yet compared for copies, since the scan was interrupted."""
 
     @property
     def complete(self) -> bool:
@@ -78,6 +83,7 @@ class ScanReport:
                     source: {"excerpts": row["excerpts"], "tracks": row["tracks"], "hours": row["seconds"] / HOUR}
                     for source, row in self.sources.items()
                 },
+                "unread_bytes": self.unread_bytes,
             },
             "thresholds": dict(self.settings["thresholds"]),
             "refused": dict(self.refused),
@@ -135,6 +141,11 @@ class ScanReport:
         )
         if any(kind in ("crashed", "stalled", "error") for _, kind, _ in self.failures):
             lines.append("--retry-failed tries those that failed again")
+        if self.unread_bytes:
+            size = f"{self.unread_bytes / 1e6:.1f} MB"
+            lines.append(f"{size} of the shards are of copies and of files that changed; readers leave them out")
+        if self.uncompared:
+            lines.append(f"{_count(self.uncompared, 'track')} not yet compared for copies")
         if pending and self.run.interrupted:
             lines.append(f"{_count(pending, 'track')} left: the same command goes on")
         lines.append(f"details: {display_name(out / REPORT_NAME)}")
@@ -173,6 +184,8 @@ def report_of(
         planted=planted,
         audits=audit_results(database),
         at_purity=_seconds_at_purities(catalogue.folder),
+        unread_bytes=catalogue.unread_bytes(),
+        uncompared=len(uncompared_tracks(database)),
     )
 
 

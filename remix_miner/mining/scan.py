@@ -15,6 +15,8 @@ from remix_miner.detector.spans import Span, silent_spans
 from remix_miner.detector.stream import ProbabilityStream
 from remix_miner.detector.voice_activity import joint_stream
 from remix_miner.detector.windows import HOP_SECONDS, SAMPLE_RATE
+from remix_miner.duplicates.fingerprints import FingerprintStream
+from remix_miner.duplicates.recordings import Fingerprint
 from remix_miner.errors import AudioError
 from remix_miner.mining.held_audio import HeldAudio, block_frames
 from remix_miner.mining.messages import Found, KnownSpans, ScanSettings
@@ -38,6 +40,7 @@ class ScannedAudio:
     found: list[Found]
     note: str | None
     held: HeldAudio
+    fingerprint: Fingerprint | None = None
 
     @property
     def seconds(self) -> float:
@@ -51,6 +54,7 @@ def scan_audio(
     *,
     held_bytes: int = 256 << 20,
     push_seconds: float = 0.0,
+    with_fingerprint: bool = False,
     on_block: Callable[[float], None] = lambda seconds: None,
 ) -> ScannedAudio:
     """Find the spans of a file in which a source is silent.
@@ -58,9 +62,9 @@ def scan_audio(
     A damaged or truncated file is scanned as far as it decodes, with a ``note``. Windows that are silent in what
     the detector receives, or hold samples that were NaN or infinite, are never mined. Where audible parts cancel in
     the mean of the channels, and the mean could be mined, the detector is also applied to each channel. It receives at
-    least ``push_seconds`` at a time, which makes large batches on a GPU and changes no result. ``on_block`` is called
-    with the seconds of each decoded block, and may raise to stop the scan. Raises `AudioError` if nothing can be
-    decoded.
+    least ``push_seconds`` at a time, which makes large batches on a GPU and changes no result. ``with_fingerprint``:
+    also take the fingerprint of the file, as `fingerprint_file` does. ``on_block`` is called with the seconds of each
+    decoded block, and may raise to stop the scan. Raises `AudioError` if nothing can be decoded.
     """
     with AudioReader(path) as reader:
         rate = reader.sample_rate
@@ -69,6 +73,7 @@ def scan_audio(
         held = HeldAudio(path, reader.channels, settings.channels, held_bytes)
         validity = WindowValidity(rate)
         phase = PhaseCheck(rate, reader.channels)
+        peaks = FingerprintStream(rate) if with_fingerprint else None
         to_detector = StreamResampler(rate, SAMPLE_RATE, 1)
         stream = joint_stream(ProbabilityStream(model), settings.fusion)
         pieces: list[Float32[np.ndarray, "S N"]] = []
@@ -84,7 +89,10 @@ def scan_audio(
             validity.mark(len(block), reader.bad_frames)
             phase.push(block)
             held.append(block)
-            receive(downmix(block.T))
+            mono = downmix(block.T)
+            if peaks is not None:
+                peaks.push(mono)
+            receive(mono)
             if sum(map(len, waiting)) >= push_seconds * SAMPLE_RATE:
                 pieces.append(stream.push(np.concatenate(waiting)))
                 waiting.clear()
@@ -111,8 +119,17 @@ def scan_audio(
         if judged.any():
             seconds = judged.sum() * HOP_SECONDS
             notes.append(f"parts are out of phase between channels for {seconds:.1f} s: each channel judged there")
-        note = "; ".join(notes) or None
-        return ScannedAudio(rate, reader.channels, reader.frames_read, probabilities, valid, found, note, held)
+        return ScannedAudio(
+            sample_rate=rate,
+            channels=reader.channels,
+            frames=reader.frames_read,
+            probabilities=probabilities,
+            valid=valid,
+            found=found,
+            note="; ".join(notes) or None,
+            held=held,
+            fingerprint=Fingerprint(peaks.finish(), reader.frames_read / rate) if peaks is not None else None,
+        )
 
 
 def known_audio(path: Path, known: KnownSpans, settings: ScanSettings) -> ScannedAudio:

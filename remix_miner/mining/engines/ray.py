@@ -55,7 +55,7 @@ class RayLanes:
         self._ours = not ray.is_initialized()
         if self._ours:
             start_ray(ray, address, workers)
-        self.setup = setup
+        self._setup = ray.put(setup)
         self.count = max(1, min(workers or int(ray.cluster_resources().get("CPU", 1)), most))
         gpus = gpus_per_worker if gpus_per_worker is not None else float(setup.device.startswith("cuda"))
         self._board = ray.remote(Board).options(num_cpus=0).remote(self.count)
@@ -66,7 +66,7 @@ class RayLanes:
 
     def submit(self, lane: int, tasks: Sequence[Task], name: str) -> None:
         self._ray.get(self._board.add.remote(lane, 0.0, 0, 0, WAITING))
-        self._running[self._mine.remote(mine_batch, self.setup, list(tasks), name, self._board, lane)] = lane
+        self._running[self._mine.remote(mine_batch, self._setup, list(tasks), name, self._board, lane)] = lane
 
     def finished(self, timeout: float) -> list[tuple[int, Batch | Exception]]:
         done, _ = self._ray.wait(list(self._running), num_returns=1, timeout=timeout)

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from remix_miner.datasets.library import LibraryFile, content_hash
+from remix_miner.duplicates.store import STORE_NAME, FingerprintStore
 from remix_miner.errors import AudioError
 from remix_miner.mined.catalogue import Catalogue
 from remix_miner.mined.library_folders import LibraryFolders
@@ -38,6 +39,10 @@ def follow_moved(
         if old is not None:
             moved.append((old, file))
     # The catalogue comes last: killed in between, the next scan finds the same files moved.
-    probabilities.rename([(old, file.name, file.mtime_ns) for old, file in moved])
-    catalogue.rename_tracks([(old, file.name, file.mtime_ns) for old, file in moved])
+    renamed = [(old, file.name, file.mtime_ns) for old, file in moved]
+    probabilities.rename(renamed)
+    if renamed and (catalogue.folder / STORE_NAME).is_file():
+        with FingerprintStore(catalogue.folder) as store:
+            store.rename(renamed)
+    catalogue.rename_tracks(renamed)
     return [(old, file.name) for old, file in moved]
