@@ -13,9 +13,11 @@ from remix_miner.audio import read_audio, write_audio
 from remix_miner.cli import main
 from remix_miner.errors import DataError, UsageError
 from remix_miner.separators import build
+from remix_miner.separators.external.convolved_spectrogram import ConvolvedSpectrogram
 from remix_miner.separators.external.published import PUBLISHED, load_demucs_file
 from remix_miner.separators.loading import load_separator, missing_models, open_separator, save_separator
 from remix_miner.separators.overlap_add import separate
+from remix_miner.separators.spectrogram import Spectrogram
 
 TOYS = """
 import torch
@@ -328,22 +330,48 @@ def test_an_onnx_model_of_the_uvr_family_separates(tmp_path: Path) -> None:
         load_separator(tmp_path / "text.onnx")
 
 
-@pytest.mark.parametrize("name", ["demucs", "demucs_v1"])
+WAVEFORM = {"channels": 4, "depth": 2, "segment_seconds": 0.5, "sample_rate": 4000}
+SPECTROGRAM = {"n_fft": 256, "hop_frames": 64, "bins": 64, "growth": 4, "levels": 2, "segment_seconds": 0.1}
+EXPORTABLE: dict[str, dict[str, Any]] = {
+    "demucs": WAVEFORM,
+    "demucs_v1": WAVEFORM,
+    "tfc_tdf_v1": SPECTROGRAM | {"bottleneck": 4},
+    "tfc_tdf_v2": SPECTROGRAM,
+    "tfc_tdf_v3": SPECTROGRAM | {"bins": 128, "channels": 4},
+}
+
+
+@pytest.mark.parametrize("name", EXPORTABLE)
 def test_an_exported_model_gives_pytorchs_estimates(tmp_path: Path, name: str) -> None:
     pytest.importorskip("onnx")
     pytest.importorskip("onnxruntime")
     torch.manual_seed(0)
-    model = build(name, channels=4, depth=2, sample_rate=4000, segment_seconds=0.5, sources=["drums", "rest"]).eval()
+    model = build(name, **EXPORTABLE[name], sources=["drums", "rest"]).eval()
     save_separator(tmp_path / "run", model)
     assert _run("export-model", tmp_path / "run", "--out", tmp_path / "net.onnx") == 0
     exported = load_separator(tmp_path / "net.onnx")
-    assert (exported.sources, exported.sample_rate) == (("drums", "rest"), 4000)
+    assert (exported.sources, exported.sample_rate) == (("drums", "rest"), model.sample_rate)
     mixture = 0.1 * torch.randn(2, 9001)
     torch.testing.assert_close(separate(exported, mixture), separate(model, mixture), rtol=1e-4, atol=1e-4)
 
 
-def test_torchscript_is_checked_and_loads_without_this_package(tmp_path: Path) -> None:
-    model = build("tfc_tdf_v2", n_fft=256, hop_frames=64, bins=64, growth=4, levels=2, segment_seconds=0.1).eval()
+@pytest.mark.parametrize(("n_fft", "hop", "bins"), [(6144, 1024, 2048), (64, 16, 33), (90, 45, 40)])
+def test_spectrograms_as_convolutions_are_torchs(n_fft: int, hop: int, bins: int) -> None:
+    """The first is KUIELab-MDX-Net's; the second keeps all bins, so that the inverse gives the signals back."""
+    plain = Spectrogram(n_fft, hop, bins)
+    signals = torch.randn(2, 3, hop * (2 * n_fft // hop))
+    columns = plain.columns(signals.shape[-1])
+    convolved = ConvolvedSpectrogram(plain, columns)
+    torch.testing.assert_close(convolved(signals), plain(signals), rtol=1e-4, atol=1e-5 * n_fft**0.5)
+    spectra = torch.randn(2, 6, bins, columns)
+    torch.testing.assert_close(convolved.inverse(spectra), plain.inverse(spectra), rtol=1e-4, atol=1e-5)
+    if 2 * (bins - 1) == n_fft:
+        torch.testing.assert_close(convolved.inverse(convolved(signals)), signals, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["tfc_tdf_v2", "bs_roformer"])
+def test_torchscript_is_checked_and_loads_without_this_package(tmp_path: Path, name: str) -> None:
+    model = _spectral(name).eval()
     save_separator(tmp_path / "run", model)
     out = tmp_path / "net.pt"
     assert _run("export-model", tmp_path / "run", "--format", "torchscript", "--out", out) == 0
@@ -352,15 +380,24 @@ def test_torchscript_is_checked_and_loads_without_this_package(tmp_path: Path) -
     metadata = json.loads(extra["remix_miner.json"])
     mixture = torch.randn(1, 2, int(metadata["input_frames"]))
     with torch.no_grad():
-        torch.testing.assert_close(script(mixture), model(mixture, int(metadata["output_frames"])))
+        torch.testing.assert_close(
+            script(mixture), model(mixture, int(metadata["output_frames"])), rtol=1e-4, atol=1e-5
+        )
+
+
+def _spectral(name: str) -> Any:
+    if name == "tfc_tdf_v2":
+        return build(name, **SPECTROGRAM)
+    pytest.importorskip("bs_roformer")
+    return build(name, segment_seconds=0.2, options=ROFORMER_OPTIONS, **TINY_ROFORMER)
 
 
 def test_a_model_that_onnx_cannot_hold_is_refused_and_nothing_is_written(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """RoFormers compute with complex numbers inside their library."""
     pytest.importorskip("onnx")
-    model = build("tfc_tdf_v2", n_fft=256, hop_frames=64, bins=64, growth=4, levels=2, segment_seconds=0.1)
-    save_separator(tmp_path / "run", model)
+    save_separator(tmp_path / "run", _spectral("bs_roformer"))
     assert _run("export-model", tmp_path / "run", "--out", tmp_path / "net.onnx") == 2
     assert "operations that ONNX lacks" in capsys.readouterr().err
     assert not (tmp_path / "net.onnx").exists()

@@ -5,6 +5,7 @@ their centre, (1, sources, channels, output_frames). Its metadata state sources,
 """
 
 import contextlib
+import copy
 import json
 import logging
 import warnings
@@ -20,6 +21,7 @@ from remix_miner.atomic import atomic_path
 from remix_miner.errors import DataError, UsageError
 from remix_miner.paths import display_name
 from remix_miner.separators.base import Separator
+from remix_miner.separators.external.convolved_spectrogram import with_convolutions
 
 FORMATS = {"onnx": ".onnx", "torchscript": ".pt"}
 TOLERANCE = 1e-4
@@ -78,7 +80,7 @@ def export_separator(
     with torch.no_grad(), atomic_path(path) as temporary:
         expected = fixed(mixture)  # not what the export is traced with
         if file_format == "onnx":
-            _write_onnx(fixed, example, temporary, metadata)
+            _write_onnx(with_convolutions(copy.deepcopy(fixed), length), example, temporary, metadata)
             found = _run_onnx(temporary, mixture)
         else:
             traced = _traced(fixed, example, metadata["name"])
@@ -107,7 +109,7 @@ def _traced(fixed: FixedLength, example: Tensor, name: str) -> Any:
         raise UsageError(f"{name} cannot be traced as TorchScript: {_first_line(error)}") from error
 
 
-def _write_onnx(fixed: FixedLength, example: Tensor, path: Path, metadata: dict[str, str]) -> None:
+def _write_onnx(fixed: nn.Module, example: Tensor, path: Path, metadata: dict[str, str]) -> None:
     try:
         import onnx
     except ImportError as error:
@@ -125,8 +127,8 @@ def _write_onnx(fixed: FixedLength, example: Tensor, path: Path, metadata: dict[
             )
     except Exception as error:  # the exporter raises many kinds for what it lacks
         raise UsageError(
-            f"{metadata['name']} has operations that ONNX lacks ({_first_line(error)}); models of waveforms such as "
-            "demucs can be exported, or try --format torchscript"
+            f"{metadata['name']} has operations that ONNX lacks ({_first_line(error)}); demucs and the TFC-TDF-U-Nets "
+            "can be exported, or try --format torchscript"
         ) from error
     document = onnx.load(str(path))
     for key, value in metadata.items():
