@@ -200,6 +200,18 @@ def test_a_config_that_does_not_fit_is_refused_before_anything_is_written(tmp_pa
         assert not list((tmp_path / "out").rglob("*.flac"))
 
 
+def test_a_song_without_the_target_gives_its_rest_alone(tmp_path, folder, stem_corpus):
+    stem_corpus(tmp_path / "stems", {"ada - one": 6.0, "eve - instrumental": 6.0})
+    (tmp_path / "stems" / "eve - instrumental" / "vocals.wav").unlink()
+    (tmp_path / "stems" / "corpus.toml").write_text('[tracks."eve - instrumental"]\nabsent = ["vocals"]\n')
+    made = export(folder, tmp_path / "out", ExportSettings("msst", ("vocals",), stems=(tmp_path / "stems",)))
+    train = tmp_path / "out" / "train"
+    assert [path.stem for path in (train / "vocals").iterdir()] == ["ada - one"]
+    assert (train / "no_vocals" / "eve - instrumental.flac").is_file()
+    assert made.written.notes == []
+    assert "min_mean_abs: 0.001" in (tmp_path / "out" / "config.yaml").read_text()
+
+
 def test_songs_of_another_sample_rate_are_resampled_for_msst(tmp_path, folder, stem_corpus):
     """Its reader takes all files for files of one rate."""
     stem_corpus(tmp_path / "stems", {"ada - one": 6.0}, sample_rate=2 * MINED_RATE)

@@ -111,11 +111,14 @@ def test_longer_chunks_than_ours_would_be_padded_with_zeros(dataset_module: Any,
 
 
 def test_a_quiet_set_is_drawn_at_our_setting_and_never_ends_at_theirs(
-    dataset_module: Any, out: Path, monkeypatch: pytest.MonkeyPatch
+    dataset_module: Any, tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for path in (out / "train" / "no_vocals").iterdir():
         audio, rate = soundfile.read(path, always_2d=True)
         soundfile.write(path, 1e-4 * audio, rate, subtype="PCM_24")
+    settings = ExportSettings("msst", ("vocals",), stems=(tmp_path / "stems",))
+    (note,) = export(tmp_path / "mined", out, settings).written.notes
+    assert note.startswith("no file of 'no_vocals' is loud")
     dataset = read(dataset_module, out, 2)
     assert dataset.load_source(dataset.metadata, "no_vocals").abs().max() > 0
     theirs = read(dataset_module, out, 2, min_mean_abs=0.001)
@@ -131,6 +134,20 @@ def test_a_quiet_set_is_drawn_at_our_setting_and_never_ends_at_theirs(
     monkeypatch.setattr(dataset_module, "load_chunk", load_quiet_chunk)
     with pytest.raises(KeyboardInterrupt):
         theirs.load_source(theirs.metadata, "no_vocals")
+
+
+def test_silent_parts_of_the_target_are_not_drawn(dataset_module: Any, tmp_path: Path, out: Path) -> None:
+    """The target sounds in a tenth of one song and not at all in another: most chunks are silent."""
+    (path,) = (out / "train" / "vocals").iterdir()
+    audio, rate = soundfile.read(path, always_2d=True)
+    audio[len(audio) // 10 :] = 0
+    soundfile.write(path, audio, rate, subtype="PCM_24")
+    silent = path.with_name("silent.flac")
+    soundfile.write(silent, 0 * audio, rate, subtype="PCM_24")
+    export(tmp_path / "mined", out, ExportSettings("msst", ("vocals",), stems=(tmp_path / "stems",)))
+    dataset = read(dataset_module, out, 2)
+    assert len(dataset.metadata["vocals"]) == 2
+    assert all(dataset.load_source(dataset.metadata, "vocals").any() for _ in range(20))
 
 
 def test_every_config_of_the_trainer_is_filled_in() -> None:
@@ -154,7 +171,7 @@ def test_every_config_of_the_trainer_is_filled_in() -> None:
         text, _ = filled_config(path, data)
         after = yaml.load(text, Loader)
         assert after["audio"]["chunk_size"] <= 220_500
-        assert after["audio"]["min_mean_abs"] == 0
+        assert after["audio"]["min_mean_abs"] == min(before["audio"].get("min_mean_abs", 0.001), 0.001)
         assert after["training"]["instruments"] == ["vocals", "no_vocals"]
         whole = before["training"].get("target_instrument") is None
         assert after["training"]["target_instrument"] == (None if whole else "vocals")

@@ -5,7 +5,7 @@ The settings follow from how its reader treats files:
 - It pads files shorter than a chunk with zeros, which are false training examples of silence. ``chunk_size`` is
   therefore at most the length of the shortest file.
 - It draws chunks below ``min_mean_abs`` again, without end if every file of a stem is quiet. ``min_mean_abs`` is
-  therefore 0.
+  therefore 0 where a stem has no loud file. Elsewhere it keeps silent parts of a target from half of the examples.
 - It reads a file that cannot be decoded as zeros, a false label. Every file is therefore read back after writing.
 - It takes files of any sample rate for files of one. Songs are therefore resampled to the rate of the excerpts.
 """
@@ -13,13 +13,17 @@ The settings follow from how its reader treats files:
 import csv
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from remix_miner.atomic import write_text
+from remix_miner.audio import read_audio
 from remix_miner.errors import DataError
 from remix_miner.export.files import ExcerptAudio, Written, check_space, put_audio
 from remix_miner.export.manifest import Entry
-from remix_miner.export.msst_config import MsstData, filled_config, part_of_config
+from remix_miner.export.msst_config import MIN_MEAN_ABS, MsstData, filled_config, part_of_config
 from remix_miner.export.settings import ExportSettings
 from remix_miner.export.songs import SongPart, load_songs, safe_name
 from remix_miner.export.spans import Span
@@ -40,7 +44,8 @@ def export_msst(
     excerpts = [(out / "train" / label / f"{span.name}.{kind}", span) for span in spans]
     sample_rate = _sample_rate(spans)
     parts = _song_parts(out, settings, sample_rate)
-    config = _config(out, settings, spans, parts, written)
+    data = _data(out, settings, spans, parts)
+    _config(settings, data)  # raises before anything is written
     sizes = [(path, span.frames * 8) for path, span in excerpts]
     sizes += [(path, part.pcm_bytes) for path, _, part in parts if part.own_file(path.suffix[1:]) is None]
     check_space(out, sizes)
@@ -55,8 +60,13 @@ def export_msst(
         part.put(path, path.suffix[1:], written)
         gain = written.gains.get(path, 1.0)
         entries.append(Entry(str(path.relative_to(out)), name, None, part.song.name, part.song.seconds, gain))
-    _write_csv(out, [(entry.label, entry.file) for entry in entries if entry.file.startswith("train/")])
+    rows = sorted((entry.label, entry.file) for entry in entries if entry.file.startswith("train/"))
+    _write_csv(out, rows)
+    files = [(name, out / path) for name, path in rows]
+    data = replace(data, quiet_stems=[name for name in data.instruments if not _has_loud_file(name, files)])
+    config, notes = _config(settings, data)
     write_text(out / "config.yaml", config)
+    written.notes += [*notes, *_remarks(data, {name for name, _ in rows})]
     return entries, written
 
 
@@ -70,26 +80,32 @@ def _sample_rate(spans: Sequence[Span]) -> int:
     return rates[0]
 
 
-def _config(
-    out: Path, settings: ExportSettings, spans: Sequence[Span], parts: Sequence[SongFile], written: Written
-) -> str:
-    """Return the text of the configuration; notes for the user go to ``written``."""
-    train = [(name, part) for path, name, part in parts if path.is_relative_to(out / "train")]
-    shortest = min([*(span.frames for span in spans), *(part.song.frames for _, part in train)])
+def _data(out: Path, settings: ExportSettings, spans: Sequence[Span], parts: Sequence[SongFile]) -> MsstData:
+    train = [part.song.frames for path, _, part in parts if path.is_relative_to(out / "train")]
     target = target_of(settings)
     isolated = len(settings.without) == len(SOURCES) - 1
     names = [settings.label, target] if isolated else [target, settings.label]
-    if target not in {name for name, _ in train}:
-        written.notes.append(
-            f"there is no file of {target!r}, without which its reader stops: add songs with --stems, or rows with "
-            "this name to train.csv"
-        )
-    data = MsstData(out, shortest, _sample_rate(spans), names)
-    if settings.config is None:
-        return part_of_config(data)
-    text, notes = filled_config(settings.config, data)
-    written.notes += notes
-    return text
+    return MsstData(out, min([*(span.frames for span in spans), *train]), _sample_rate(spans), names)
+
+
+def _config(settings: ExportSettings, data: MsstData) -> tuple[str, list[str]]:
+    """Return the text of the configuration, and notes for the user."""
+    return (part_of_config(data), []) if settings.config is None else filled_config(settings.config, data)
+
+
+def _has_loud_file(name: str, files: Sequence[tuple[str, Path]]) -> bool:
+    """Return whether a file of the stem has chunks that the reader takes at `MIN_MEAN_ABS`."""
+    return any(label == name and float(np.abs(read_audio(path)[0]).mean()) >= 2 * MIN_MEAN_ABS for label, path in files)
+
+
+def _remarks(data: MsstData, present: set[str]) -> list[str]:
+    return [
+        f"no file of {name!r} is loud: min_mean_abs is 0, so that the reader does not draw without end"
+        if name in present
+        else f"there is no file of {name!r}, without which the reader stops: add songs with --stems, or rows with this "
+        "name to train.csv"
+        for name in data.quiet_stems
+    ]
 
 
 def _song_parts(out: Path, settings: ExportSettings, sample_rate: int) -> list[SongFile]:
@@ -100,6 +116,8 @@ def _song_parts(out: Path, settings: ExportSettings, sample_rate: int) -> list[S
     parts = []
     for song in load_songs(settings.stems, "train", sample_rate):
         for name, sources in stems.items():
+            if all(source in song.absent for source in sources):
+                continue  # a silent file would be drawn as often as any other
             parts.append((out / "train" / name / f"{safe_name(song)}.{kind}", name, SongPart(song, sources)))
     for song in load_songs(settings.stems, "valid", sample_rate):
         for name, sources in {**stems, "mixture": SOURCES}.items():

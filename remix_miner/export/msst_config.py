@@ -15,6 +15,9 @@ from remix_miner.paths import display_name
 CHUNK_FRAMES = 131_584
 """Chunk of the trainer's RoFormer configurations: 2.98 s at 44.1 kHz, which fits excerpts of 5 s."""
 
+MIN_MEAN_ABS = 0.001
+"""The trainer's usual limit for the mean absolute value of a chunk."""
+
 CHUNK_STEP = 512
 COLUMN_STEP = 32
 """Columns of a spectrogram come in multiples of this where a copied chunk is shortened: U-Nets halve them."""
@@ -27,7 +30,7 @@ PART = """\
 audio:
   chunk_size: {chunk}     # at most the shortest file ({shortest} samples): shorter files would be padded with zeros
   sample_rate: {rate}
-  min_mean_abs: 0.0       # quiet chunks are examples too; above 0 they are drawn again, without end if all are quiet
+  min_mean_abs: {quiet}     # quieter chunks are drawn again, without end if all are: 0 where a stem has no loud file
 training:
   instruments: [{instruments}]
   target_instrument: {target}
@@ -38,12 +41,16 @@ Blocks = Mapping[str, Mapping[str, str]]
 
 @dataclass(frozen=True)
 class MsstData:
-    """What a configuration must state about an export: its folder, shortest file, sample rate and two stems."""
+    """What a configuration must state about an export: its folder, shortest file, sample rate and two stems.
+
+    ``quiet_stems``: stems without a file of at least twice `MIN_MEAN_ABS`.
+    """
 
     out: Path
     shortest: int
     sample_rate: int
     instruments: Sequence[str]
+    quiet_stems: Sequence[str] = ()
 
     @property
     def target(self) -> str:
@@ -59,6 +66,7 @@ def part_of_config(data: MsstData) -> str:
         chunk=chunk_frames(data.shortest),
         shortest=data.shortest,
         rate=data.sample_rate,
+        quiet=0.0 if data.quiet_stems else MIN_MEAN_ABS,
         instruments=", ".join(data.instruments),
         target=data.target,
     )
@@ -107,10 +115,13 @@ def filled_config(path: Path, data: MsstData) -> tuple[str, list[str]]:
     listed = f"[{', '.join(data.instruments)}]"
     whole = value_in(text, "training", "target_instrument") in (None, "null", "~", "")
     blocks = {
-        "audio": {"chunk_size": str(fitting), "sample_rate": str(data.sample_rate), "min_mean_abs": "0.0"},
+        "audio": {"chunk_size": str(fitting), "sample_rate": str(data.sample_rate)},
         "training": {"instruments": listed, "target_instrument": "null" if whole else data.target},
         "model": {"num_stems": str(len(data.instruments) if whole else 1), "sources": listed},
     }
+    quiet = value_in(text, "audio", "min_mean_abs")
+    if data.quiet_stems or quiet is None or float(quiet) > MIN_MEAN_ABS:
+        blocks["audio"]["min_mean_abs"] = "0.0" if data.quiet_stems else str(MIN_MEAN_ABS)
     blocks["model"] = {key: value for key, value in blocks["model"].items() if value_in(text, "model", key) is not None}
     return replaced(text, blocks), notes
 
