@@ -26,8 +26,8 @@ def song(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def listen(path: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, Any]]:
-    status = app(["check-data", str(path), "--listen", "--json"], standalone_mode=False)
+def listen(path: Path, capsys: pytest.CaptureFixture[str], *options: str) -> tuple[int, dict[str, Any]]:
+    status = app(["check-data", str(path), "--listen", "--json", *options], standalone_mode=False)
     return status, json.loads(capsys.readouterr().out)
 
 
@@ -53,7 +53,7 @@ def test_swapped_bleeding_and_empty_stems_are_found(
     other[-8 * 16000 :] = 0.1 * vocals[-8 * 16000 :]
     soundfile.write(copy / "other.wav", other, 16000)
     soundfile.write(copy / "vocals.wav", np.zeros_like(vocals), 16000)
-    status, result = listen(tmp_path, capsys)
+    status, result = listen(tmp_path, capsys, "--pictures", str(tmp_path / "pictures"))
     stems = {stem["stem"]: stem for stem in result["stems"]}
     assert status == 1
     assert (stems["drums"]["sounds_like"], stems["bass"]["sounds_like"]) == ("bass", "drums")
@@ -63,6 +63,10 @@ def test_swapped_bleeding_and_empty_stems_are_found(
     assert bleed["start_seconds"] == pytest.approx(12, abs=1)
     assert bleed["end_seconds"] == pytest.approx(20, abs=1)
     assert bleed["probability"] > 0.9
+    pictures = {stem["stem"]: stem["picture"] for stem in result["stems"] if stem["picture"]}
+    assert set(pictures) == {"drums", "bass", "other"}
+    assert sorted(map(str, (tmp_path / "pictures").iterdir())) == sorted(pictures.values())
+    assert all(Path(picture).read_bytes().startswith(b"\x89PNG") for picture in pictures.values())
     found = {problem["what"].split(" (")[0] for problem in result["problems"]}
     assert {"drums sounds like bass", "bass sounds like drums"} < found
     assert any(what.startswith("other holds vocals from 0:1") for what in found)

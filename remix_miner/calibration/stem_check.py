@@ -4,7 +4,7 @@ The detector runs on each stem alone. P_i is the probability that source i is si
 has a low P and the three others a high one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -66,10 +66,27 @@ class StemCheck:
         return self.sounds_like is not None or bool(self.bleed)
 
 
+@dataclass(frozen=True)
+class HeardStem:
+    """What a check is based on: mono audio at 16 kHz, 1 - P (S, W), and the windows that are loud enough (W,)."""
+
+    mono: Float32[np.ndarray, " T"]
+    active: Float32[np.ndarray, "S W"]
+    judged: Bool[np.ndarray, " W"]
+
+
+Flagged = Callable[[StemCheck, HeardStem], None]
+
+
 def check_stems(
-    model: SilentSourceDetector, tracks: Sequence[StemTrack | PairTrack], settings: StemCheckSettings | None = None
+    model: SilentSourceDetector,
+    tracks: Sequence[StemTrack | PairTrack],
+    settings: StemCheckSettings | None = None,
+    on_flagged: Flagged | None = None,
 ) -> list[StemCheck]:
     """Return the findings for each stem of ``tracks``; a source without a file is left out.
+
+    ``on_flagged`` is called with each flagged stem, for example to draw it.
 
     A stem ``sounds_like`` the source of the highest activity where that is not its own. Of a pair's accompaniment only
     vocals are a finding.
@@ -80,7 +97,11 @@ def check_stems(
         names = SOURCES if isinstance(track, StemTrack) else track.sources
         for name, mono in zip(names, mono_stems(track), strict=True):
             if track.files[name]:
-                checks.append(check_stem(model, track.name, name, mono, settings))
+                heard = hear_stem(model, mono, settings)
+                check = _findings(track.name, name, heard, settings)
+                checks.append(check)
+                if check.flagged and on_flagged is not None:
+                    on_flagged(check, heard)
     return checks
 
 
@@ -93,13 +114,25 @@ def check_stem(
 ) -> StemCheck:
     """Return the findings for one stem, mono at 16 kHz."""
     settings = settings or StemCheckSettings()
-    seconds = len(mono) / SAMPLE_RATE
+    return _findings(song, stem, hear_stem(model, mono, settings), settings)
+
+
+def hear_stem(model: SilentSourceDetector, mono: Float32[np.ndarray, " T"], settings: StemCheckSettings) -> HeardStem:
+    """Apply the detector to a stem; in an empty stem no window is judged."""
     energies = centred_energies(torch.from_numpy(mono)).numpy()
     loudest = float(energies.max(initial=0.0))
     if loudest <= WINDOW_FRAMES * 10 ** (EMPTY_DBFS / 10):
-        return StemCheck(song, stem, seconds, empty=True)
+        nothing = np.zeros(len(energies), dtype=bool)
+        return HeardStem(mono, np.zeros((len(SOURCES), len(energies)), dtype=np.float32), nothing)
     active = 1 - track_probabilities(model, mono)
-    judged: Bool[np.ndarray, " W"] = energies > loudest * 10 ** (settings.floor_db / 10)
+    return HeardStem(mono, active, energies > loudest * 10 ** (settings.floor_db / 10))
+
+
+def _findings(song: str, stem: str, heard: HeardStem, settings: StemCheckSettings) -> StemCheck:
+    seconds = len(heard.mono) / SAMPLE_RATE
+    active, judged = heard.active, heard.judged
+    if not judged.any():
+        return StemCheck(song, stem, seconds, empty=True)
     activity = {source: float(row[judged].mean()) for source, row in zip(SOURCES, active, strict=True)}
     foreign = ("vocals",) if stem == "accompaniment" else tuple(source for source in SOURCES if source != stem)
     loudest_source = max(activity, key=activity.__getitem__)

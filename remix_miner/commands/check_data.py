@@ -36,9 +36,19 @@ LISTEN_FIX = "listen to the stem there; replace or rename its file, or take the 
     help="Give each stem of a corpus to the detector: lists stems that sound like another source, bleed of five "
     "seconds or more, and empty stems.",
 )
+@click.option(
+    "--pictures",
+    default=None,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="With --listen: a folder for one picture of each flagged stem.",
+)
 @click.option("--detector", default="default", show_default=True, help="Run folder, file or name, for --listen.")
 @device_option
-def command(path: Path, decode: bool, listen: bool, detector: str, device: str, as_json: bool) -> int:
+def command(
+    path: Path, decode: bool, listen: bool, pictures: Path | None, detector: str, device: str, as_json: bool
+) -> int:
+    if pictures is not None and not listen:
+        raise click.UsageError("--pictures shows what --listen finds: add --listen")
     from remix_miner.datasets.check_corpus import check_corpus
     from remix_miner.datasets.check_library import check_library
     from remix_miner.datasets.layouts.base import subfolders
@@ -54,7 +64,7 @@ def command(path: Path, decode: bool, listen: bool, detector: str, device: str, 
         *(problem for report in libraries for problem in report.problems),
     ]
     nothing = not any(report.songs_per_split for report in corpora) and not any(report.files for report in libraries)
-    stems = _listen(corpora, detector, device) if listen else None
+    stems = _listen(corpora, detector, device, pictures) if listen else None
     if stems is not None:
         problems += stems.problems
     result = {
@@ -91,10 +101,10 @@ class _Listened(NamedTuple):
     summary: str
 
 
-def _listen(corpora: "list[CorpusReport]", detector: str, device: str) -> _Listened:
+def _listen(corpora: "list[CorpusReport]", detector: str, device: str, pictures: Path | None) -> _Listened:
     from dataclasses import asdict
 
-    from remix_miner.calibration.stem_check import check_stems, findings
+    from remix_miner.calibration.stem_check import HeardStem, StemCheck, StemCheckSettings, check_stems, findings
     from remix_miner.datasets.problems import Problem
     from remix_miner.datasets.tracks import PairTrack, StemTrack
     from remix_miner.detector.loading import load_detector
@@ -107,10 +117,29 @@ def _listen(corpora: "list[CorpusReport]", detector: str, device: str) -> _Liste
         for track in report.tracks
         if isinstance(track, PairTrack) or (isinstance(track, StemTrack) and track.sources == SOURCES)
     ]
-    checks = check_stems(load_detector(detector, str(resolve_device(device))).model, tracks) if tracks else []
+    settings = StemCheckSettings()
+    drawn: dict[tuple[str, str], str] = {}
+
+    def draw(check: StemCheck, stem: HeardStem) -> None:
+        from remix_miner.figures.checked_stem import checked_stem_figure
+        from remix_miner.figures.style import save_picture
+
+        assert pictures is not None
+        name = f"{len(drawn) + 1:03d}-{check.song.replace('/', '_')}-{check.stem}.png"
+        drawn[check.song, check.stem] = str(pictures / name)
+        pictures.mkdir(parents=True, exist_ok=True)
+        save_picture(checked_stem_figure(check, stem, settings), pictures / name)
+
+    model = load_detector(detector, str(resolve_device(device))).model if tracks else None
+    checks = check_stems(model, tracks, settings, draw if pictures else None) if model else []
     problems = [Problem(check.song, finding, LISTEN_FIX) for check in checks for finding in findings(check)]
     empty = [f"{check.stem} of {check.song}" for check in checks if check.empty]
     summary = f"{count(len(checks), 'stem')} given to the detector, {sum(check.flagged for check in checks)} flagged"
     if empty:
         summary += f"\n  empty: {', '.join(empty)}"
-    return _Listened(problems, [{**asdict(check), "flagged": check.flagged} for check in checks], summary)
+    if drawn:
+        summary += f"\n  pictures: {pictures}"
+    documents = [
+        {**asdict(check), "flagged": check.flagged, "picture": drawn.get((check.song, check.stem))} for check in checks
+    ]
+    return _Listened(problems, documents, summary)

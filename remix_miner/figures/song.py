@@ -29,7 +29,7 @@ def song_figure(
     for has_truth in known:
         heights += [PROBABILITY_HEIGHT, VOLUME_HEIGHT] if has_truth else [PROBABILITY_HEIGHT]
     made, axes = figure(WIDTH, sum(heights) + 0.6, rows=len(heights), heights=heights, sharex=True)
-    _spectrogram(axes[0], song.mono)
+    spectrogram(axes[0], song.mono)
     title(axes[0], song.name)
     panels = iter(axes[1:])
     times = np.arange(probabilities.shape[1]) * HOP_SECONDS
@@ -55,13 +55,18 @@ def song_figure(
         harvested = sum(span.seconds for span in spans)
         note = f"harvested {harvested:.0f} s" if threshold is not None else "not harvested: no threshold"
         axis.text(1.0, 1.02, note, transform=axis.transAxes, ha="right", va="bottom", fontsize=8, color=colour)
-    axes[-1].set_xlim(0, max(song.seconds, HOP_SECONDS))
-    axes[-1].xaxis.set_major_locator(_time_ticks(song.seconds))
-    axes[-1].xaxis.set_major_formatter(lambda value, _: f"{int(value) // 60}:{int(value) % 60:02d}")
+    time_axis(axes[-1], song.seconds)
     axes[-1].set_xlabel(
         "time (min:s). Lines: probability of silence, dashed its threshold; V: true volume relative to the mixture"
     )
     return made
+
+
+def time_axis(axis: Any, seconds: float) -> None:
+    """Set the limits and ticks of a horizontal axis in seconds, shown as min:s."""
+    axis.set_xlim(0, max(seconds, HOP_SECONDS))
+    axis.xaxis.set_major_locator(_time_ticks(seconds))
+    axis.xaxis.set_major_formatter(lambda value, _: f"{int(value) // 60}:{int(value) % 60:02d}")
 
 
 def _time_ticks(seconds: float) -> Any:
@@ -72,7 +77,8 @@ def _time_ticks(seconds: float) -> Any:
     return MultipleLocator(next((step for step in steps if seconds / step <= 10), 3600))
 
 
-def _spectrogram(axis: Any, mono: np.ndarray) -> None:
+def spectrogram(axis: Any, mono: np.ndarray) -> None:
+    """Draw the mel spectrogram of mono audio at 16 kHz."""
     import librosa
 
     if len(mono) >= FFT_FRAMES:
