@@ -92,7 +92,7 @@ def command(
         calibration,
         library,
         min_seconds,
-        Engine(workers=workers),
+        engine=Engine(workers=workers),
     )
     report = remine(mined, out, settings, announce)
     show(report.as_json(), as_json, report.as_text(out))

@@ -75,7 +75,8 @@ def _wrong_stretches(database: sqlite3.Connection) -> list[tuple[str, str, float
     return database.execute(
         "SELECT DISTINCT path, source, wrong_start_seconds, wrong_end_seconds FROM reviews "
         "JOIN tracks ON tracks.id = track_id AND tracks.sha256 IS track_sha256 "
-        "WHERE NOT undone AND decision = 'rejected' AND wrong_start_seconds IS NOT NULL ORDER BY 1, 2, 3"
+        "WHERE NOT undone AND purpose != 'applied' AND decision = 'rejected' AND wrong_start_seconds IS NOT NULL "
+        "ORDER BY 1, 2, 3"
     ).fetchall()
 
 

@@ -16,8 +16,9 @@ from remix_miner.errors import DataError, UsageError
 from remix_miner.mined.catalogue_db import CATALOGUE_NAME, check_version, clear_errors, connect
 
 DECISIONS = ("accepted", "rejected", "unsure")
-PURPOSES = ("browse", "audit", "control", "threshold")
-"""Why an excerpt was judged: chosen by the listener, drawn by an audit, a control of an audit, near the threshold."""
+PURPOSES = ("browse", "audit", "control", "threshold", "applied")
+"""Why an excerpt was judged: chosen by the listener, drawn by an audit, a control of an audit, near the threshold.
+'applied': not judged itself; derived from a decision about audio that it shares (`applied_reviews`)."""
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS reviews (
@@ -33,7 +34,7 @@ CREATE TABLE IF NOT EXISTS reviews (
     wrong_end_seconds REAL,
     reviewer TEXT NOT NULL,
     reviewed_at TEXT NOT NULL,          -- UTC, ISO 8601
-    purpose TEXT NOT NULL,              -- browse, audit, control, threshold
+    purpose TEXT NOT NULL,              -- browse, audit, control, threshold, applied
     weight REAL,                        -- seconds of the harvest that a drawn excerpt stands for; NULL: not drawn
     undone INTEGER NOT NULL DEFAULT 0
 );
@@ -156,7 +157,7 @@ def undo(database: sqlite3.Connection, reviewer: str) -> int | None:
     """
     row = database.execute(
         "SELECT id, excerpt_id FROM reviews WHERE reviewer = ? AND NOT undone AND excerpt_id IS NOT NULL "
-        "AND purpose NOT IN ('audit', 'control') ORDER BY reviewed_at DESC, id DESC LIMIT 1",
+        "AND purpose NOT IN ('audit', 'control', 'applied') ORDER BY reviewed_at DESC, id DESC LIMIT 1",
         (reviewer,),
     ).fetchone()
     if row is None:
@@ -179,7 +180,8 @@ def apply_latest(database: sqlite3.Connection, excerpt_id: int | None = None) ->
 def take_reviews(database: sqlite3.Connection) -> None:
     """Copy the reviews of the attached catalogue ``part`` within a transaction, each once. The latest one counts.
 
-    A review is copied if both catalogues have the same version of its track.
+    A review is copied if both catalogues have the same version of its track. Without an excerpt of the same place it
+    has none, and `applied_reviews.apply_by_stretch` applies it.
     """
     if not has_reviews(database, "part"):
         return
@@ -202,7 +204,8 @@ def take_reviews(database: sqlite3.Connection) -> None:
         "main_tracks.id, theirs.track_sha256, theirs.source, theirs.start_seconds, theirs.seconds, theirs.decision, "
         "theirs.wrong_start_seconds, theirs.wrong_end_seconds, theirs.reviewer, theirs.reviewed_at, theirs.purpose, "
         f"theirs.weight, theirs.undone FROM {tracks} "
-        f"WHERE NOT EXISTS (SELECT 1 FROM main.reviews AS ours WHERE {same}) ORDER BY theirs.id"
+        f"WHERE theirs.purpose != 'applied' AND NOT EXISTS (SELECT 1 FROM main.reviews AS ours WHERE {same}) "
+        "ORDER BY theirs.id"
     )
     database.execute(
         "UPDATE main.reviews AS ours SET undone = 1 WHERE NOT undone AND EXISTS "

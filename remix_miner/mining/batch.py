@@ -168,7 +168,7 @@ def _scan(
         sample_rate=scanned.sample_rate,
         channels=scanned.channels,
         note=scanned.note,
-        found=[_with_expected_volume(setup, span) for span in scanned.found],
+        found=[with_expected_volume(setup.calibration, span) for span in scanned.found],
         frames=scanned.frames,
         codes=encode(scanned.probabilities, scanned.valid),
         at_purity=seconds_at_purities(scanned, setup.settings, setup.calibration),
@@ -205,16 +205,20 @@ def _cut_again(setup: JobSetup, task: Task, known: KnownSpans, report: Report) -
     scanned = known_audio(task.file.path, known, setup.settings)
     if content_hash(task.file.path) != known.sha256:
         raise ChangedError(f"{display_name(task.file.path)} is not the file that was scanned; run detect again")
-    seconds, found = known.frames / known.sample_rate, [_with_expected_volume(setup, span) for span in known.found]
+    seconds, found = (
+        known.frames / known.sample_rate,
+        [with_expected_volume(setup.calibration, span) for span in known.found],
+    )
     return scanned, TrackScan(
         task, known.sha256, seconds, known.sample_rate, scanned.channels, None, found, known.frames
     )
 
 
-def _with_expected_volume(setup: JobSetup, found: Found) -> Found:
-    if setup.calibration is None:
+def with_expected_volume(calibration: Calibration | None, found: Found) -> Found:
+    """Return a span with the relative volume that the calibration expects at its mean probability."""
+    if calibration is None:
         return found
-    expected = setup.calibration.expected_volume_db(found.source, found.probability_mean)
+    expected = calibration.expected_volume_db(found.source, found.probability_mean)
     return dataclasses.replace(found, expected_volume_db=float(expected))
 
 

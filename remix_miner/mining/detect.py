@@ -19,6 +19,7 @@ from remix_miner.duplicates.moved import follow_moved
 from remix_miner.duplicates.scan_filter import ScanFilter
 from remix_miner.errors import DataError
 from remix_miner.interrupts import Interrupts
+from remix_miner.mined.applied_reviews import apply_by_stretch
 from remix_miner.mined.catalogue import Catalogue
 from remix_miner.mined.library_folders import remember_folders
 from remix_miner.mined.probabilities import ProbabilityStore
@@ -152,6 +153,8 @@ def mine(
         if copies is not None and not tally.interrupted:
             skipped += copies.choose(catalogue)
             probabilities.keep_only(catalogue.done_tracks())
+        with catalogue.transaction() as database:
+            apply_by_stretch(database)
         report = report_of(catalogue, refused=thresholds.refused, skipped=skipped, run=tally, planted=audits)
         report = dataclasses.replace(report, moved=moved)
         write_json(out / REPORT_NAME, report.as_json())

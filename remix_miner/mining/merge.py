@@ -20,6 +20,7 @@ from remix_miner.checkpoint import sha256_of_file
 from remix_miner.datasets.library import Skipped
 from remix_miner.duplicates.merge_filter import choose, take_fingerprints
 from remix_miner.errors import DataError, UsageError
+from remix_miner.mined.applied_reviews import apply_by_stretch
 from remix_miner.mined.catalogue import Catalogue, differing_settings
 from remix_miner.mined.catalogue_db import CATALOGUE_NAME, reading_errors
 from remix_miner.mined.catalogue_view import CatalogueView
@@ -171,6 +172,7 @@ def _merge_one(catalogue: Catalogue, part: Path, copy: bool, merged: Merged) -> 
             _run(database, RECORD)
             take_folders(database)
             take_reviews(database)
+            apply_by_stretch(database)
             merged.excerpts += _count(database, "main.excerpts") - before
         merged.parts += 1
         merged.tracks += _count(database, "taken")

@@ -102,11 +102,12 @@ def _row(track: TrackScan, labels_only: bool) -> ScannedTrack:
         sample_rate=track.sample_rate,
         channels=track.channels,
         problem=track.note,
-        spans=[_span(found, track.sample_rate) for found in track.found] if labels_only else [],
+        spans=[unstored_excerpt(found, track.sample_rate) for found in track.found] if labels_only else [],
     )
 
 
-def _span(found: Found, sample_rate: int) -> UnstoredExcerpt:
+def unstored_excerpt(found: Found, sample_rate: int) -> UnstoredExcerpt:
+    """Return a span as an excerpt without audio."""
     return UnstoredExcerpt(
         source=found.source,
         start_seconds=found.start_frame / sample_rate,

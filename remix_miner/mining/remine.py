@@ -22,14 +22,18 @@ from remix_miner.duplicates.scan_filter import uncompared_copies
 from remix_miner.duplicates.store import STORE_NAME, FingerprintStore
 from remix_miner.errors import DataError, UsageError
 from remix_miner.interrupts import Interrupts
+from remix_miner.mined.applied_reviews import apply_by_stretch, wrong_stretches
 from remix_miner.mined.catalogue import Catalogue, ScannedTrack
+from remix_miner.mined.catalogue_db import CATALOGUE_NAME
 from remix_miner.mined.catalogue_view import CatalogueView
 from remix_miner.mined.library_folders import KEY as FOLDERS_KEY
 from remix_miner.mined.library_folders import LibraryFolders
 from remix_miner.mined.probabilities import ProbabilityStore, StoredTrack
+from remix_miner.mined.reviews import take_reviews
+from remix_miner.mining.batch import with_expected_volume
 from remix_miner.mining.engines.choice import Engine
 from remix_miner.mining.messages import BatchLimits, JobSetup, KnownSpans, ScanSettings, Task
-from remix_miner.mining.recorder import Recorder
+from remix_miner.mining.recorder import Recorder, unstored_excerpt
 from remix_miner.mining.report import REPORT_NAME, RunTally, ScanReport, report_of
 from remix_miner.mining.scan import find_spans
 from remix_miner.sources import SOURCES
@@ -40,7 +44,7 @@ class RemineSettings:
     """Settings of a second mining. ``library``: folders or files in which to find tracks that have moved.
 
     ``thresholds``: least probability per source of every window of an excerpt. ``min_seconds``: shortest excerpt; None
-    keeps the folder's.
+    keeps the folder's. ``labels_only``: record the excerpts without their audio; no file is decoded.
     """
 
     thresholds: Mapping[str, float]
@@ -48,6 +52,7 @@ class RemineSettings:
     calibration: Calibration | None = None
     library: Sequence[Path] = ()
     min_seconds: float | None = None
+    labels_only: bool = False
     engine: Engine = field(default_factory=Engine)
     limits: BatchLimits = field(default_factory=BatchLimits)
 
@@ -92,7 +97,9 @@ def remine(mined: Path, out: Path, settings: RemineSettings, announce: Callable[
         tasks = []
         for track, stored in _waiting(catalogue, old, known, folders, copies):
             found = _spans(old, stored, scan_settings)
-            if found.found:
+            if settings.labels_only:
+                catalogue.finish_track(_labelled(track, stored, found, settings.calibration))
+            elif found.found:
                 tasks.append(Task(_file(stored, folders), track.seconds, known=found))
             else:
                 catalogue.finish_track(
@@ -123,9 +130,32 @@ def remine(mined: Path, out: Path, settings: RemineSettings, announce: Callable[
                 catalogue.finish_run(run)
         skipped = [Skipped(folders.path_of(name) or Path(name), reason) for name, reason in copies.items()]
         probabilities.keep_only(catalogue.done_tracks())
+        _take_reviews(catalogue, mined)
         report = report_of(catalogue, refused=settings.refused, skipped=skipped, run=tally, planted={})
         write_json(out / REPORT_NAME, report.as_json())
         return report
+
+
+def _take_reviews(catalogue: Catalogue, mined: Path) -> None:
+    """Copy the reviews of the old folder, and apply them to the new excerpts."""
+    database = catalogue.database
+    database.execute("ATTACH ? AS part", (f"{(mined / CATALOGUE_NAME).absolute().as_uri()}?mode=ro",))
+    try:
+        with catalogue.transaction():
+            take_reviews(database)
+            apply_by_stretch(database)
+    finally:
+        database.execute("DETACH part")
+
+
+def _labelled(
+    track: DoneTrack, stored: StoredTrack, known: KnownSpans, calibration: Calibration | None
+) -> ScannedTrack:
+    """Return a track with its spans as excerpts without audio."""
+    spans = [unstored_excerpt(with_expected_volume(calibration, span), stored.sample_rate) for span in known.found]
+    return ScannedTrack(
+        track.name, stored.sha256, track.seconds, stored.sample_rate, track.channels, track.problem, spans
+    )
 
 
 def _settings(old: Mapping[str, Any], new: RemineSettings) -> tuple[ScanSettings, dict[str, Any]]:
@@ -133,7 +163,7 @@ def _settings(old: Mapping[str, Any], new: RemineSettings) -> tuple[ScanSettings
     names = {field.name for field in dataclasses.fields(ScanSettings)}
     values = {name: value for name, value in old.items() if name in names}
     values["thresholds"] = dict(new.thresholds)
-    values["labels_only"] = False
+    values["labels_only"] = new.labels_only
     if values.get("together") and set(new.thresholds) != set(old["thresholds"]):
         raise UsageError(
             f"the folder holds spans in which {', '.join(old['thresholds'])} are silent together; give a threshold for "
@@ -185,12 +215,8 @@ def _file(stored: StoredTrack, folders: LibraryFolders) -> LibraryFile:
 def _spans(old: CatalogueView, stored: StoredTrack, settings: ScanSettings) -> KnownSpans:
     """Return the spans of a track at the new thresholds."""
     probabilities = stored.probabilities
-    for source, start, seconds in old.database.execute(
-        "SELECT source, start_seconds, excerpts.seconds FROM excerpts JOIN tracks ON tracks.id = track_id "
-        "WHERE path = ? AND review = 'rejected'",
-        (stored.track,),
-    ):
-        probabilities[SOURCES.index(source), _touching(probabilities.shape[1], start, seconds)] = np.nan
+    for source, start, end in wrong_stretches(old.database, stored.track):
+        probabilities[SOURCES.index(source), _touching(probabilities.shape[1], start, end - start)] = np.nan
     valid = np.ones(probabilities.shape[1], dtype=bool)  # P is NaN, and fails, where a window is not valid
     found = find_spans(probabilities, valid, stored.frames, stored.sample_rate, settings)
     return KnownSpans(stored.sha256, stored.sample_rate, stored.frames, found)

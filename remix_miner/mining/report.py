@@ -8,6 +8,7 @@ from typing import Any
 
 from remix_miner.audio import display_name
 from remix_miner.datasets.library import Skipped
+from remix_miner.mined.applied_reviews import applied_counts
 from remix_miner.mined.audits import audit_results
 from remix_miner.mined.catalogue import Catalogue
 from remix_miner.mined.catalogue_db import LIVE
@@ -58,6 +59,8 @@ class ScanReport:
     planted: Mapping[str, Purity] = field(default_factory=dict)
     audits: Mapping[str, Any] = field(default_factory=dict)
     """By source, what listeners measured with `review --audit`."""
+    reviews_applied: Mapping[str, int] = field(default_factory=dict)
+    """Answers about audio that is now cut otherwise, and the excerpts that they decide (`mined.applied_reviews`)."""
     moved: Sequence[tuple[str, str]] = ()
     """Old and new names of tracks whose files moved since the last scan: not scanned again."""
     at_purity: Mapping[float, Mapping[str, float]] = field(default_factory=dict)
@@ -106,6 +109,7 @@ class ScanReport:
             },
             "planted": purity_json(self.planted),
             "audits": dict(self.audits),
+            "reviews_applied": dict(self.reviews_applied),
         }
 
     def as_text(self, out: Path) -> str:
@@ -128,6 +132,12 @@ class ScanReport:
             amounts = ", ".join(f"{source} {_length(seconds)}" for source, seconds in found.items())
             lines.append(f"  a purity of {purity:.0%} gives: {amounts} (remix-miner remine cuts it)")
         lines += [f"  without {source}: refused, {reason}" for source, reason in self.refused.items()]
+        if self.reviews_applied.get("answers"):
+            found = self.reviews_applied
+            lines.append(
+                f"{_count(found['answers'], 'review')} applied by stretch: {found['rejected']} excerpts rejected, "
+                f"{found['accepted']} accepted, {found['unsure']} unsure"
+            )
         lines += _purity_lines(self.planted)
         lines += _grouped(((kind, f"{track}: {reason}") for track, kind, reason in self.failures), "failed", FAILURES)
         if self.moved:
@@ -183,6 +193,7 @@ def report_of(
         run=run,
         planted=planted,
         audits=audit_results(database),
+        reviews_applied=applied_counts(database),
         at_purity=_seconds_at_purities(catalogue.folder),
         unread_bytes=catalogue.unread_bytes(),
         uncompared=len(uncompared_tracks(database)),

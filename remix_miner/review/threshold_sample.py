@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from remix_miner.errors import DataError, UsageError
+from remix_miner.mined.applied_reviews import apply_by_stretch
 from remix_miner.mined.catalogue_view import CatalogueView
 from remix_miner.mined.probabilities import ProbabilityStore
 from remix_miner.mined.reviews import record, review_transaction
@@ -117,6 +118,7 @@ class ThresholdSample:
             with review_transaction(self.folder) as database:
                 record(database, replace(review, purpose="threshold", weight=draw.weight))
                 answer_position(database, self.id, position, decision)
+                apply_by_stretch(database, draw.track_id)
             self._draws[position] = replace(draw, decision=decision)
             return self.state()
 
