@@ -9,8 +9,8 @@ pytest.importorskip("starlette", reason="the extra 'review' is not installed")
 from scipy.stats import binomtest
 
 from remix_miner.errors import DataError, UsageError
-from remix_miner.mined.audits import draws_of
 from remix_miner.mined.catalogue_view import CatalogueView
+from remix_miner.mined.samples.audits import draws_of
 from remix_miner.review.audit import Audit, AuditSettings, sounding_stretch
 from remix_miner.review.purity_bounds import (
     clopper_pearson,

@@ -27,10 +27,10 @@ from remix_miner.calibration.thresholds import Threshold, choose_threshold
 from remix_miner.detector.calibration import Calibration, SourceCalibration
 from remix_miner.detector.windows import HOP_SECONDS, WINDOW_SECONDS
 from remix_miner.errors import DataError
-from remix_miner.mined.audits import draws_of, has_audits, heard_draws
 from remix_miner.mined.catalogue_view import CatalogueView
 from remix_miner.mined.probabilities import ProbabilityStore
 from remix_miner.mined.reviews import has_reviews
+from remix_miner.mined.samples.audits import draws_of, has_audits, heard_draws
 from remix_miner.sources import SOURCES
 
 

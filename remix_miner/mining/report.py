@@ -9,10 +9,10 @@ from typing import Any
 from remix_miner.audio import display_name
 from remix_miner.datasets.library import Skipped
 from remix_miner.mined.applied_reviews import applied_counts
-from remix_miner.mined.audits import audit_results
 from remix_miner.mined.catalogue import Catalogue
 from remix_miner.mined.catalogue_db import LIVE
 from remix_miner.mined.probabilities import PROBABILITIES_NAME, ProbabilityStore
+from remix_miner.mined.samples.audits import audit_results
 from remix_miner.mined.uncompared import uncompared_tracks
 from remix_miner.mining.audit import Purity, purity_json
 from remix_miner.mining.messages import FAILURES

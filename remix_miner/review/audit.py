@@ -11,7 +11,10 @@ import numpy as np
 from remix_miner.detector.spans import spans_of_windows
 from remix_miner.detector.windows import HOP_SECONDS
 from remix_miner.errors import DataError, UsageError
-from remix_miner.mined.audits import (
+from remix_miner.mined.catalogue_db import LIVE
+from remix_miner.mined.catalogue_view import CatalogueView
+from remix_miner.mined.reviews import record, review_transaction
+from remix_miner.mined.samples.audits import (
     Draw,
     answer_draw,
     create_audit,
@@ -22,9 +25,6 @@ from remix_miner.mined.audits import (
     store_result,
     write_audits,
 )
-from remix_miner.mined.catalogue_db import LIVE
-from remix_miner.mined.catalogue_view import CatalogueView
-from remix_miner.mined.reviews import record, review_transaction
 from remix_miner.review.items import Item, item_of_excerpt
 from remix_miner.review.purity_bounds import (
     check_share,

@@ -11,10 +11,10 @@ import soundfile
 
 from remix_miner.atomic import write_text
 from remix_miner.errors import UsageError
-from remix_miner.mined.audits import audit_results
 from remix_miner.mined.catalogue_db import LIVE
 from remix_miner.mined.catalogue_view import CatalogueView
 from remix_miner.mined.library_folders import LibraryFolders
+from remix_miner.mined.samples.audits import audit_results
 from remix_miner.review.audio_parts import AudioParts, Part
 from remix_miner.review.items import COLUMNS, Item
 from remix_miner.review.pictures import spectrogram

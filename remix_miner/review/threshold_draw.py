@@ -17,7 +17,7 @@ from remix_miner.calibration.harvest import harvest_probabilities
 from remix_miner.detector.spans import Span, silent_spans
 from remix_miner.detector.windows import HOP_SECONDS, WINDOW_SECONDS
 from remix_miner.mined.probabilities import StoredTrack
-from remix_miner.mined.threshold_draws import STRATA, ThresholdDraw
+from remix_miner.mined.samples.threshold_draws import STRATA, ThresholdDraw
 
 SHARES = {"below": 0.45, "near": 0.35, "far": 0.2}
 """Of the draws in each stratum: more where answers are less certain."""

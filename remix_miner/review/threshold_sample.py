@@ -12,7 +12,7 @@ from remix_miner.mined.applied_reviews import apply_by_stretch
 from remix_miner.mined.catalogue_view import CatalogueView
 from remix_miner.mined.probabilities import ProbabilityStore
 from remix_miner.mined.reviews import record, review_transaction
-from remix_miner.mined.threshold_draws import (
+from remix_miner.mined.samples.threshold_draws import (
     STRATA,
     ThresholdDraw,
     answer_position,
