@@ -7,6 +7,7 @@ The source of a sound should be near 0, the others near 1.
 """
 
 import argparse
+import zlib
 from collections.abc import Callable
 
 import numpy as np
@@ -115,20 +116,88 @@ def chorused_voice(rng: np.random.Generator, frames: int) -> np.ndarray:
     return dry / 2 + sum(np.interp(places - delay, places, dry) for delay in delays) / 4
 
 
+def near_sine_glides(rng: np.random.Generator, frames: int) -> np.ndarray:
+    """A sine with a weak second harmonic that slides to a new note every second, 38 to 60 Hz."""
+    notes = np.repeat(rng.uniform(38, 60, frames // RATE + 1), RATE)[:frames]
+    phase = 2 * np.pi * np.cumsum(_low_pass(notes - notes[0], 4) + notes[0]) / RATE
+    return 0.3 * (np.sin(phase) + 0.1 * np.sin(2 * phase))
+
+
+def slap_bass(rng: np.random.Generator, frames: int) -> np.ndarray:
+    """Short low notes with a snap of noise at the start."""
+    notes = iter(rng.choice([55.0, 65.4, 73.4, 110.0], frames // RATE * 8 + 16))
+    snap = _high_pass(rng.normal(0, 0.4, RATE), 1500)
+    return _on_beats(frames, 0.5, lambda t: _saw(next(notes), t) * np.exp(-t * 9) + snap[: len(t)] * np.exp(-t * 250))
+
+
+def hand_drums(rng: np.random.Generator, frames: int) -> np.ndarray:
+    """Two membranes struck by hand in eighths: modes of a circular membrane that decay within a fifth of a second."""
+    lows = iter(rng.choice([180.0, 240.0], frames // RATE * 8 + 16))
+
+    def stroke(t: np.ndarray) -> np.ndarray:
+        base, level = next(lows), rng.uniform(0.3, 1)
+        modes = sum(np.sin(2 * np.pi * base * r * t) * np.exp(-t * 18 * r) / r for r in (1.0, 1.594, 2.136, 2.653))
+        return level * (modes + 0.2 * rng.normal(0, 1, len(t)) * np.exp(-t * 150))
+
+    return _on_beats(frames, 0.5, stroke)
+
+
+def strummed_guitar(rng: np.random.Generator, frames: int) -> np.ndarray:
+    """Strummed chords of six plucked strings, without drums."""
+    chords = [[82.4, 123.5, 164.8, 207.7, 246.9, 329.6], [110.0, 164.8, 220.0, 277.2, 329.6, 440.0]]
+    order = iter(rng.integers(0, 2, frames // RATE * 8 + 16))
+
+    def strum(t: np.ndarray) -> np.ndarray:
+        audio, chord = np.zeros(len(t)), chords[int(next(order))]
+        for number, frequency in enumerate(chord):
+            start = int(number * 0.01 * RATE)
+            audio[start:] += _plucked(rng, frequency, len(t) - start)
+        return 0.15 * audio
+
+    return _on_beats(frames, 1, strum)
+
+
+def slide_guitar(rng: np.random.Generator, frames: int) -> np.ndarray:
+    """Overdriven partials that slide from note to note: no voice."""
+    notes = np.repeat(rng.choice([220.0, 247.0, 294.0, 330.0], frames // RATE + 1), RATE)[:frames]
+    pitch = _low_pass(notes - notes[0], 4) + notes[0]
+    phase = 2 * np.pi * np.cumsum(pitch * (1 + 0.008 * np.sin(2 * np.pi * 5 * np.arange(frames) / RATE))) / RATE
+    tone = sum(np.sin(k * phase) / k for k in range(1, 12))
+    return 0.2 * _low_pass(np.tanh(3 * tone), 4000)
+
+
+def reversed_voice(rng: np.random.Generator, frames: int) -> np.ndarray:
+    """The formant voice backwards in phrases of two seconds."""
+    dry = vowel_voice(rng, frames) * (0.6 + 0.4 * np.sin(2 * np.pi * 2 * np.arange(frames) / RATE))
+    return np.concatenate([dry[start : start + 2 * RATE][::-1] for start in range(0, frames, 2 * RATE)])
+
+
+def ring_modulated_voice(rng: np.random.Generator, frames: int) -> np.ndarray:
+    """The formant voice times a sine of 90 Hz."""
+    return vowel_voice(rng, frames) * np.sin(2 * np.pi * 90 * np.arange(frames) / RATE)
+
+
 KINDS: dict[str, tuple[str, Sound]] = {
     "sub-bass sine, 35 to 65 Hz": ("bass", sub_bass),
     "808 with glides": ("bass", glide_808),
+    "near-sine that glides": ("bass", near_sine_glides),
+    "slap bass": ("bass", slap_bass),
     "electric bass (easy)": ("bass", electric_bass),
     "drum kit (easy)": ("drums", drum_kit),
     "muffled drums": ("drums", muffled_drums),
     "shaker": ("drums", shaker),
     "brushes": ("drums", brushes),
+    "hand drums": ("drums", hand_drums),
     "plucked synthesiser": ("other", plucked_synth),
     "gated synthesiser": ("other", gated_synth),
+    "strummed guitar": ("other", strummed_guitar),
     "lead synthesiser": ("other", lead_synth),
     "saxophone-like lead": ("other", saxophone_like),
+    "slide guitar": ("other", slide_guitar),
     "formant voice": ("vocals", vowel_voice),
     "formant voice with chorus": ("vocals", chorused_voice),
+    "formant voice, reversed": ("vocals", reversed_voice),
+    "formant voice, ring-modulated": ("vocals", ring_modulated_voice),
 }
 
 
@@ -136,8 +205,9 @@ def probabilities_of(detector: str, seconds: float, seed: int = 0) -> dict[str, 
     """Return the median P(silent) of the four sources, per kind."""
     model = load_detector(detector).model
     medians = {}
-    for number, (name, (_, sound)) in enumerate(KINDS.items()):
-        mono = sound(np.random.default_rng([seed, number]), int(seconds * RATE)).astype(np.float32)
+    for name, (_, sound) in KINDS.items():
+        rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
+        mono = sound(rng, int(seconds * RATE)).astype(np.float32)
         medians[name] = np.median(track_probabilities(model, mono), axis=1)
     return medians
 
@@ -184,6 +254,17 @@ def _resonate(audio: np.ndarray, resonances: tuple[tuple[float, float], ...]) ->
     for frequency, radius in resonances:
         audio = lfilter([1.0], [1, -2 * radius * np.cos(2 * np.pi * frequency / RATE), radius**2], audio)
     return audio
+
+
+def _plucked(rng: np.random.Generator, frequency: float, frames: int) -> np.ndarray:
+    """Return a plucked string by Karplus and Strong (1983)."""
+    period = round(RATE / frequency)
+    burst = np.zeros(frames)
+    burst[:period] = rng.uniform(-1, 1, period)[:frames]
+    loop = np.zeros(period + 2)
+    loop[0], loop[period], loop[period + 1] = 1, -0.498, -0.498
+    string: np.ndarray = lfilter([1.0], loop, burst)
+    return string
 
 
 def _saw(frequency: float, t: np.ndarray) -> np.ndarray:
