@@ -13,15 +13,17 @@ import torch
 from torch.nn import functional as F
 
 FOLDER = Path(__file__).parents[1] / "examples" / "default_detector"
-MODULES = tuple(path.stem for path in FOLDER.glob("*.py"))
+FOLDERS = (FOLDER, *sorted(folder for folder in FOLDER.iterdir() if folder.is_dir() and folder.name != "__pycache__"))
+MODULES = tuple(path.stem for path in FOLDER.rglob("*.py"))
 
 
 @pytest.fixture(scope="module", autouse=True)
 def scripts() -> Iterator[None]:
     """The scripts import each other by bare names, as a script's folder allows; forget them afterwards."""
-    sys.path.insert(0, str(FOLDER))
+    before = sys.path.copy()
+    sys.path[:0] = map(str, FOLDERS)
     yield
-    sys.path.remove(str(FOLDER))
+    sys.path[:] = before
     for name in MODULES:
         sys.modules.pop(name, None)
 
@@ -185,7 +187,7 @@ def test_examples_in_docstrings_hold() -> None:
     import doctest
     import importlib
 
-    for name in ("splits", "multisamples", "soundfonts"):
+    for name in ("splits", "multisamples", "soundfonts", "guitars"):
         result = doctest.testmod(importlib.import_module(name))
         assert result.attempted
         assert not result.failed, name
@@ -274,3 +276,76 @@ def test_a_detector_made_light_is_the_small_one_where_nothing_is_lost() -> None:
         halves = small.convolutions[-2](torch.relu((before[..., ::2] + before[..., 1::2]) / 2)[:, :, None])[:, :, 0]
         expected = small.sequence(halves).repeat_interleave(2, dim=-1)
         assert torch.allclose(light.logits(features[:, kept]), expected, atol=1e-4)
+
+
+SYNTHETIC_KINDS = (
+    *("sub-bass", "slap-bass", "muffled-drums", "hand-drums", "soft-percussion", "brushes"),
+    *("plucked-other", "gated-other", "strummed-other", "lead-other"),
+)
+
+
+@pytest.mark.parametrize("kind", SYNTHETIC_KINDS)
+def test_a_new_kind_sounds_is_finite_and_the_same_for_the_same_seed(kind: str, tmp_path: Path) -> None:
+    from ingredients import Library
+    from kinds import KINDS
+
+    first, again = (KINDS[kind](Library(tmp_path / "none"), np.random.default_rng(4), "train") for _ in range(2))
+    np.testing.assert_array_equal(first.audio, again.audio)
+    assert np.isfinite(first.audio).all()
+    assert np.sqrt(np.mean(np.square(first.audio))) > 1e-3
+    assert first.source == {"bass": "bass", "other": "other"}.get(kind.split("-")[-1], "drums")
+
+
+def test_a_sub_bass_without_effects_lies_below_eighty_hertz_and_muffled_drums_below_their_cutoff(
+    tmp_path: Path,
+) -> None:
+    import low_tones
+    from ingredients import Library
+    from kinds import KINDS
+    from scores import bass_line
+
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        score = bass_line(rng, 16.0)
+        audio, style = low_tones.low_line(rng, score.notes, score.seconds)
+        assert style == "808" or spectrum_share(audio, 25, 80) > 0.7, style
+        drums = KINDS["muffled-drums"](Library(tmp_path / "none"), np.random.default_rng(seed), "train")
+        cutoff = float(drums.style.split(" below ")[1].removesuffix(" Hz"))
+        assert spectrum_share(drums.audio, 0, 2 * cutoff) > 0.9, drums.style
+
+
+def test_a_low_line_moves_to_the_register_of_subs_and_glides_there() -> None:
+    """Worked out by hand: A2 and E3 become A1 (33) and E1 (28); half way through a glide the pitch is half way."""
+    from low_tones import lowered, pitch_line
+    from scores import Note
+
+    notes = lowered([Note(0.0, 1.0, 45, 1.0), Note(1.0, 1.0, 52, 1.0)])
+    assert [note.pitch for note in notes] == [33, 28]
+    line = pitch_line(notes, 32000, 0.5)
+    assert (line[0], line[-1]) == (33, 28)
+    assert line[16000 + 4000] == pytest.approx(30.5, abs=0.01)
+
+
+def test_strummed_chords_hold_no_tone_beside_the_triad_and_start_with_the_root() -> None:
+    from guitars import voicing
+
+    for root in range(12):
+        chord = voicing(root, 4)
+        assert {root, (root + 4) % 12} <= {pitch % 12 for pitch in chord} <= {root, (root + 4) % 12, (root + 7) % 12}
+        assert chord == sorted(chord)
+        assert chord[0] % 12 == root
+
+
+def test_effects_of_voices_stay_finite(monkeypatch: pytest.MonkeyPatch) -> None:
+    import processed
+
+    time = np.arange(32000) / 16000
+    voice = (np.sin(2 * np.pi * 180 * time) * (0.6 + 0.4 * np.sin(9 * time))).astype(np.float32)
+    needs_extras = {"stretched", "layered", "world_voice"}
+    for effect in processed.TREATMENTS:
+        if effect.__name__ not in needs_extras:
+            out = effect(voice, np.random.default_rng(0))
+            assert np.isfinite(out).all(), effect.__name__
+            assert np.any(out), effect.__name__
+    backwards = processed.reversed_voice(voice, np.random.default_rng(0))
+    assert sorted(backwards) == sorted(voice)

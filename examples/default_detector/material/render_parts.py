@@ -1,6 +1,6 @@
 """Rendering of isolated parts for training a detector: OUT/{drums,bass,other,vocals}/*.flac, mono 16 kHz, manifests.
 
-    python render_parts.py OUT --audio ../shared/audio --split train --only machine-drums --count 200
+    python material/render_parts.py OUT --audio ../shared/audio --split train --only machine-drums --count 200
 
 Everything is drawn from ``--seed``: the same command writes the same files, and a larger ``--count`` adds to them.
 docs/background/default_detector_material.md lists the material and its licences.
@@ -12,15 +12,20 @@ import time
 from functools import partial
 from pathlib import Path
 
-from generators import GENERATORS
-from ingredients import Library
-from pool import SAMPLE_RATE, Manifest, parts, write_part
+sys.path[:0] = [str(folder) for folder in sorted(Path(__file__).resolve().parents[1].iterdir()) if folder.is_dir()]
+
+from generators import GENERATORS  # noqa: E402
+from ingredients import Library  # noqa: E402
+from kinds import KINDS  # noqa: E402
+from pool import SAMPLE_RATE, Manifest, parts, write_part  # noqa: E402
+
+EVERY = {**GENERATORS, **KINDS}
 
 
 def render(library: Library, out: Path, name: str, split: str, count: int, seed: int) -> float:
     """Write the missing ones of the first ``count`` parts of a generator, and return the seconds of audio rendered."""
     manifest, seconds = Manifest(out, f"{name}_{split}"), 0.0
-    new = parts(partial(GENERATORS[name], library), name, split, count, seed, manifest.known)
+    new = parts(partial(EVERY[name], library), name, split, count, seed, manifest.known)
     for done, (stem, part) in enumerate(new, start=1):
         manifest.add(stem, part, write_part(part, out, stem) is not None)
         seconds += len(part.audio) / SAMPLE_RATE
@@ -41,7 +46,7 @@ def main() -> int:
     options.add_argument("--samples", type=Path, help="unpacked tonejs-instrument-*-mp3 packages, for multisample-*")
     options.add_argument("--recorded", type=Path, help="folder with klettres/, ktuberling/ ..., for recorded-speech")
     options.add_argument("--split", choices=["train", "heldout", "measure"], default="train")
-    options.add_argument("--only", nargs="+", required=True, choices=list(GENERATORS), help="generators")
+    options.add_argument("--only", nargs="+", required=True, choices=list(EVERY), help="generators")
     options.add_argument("--count", type=int, default=100, help="parts per generator")
     options.add_argument("--seed", type=int, default=0)
     chosen = options.parse_args()

@@ -133,8 +133,14 @@ class Band:
             ]
         return self._render(preset, events, score.seconds)
 
-    def play_rhythm(self, preset: Preset, rhythm: Rhythm, rng: np.random.Generator) -> np.ndarray:
-        keys = {role: rng.choice(k, size=min(len(k), int(rng.integers(1, 4)))) for role, k in DRUM_KEYS.items()}
+    def play_rhythm(
+        self,
+        preset: Preset,
+        rhythm: Rhythm,
+        rng: np.random.Generator,
+        drum_keys: dict[str, tuple[int, ...]] = DRUM_KEYS,
+    ) -> np.ndarray:
+        keys = {role: rng.choice(k, size=min(len(k), int(rng.integers(1, 4)))) for role, k in drum_keys.items()}
         if preset.bank != DRUM_BANK:
             keys = {role: rng.integers(40, 80, 2) for role in keys}
         events = []
