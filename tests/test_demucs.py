@@ -17,6 +17,7 @@ from remix_miner.separators.demucs import RescaledConv1d, RescaledConvTranspose1
         ("demucs", {}, 152.6, 582),
         ("demucs_v1", {}, 648.5, 2474),
         ("demucs_v1", {"channels": 64}, 265.7, 1013),
+        ("demucs_v2", {}, 265.7, 1013),
     ],
 )
 def test_published_sizes(name, settings, millions, mebibytes):
@@ -110,7 +111,37 @@ class _Passing(torch.nn.Module):
         return x, None
 
 
-@pytest.mark.parametrize("name", ["demucs", "demucs_v1"])
+@pytest.mark.parametrize(("frames", "valid"), [(441000, 447146), (44100, 49834)])
+def test_valid_lengths_of_the_second_release(frames, valid):
+    """Worked out by its rule: twice the frames through six layers and back, then half."""
+    length = 2 * frames
+    for _ in range(6):
+        length = -(-(length - 8) // 4) + 1 + 2
+    for _ in range(6):
+        length = 4 * (length - 1) + 8
+    assert build("demucs_v2", channels=1).valid_length(frames) == -(-length // 2) == valid
+
+
+def test_the_second_release_is_the_first_at_twice_the_rate():
+    """The same layers between an interpolation by 2 and its inverse, here by FFT."""
+    torch.manual_seed(0)
+    model = build("demucs_v2", channels=4, depth=2, normalize=False).eval()
+    torch.manual_seed(0)
+    inside = build("demucs_v1", channels=4, depth=2, normalize=False).eval()
+    assert all(torch.equal(*pair) for pair in zip(model.parameters(), inside.parameters(), strict=True))
+    frames = model.valid_length(2000) // 2 * 2
+    spectrum = torch.fft.rfft(torch.randn(1, 2, frames))
+    spectrum[..., frames // 8 :] = 0  # far below the cut-off, any good resampler agrees
+    with torch.no_grad():
+        expected = inside.estimate(2 * torch.fft.irfft(F.pad(spectrum, (0, frames // 2)), n=2 * frames))
+        found = model.estimate(torch.fft.irfft(spectrum))
+    low = slice(0, found.shape[-1] // 3)
+    expected = torch.fft.rfft(expected * torch.hann_window(expected.shape[-1]))[..., low] / 2
+    found = torch.fft.rfft(found * torch.hann_window(found.shape[-1]))[..., low]
+    assert (found - expected).abs().pow(2).sum() < 1e-3 * expected.abs().pow(2).sum()
+
+
+@pytest.mark.parametrize("name", ["demucs", "demucs_v1", "demucs_v2"])
 def test_the_ablations_without_glu_and_without_lstm(name):
     """Table 2: ReLU in the place of each GLU halves what the convolutions before them give; no LSTM, no parameters."""
     settings = {"channels": 4, "depth": 2}

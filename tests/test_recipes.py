@@ -11,6 +11,7 @@ NAMES = [
     "demucs_paper",
     "demucs_remix",
     "demucs_simplified",
+    "demucs_v2",
     "kuielab_mixer",
     "kuielab_tfc_tdf",
     "tiny_cpu",

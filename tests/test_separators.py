@@ -21,6 +21,7 @@ EXTRAS = {"htdemucs": "demucs", "bs_roformer": "bs_roformer", "mel_band_roformer
 TINY = {
     "demucs": {"channels": 4, "depth": 3},
     "demucs_v1": {"channels": 4, "depth": 3},
+    "demucs_v2": {"channels": 4, "depth": 3},
     "hdemucs": {"channels": 4},
     "htdemucs": {"channels": 8, "t_layers": 1, "segment_seconds": 0.2, "options": {"bottom_channels": 0}},
     "bs_roformer": {"dim": 8, "depth": 1, "stft_n_fft": 256, "stft_hop_length": 64, "options": ROFORMER},

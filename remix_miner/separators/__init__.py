@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 SEPARATORS = {
     "demucs": "remix_miner.separators.demucs.Demucs",
     "demucs_v1": "remix_miner.separators.demucs_v1.DemucsV1",
+    "demucs_v2": "remix_miner.separators.demucs_v2.DemucsV2",
     "hdemucs": "remix_miner.separators.hdemucs.HDemucs",
     "htdemucs": "remix_miner.separators.external.htdemucs.HTDemucs",
     "bs_roformer": "remix_miner.separators.external.roformer.BsRoformer",
