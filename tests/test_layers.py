@@ -32,8 +32,8 @@ ALLOWED = {
     "figures": {"core", "datasets", "detector", "calibration"},
     "api": {"core", "datasets", "mined", "detector"} | MINING_SIDE | SEPARATION_SIDE,
     "demo": {"core", "mined"},
-    "studies": {"core", "datasets", "runs", "separators", "training", "evaluation", "figures"},
-    "commands": {"core", "demo", "studies", "datasets", "synthesis", "mined", "runs", "detector", "export"}
+    "studies": {"core", "datasets", "runs", "mined", "detector", "calibration", "figures"} | SEPARATION_SIDE,
+    "commands": {"core", "api", "demo", "studies", "datasets", "synthesis", "mined", "runs", "detector", "export"}
     | MINING_SIDE
     | SEPARATION_SIDE,
 }

@@ -20,7 +20,10 @@ from remix_miner.sources import SOURCES
 
 
 class KuielabMdxNet(Separator):
-    """``part``: settings of the separators beyond their defaults. Load trained ones with `load_parts`."""
+    """``part``: settings of the separators beyond their defaults. Load trained ones with `load_parts`.
+
+    Settings under the name of a source, as in ``{"growth": 16, "bass": {"n_fft": 8192}}``, are of that source alone.
+    """
 
     def __init__(
         self,
@@ -31,8 +34,10 @@ class KuielabMdxNet(Separator):
         part: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(sources, audio_channels, sample_rate, segment_seconds, normalize=False)
-        shared = {"audio_channels": audio_channels, "sample_rate": sample_rate, **(part or {})}
-        self.parts = nn.ModuleDict({source: TfcTdfV2(sources=(source,), **shared) for source in sources})
+        own = {source: (part or {}).get(source, {}) for source in sources}
+        shared = {name: value for name, value in (part or {}).items() if name not in own}
+        shared = {"audio_channels": audio_channels, "sample_rate": sample_rate, **shared}
+        self.parts = nn.ModuleDict({source: TfcTdfV2(sources=(source,), **shared, **own[source]) for source in sources})
         self.parts.requires_grad_(False)
         signals = len(self.sources) * audio_channels
         self.mixer = nn.Linear(signals + audio_channels, signals, bias=False)

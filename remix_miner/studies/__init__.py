@@ -1,1 +1,1 @@
-"""Experiments of the papers, by name: `remix-miner study NAME`. One file holds the studies of one paper."""
+"""Experiments of the papers, by name: `remix-miner study NAME`; `papers` holds them, one file for each paper."""

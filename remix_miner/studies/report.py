@@ -1,68 +1,99 @@
 """Report of a study: a table for people, a JSON document, and a figure."""
 
-from collections.abc import Sequence
+import platform
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
+
 from remix_miner.atomic import atomic_path, write_json
-from remix_miner.figures.style import INK, figure
+from remix_miner.figures.style import save_picture
+from remix_miner.runs.code_version import code_version
+from remix_miner.studies.figures import draw
 from remix_miner.studies.plan import Study
-from remix_miner.studies.runner import Run
+from remix_miner.studies.runner import MIXTURE, Run
 from remix_miner.studies.scale import Scale
-from remix_miner.studies.verdict import Verdict, arm_mean
+from remix_miner.studies.verdict import Verdict, arm_mean, separates
 
-COLOURS = {"agrees": "#009E73", "disagrees": "#D55E00", "undecided": "#777777"}
+SMALL = "A verdict is of this scale: it neither proves nor refutes the paper."
 
 
-def document(study: Study, scale: Scale, runs: Sequence[Run], verdicts: Sequence[Verdict]) -> dict[str, Any]:
+def document(
+    study: Study, scale: Scale, runs: Sequence[Run], verdicts: Sequence[Verdict], artists: Mapping[str, str]
+) -> dict[str, Any]:
     """Return the whole result as one JSON document."""
+    first = next(iter(study.test_sets))
     return {
         "study": study.name,
         "paper": study.paper,
         "question": study.question,
         "scale": asdict(scale),
         "cpu_seconds": round(sum(run.cpu_seconds for run in runs), 1),
+        "machine": machine(),
+        "code": code_version(),
         "arms": {
-            name: {arm.name: arm_mean(runs, arm.name, name) for arm in study.arms} for name in study.test_sets
+            name: {arm: arm_mean(runs, arm, name) for arm in [*(arm.name for arm in study.arms), MIXTURE]}
+            for name in study.test_sets
         },
+        "separates": {arm.name: separates(runs, arm.name, first, MIXTURE, artists) for arm in study.arms},
+        "cost": {arm.name: cost for arm in study.arms if (cost := _cost(runs, arm.name)) is not None},
+        "curves": _curves(study, runs) if study.stages else {},
         "claims": [
-            {**asdict(verdict.claim), "text": verdict.claim.text, "outcome": verdict.outcome,
+            {**asdict(verdict.claim), "text": verdict.claim.text, "outcome": verdict.outcome, "reason": verdict.reason,
              **asdict(verdict.difference), "songs": verdict.songs, "seeds": verdict.seeds}
             for verdict in verdicts
         ],
     }  # fmt: skip
 
 
+def machine() -> str:
+    """Return the processor or GPU that results were computed on, as they state it."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return f"{platform.machine()}, {torch.get_num_threads()} threads"
+
+
 def text(result: dict[str, Any]) -> str:
     """Return the tables of a `document`."""
     lines = [f"{result['study']}: {result['question']}", f"{result['paper']}; uSDR in dB", ""]
+    width = max(len(arm) for arms in result["arms"].values() for arm in arms) + 2
     for name, arms in result["arms"].items():
         columns = list(next(iter(arms.values())))
+        cost = "     cost" if result["cost"] else ""
         lines.append(f"test set '{name}'")
-        lines.append(f"  {'arm':24}" + "".join(f"{column:>9}" for column in columns))
-        lines += [f"  {arm:24}" + "".join(_cell(row[column]) for column in columns) for arm, row in arms.items()]
+        lines.append(f"  {'arm':{width}}" + "".join(f"{column:>9}" for column in columns) + cost)
+        for arm, row in arms.items():
+            spent = result["cost"].get(arm)
+            last = "" if spent is None else f"{spent:9.3f}"
+            lines.append(f"  {arm:{width}}" + "".join(_cell(row[column]) for column in columns) + last)
         lines.append("")
-    lines.append(f"  {'claim of the paper':52}{'paper':>8}{'here':>8}   95% interval      verdict")
+    wide = max(len(claim["text"]) for claim in result["claims"]) + 2
+    lines.append(f"  {'claim of the paper':{wide}}{'paper':>8}{'here':>8}   95% interval      verdict")
     for claim in result["claims"]:
-        published = "-" if claim["published_db"] is None else f"{claim['published_db']:+.2f}"
-        published += "*" if claim["read_off"] else ""
+        reason = f", {claim['reason']}" if claim["reason"] else ""
         lines.append(
-            f"  {claim['text'][:51]:52}{published:>8}{claim['mean_db']:+8.2f}   "
-            f"[{claim['low_db']:+.2f}, {claim['high_db']:+.2f}]   {claim['outcome']} ({claim['where']})"
+            f"  {claim['text']:{wide}}{published(claim):>8}{claim['mean_db']:+8.2f}   "
+            f"[{claim['low_db']:+.2f}, {claim['high_db']:+.2f}]   {claim['outcome']}{reason} ({claim['where']})"
         )
     if any(claim["read_off"] for claim in result["claims"]):
         lines.append("  * read off a plot")
+    if result["cost"]:
+        lines.append("  cost: CPU seconds of estimation for a second of audio")
     songs, seeds = result["claims"][0]["songs"], result["claims"][0]["seeds"]
     lines.append(
         f"\n{songs} test songs, {seeds} seeds, scale '{result['scale']['name']}', {result['cpu_seconds'] / 60:.0f} CPU "
-        "minutes. A verdict is of this scale: it neither proves nor refutes the paper."
+        f"minutes. {SMALL}"
     )
     return "\n".join(lines)
 
 
-def _cell(value: float | None) -> str:
-    return f"{'-':>9}" if value is None else f"{value:9.2f}"
+def published(claim: Mapping[str, Any]) -> str:
+    """Return a paper's difference as tables show it: '-' where there is none, '*' where it is read off a plot."""
+    figure = "-" if claim["published_db"] is None else f"{claim['published_db']:+.2f}"
+    return figure + ("*" if claim["read_off"] else "")
 
 
 def write_report(result: dict[str, Any], out: Path) -> None:
@@ -70,34 +101,27 @@ def write_report(result: dict[str, Any], out: Path) -> None:
     write_json(out / "study.json", result)
     with atomic_path(out / "study.txt") as temporary:
         temporary.write_text(text(result) + "\n", encoding="utf-8")
-    drawn = draw(result)
-    with atomic_path(out / "study.png") as temporary:
-        drawn.savefig(temporary, dpi=150)
+    save_picture(draw(result), out / "study.png")
 
 
-def draw(result: dict[str, Any]) -> Any:
-    """Return a figure: mean uSDR of every arm (left), every claim's difference with its interval (right)."""
-    claims = result["claims"]
-    names = list(result["arms"])
-    arms = list(result["arms"][names[0]])
-    height = 1.2 + 0.34 * max(len(claims), len(arms) * len(names))
-    made, (left, right) = figure(11, height, columns=2)
-    rows = [(f"{arm}" if len(names) == 1 else f"{arm}, {name}", result["arms"][name][arm]["mean"])
-            for arm in arms for name in names]  # fmt: skip
-    left.plot([value for _, value in rows], range(len(rows)), "o", color=INK)
-    left.set_yticks(range(len(rows)), [name for name, _ in rows])
-    left.invert_yaxis()
-    left.set_xlabel("uSDR in dB, mean of sources")
-    left.grid(axis="x", alpha=0.3)
-    for row, claim in enumerate(claims):
-        colour = COLOURS[claim["outcome"]]
-        right.plot([claim["low_db"], claim["high_db"]], [row, row], color=colour, linewidth=2)
-        right.plot(claim["mean_db"], row, "o", color=colour)
-        if claim["published_db"] is not None:
-            right.plot(claim["published_db"], row, "x", color=INK)
-    right.axvline(0, color=INK, linewidth=0.8)
-    right.set_yticks(range(len(claims)), [f"{claim['text']} ({claim['outcome']})" for claim in claims])
-    right.invert_yaxis()
-    right.set_xlabel("difference in dB with 95% interval; x: the paper")
-    right.grid(axis="x", alpha=0.3)
-    return made
+def _cost(runs: Sequence[Run], arm: str) -> float | None:
+    found = [run.cost for run in runs if run.arm == arm and run.cost is not None]
+    return round(float(np.mean(found)), 4) if found else None
+
+
+def _curves(study: Study, runs: Sequence[Run]) -> dict[str, dict[str, list[list[float]]]]:
+    """Return for each set of chunks and arm the points (updates, mean improvement over the mixture in dB)."""
+    curves: dict[str, dict[str, list[list[float]]]] = {}
+    for name in sorted({name for run in runs for name in run.scores if name.endswith(" updates")}):
+        chunks, _, end = name.rpartition(", ")
+        mixture = arm_mean(runs, MIXTURE, name)["mean"]
+        for arm in study.arms:
+            mean = arm_mean(runs, arm.name, name)["mean"]
+            if mean is not None and mixture is not None:
+                point = [float(end.split()[0]), round(mean - mixture, 4)]
+                curves.setdefault(chunks, {}).setdefault(arm.name, []).append(point)
+    return {chunks: {arm: sorted(points) for arm, points in arms.items()} for chunks, arms in curves.items()}
+
+
+def _cell(value: float | None) -> str:
+    return f"{'-':>9}" if value is None else f"{value:9.2f}"

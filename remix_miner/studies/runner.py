@@ -2,57 +2,97 @@
 
 import json
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from remix_miner.atomic import write_json
-from remix_miner.errors import DataError
-from remix_miner.evaluation.metrics.whole_track import usdr
+from remix_miner.errors import DataError, UsageError
 from remix_miner.progress import Progress
 from remix_miner.runs.code_version import code_version
-from remix_miner.runs.folder import RunFolder
-from remix_miner.separators.base import Separator
-from remix_miner.separators.overlap_add import separate
-from remix_miner.studies.perturbation import Perturbation, perturb
+from remix_miner.studies.bench import Bench, Estimator, SetScores, Stopwatch, mixture_as_estimates, with_seed
 from remix_miner.studies.plan import Arm, Study
-from remix_miner.studies.scale import Scale
-from remix_miner.studies.songs import StudySongs, read_middle
-from remix_miner.training.run.distributed import Ranks, choose_device
-from remix_miner.training.run.prepare import Inputs, prepare
 
-Scores = dict[str, dict[str, dict[str, list[float]]]]
-"""Test set -> song -> source -> uSDR in dB, one for each draw of the test set; nan for a silent reference."""
+Scores = dict[str, SetScores]
+"""Test set -> scores of its songs."""
+MIXTURE = "mixture"
+"""Name of the runs in which the mixture is the estimate of every source."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """One trained arm of a study, and the scores of its averaged model (of the raw one where there is no average)."""
+    """One arm of a study with one seed, and the scores of its system. ``cpu_seconds``: of training and scoring.
+
+    ``cost``: CPU seconds of estimation per second of audio, where it was measured.
+    """
 
     arm: str
     seed: int
     scores: Scores
     updates: int
     cpu_seconds: float
+    cost: float | None = None
 
 
-def run_study(study: Study, scale: Scale, songs: StudySongs, out: Path, device: str = "auto") -> list[Run]:
+@dataclass(frozen=True)
+class Job:
+    """A result to be made: where it goes, what determines it, and what computes its scores and cost."""
+
+    arm: str
+    seed: int
+    path: Path
+    digest: str
+    scores: Callable[[], tuple[Scores, float | None]]
+
+
+def run_study(study: Study, bench: Bench, out: Path) -> list[Run]:
     """Return all runs of ``study``; those with a result below ``out/results`` are read, not repeated.
 
-    A run that was interrupted in training continues from its checkpoint.
+    A run that was interrupted in training continues from its checkpoint. The runs of `MIXTURE` come with them.
     """
+    return _joined(run_jobs(study, (study.jobs or _jobs)(study, bench, out), bench))
+
+
+def run_jobs(study: Study, jobs: list[Job], bench: Bench) -> list[Run]:
+    """Return the results of ``jobs``, made or read. Raises `UsageError` where one was made with other settings."""
     runs = []
-    jobs = [(arm, seed) for seed in scale.seeds for arm in study.arms]
+    for job in jobs:
+        _require_same(job)
     with Progress(f"study {study.name}", len(jobs), unit="runs") as progress:
-        for arm, seed in jobs:
-            path = out / "results" / f"{arm.name}-seed{seed}.json"
-            if not path.is_file():
-                write_json(path, _train_and_score(study, scale, songs, arm, seed, out, device))
-            runs.append(read_run(path))
-            progress.advance(1, f"{arm.name}, seed {seed}")
+        for job in jobs:
+            if not job.path.is_file():
+                started, clock = time.process_time(), time.monotonic()
+                scores, cost = job.scores()
+                result = {
+                    "study": study.name,
+                    "arm": job.arm,
+                    "seed": job.seed,
+                    "digest": job.digest,
+                    "scale": bench.scale.name,
+                    "updates": bench.scale.updates,
+                    "scores": _finite(scores),
+                    "cost": cost,
+                    "cpu_seconds": round(time.process_time() - started, 1),
+                    "seconds": round(time.monotonic() - clock, 1),
+                    "code": code_version(),
+                }
+                write_json(job.path, result)
+            runs.append(read_run(job.path))
+            progress.advance(1, f"{job.arm}, seed {job.seed}")
     return runs
+
+
+def _joined(runs: list[Run]) -> list[Run]:
+    """Return one run for each arm and seed, with the scores of all its stages."""
+    joined: dict[tuple[str, int], Run] = {}
+    for run in runs:
+        before = joined.get((run.arm, run.seed))
+        if before is not None:
+            seconds = before.cpu_seconds + run.cpu_seconds
+            run = replace(run, scores={**before.scores, **run.scores}, cpu_seconds=seconds)
+        joined[run.arm, run.seed] = run
+    return list(joined.values())
 
 
 def read_run(path: Path) -> Run:
@@ -64,51 +104,49 @@ def read_run(path: Path) -> Run:
                    for song, by_source in by_song.items()}
             for name, by_song in stored["scores"].items()
         }  # fmt: skip
-        return Run(
-            str(stored["arm"]), int(stored["seed"]), scores, int(stored["updates"]), float(stored["cpu_seconds"])
-        )
+        arm, seed, updates, cost = str(stored["arm"]), int(stored["seed"]), int(stored["updates"]), stored.get("cost")
+        return Run(arm, seed, scores, updates, float(stored["cpu_seconds"]), None if cost is None else float(cost))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path} is not the result of a study's run ({error}); delete it to repeat the run") from error
 
 
-def _train_and_score(
-    study: Study, scale: Scale, songs: StudySongs, arm: Arm, seed: int, out: Path, device: str
-) -> dict[str, Any]:
-    started = time.process_time()
-    folder = RunFolder(out / "runs" / f"{arm.name}-seed{seed}")
-    inputs = Inputs(songs.drawn(arm.songs, seed), cache=out / "cache")
-    ranks = Ranks(device=choose_device(device))
-    training = prepare(scale.settings_of(arm, seed), inputs, folder, ranks, resume=folder.exists)
-    training.run()
-    model = list(training.learner.candidates().values())[-1]
-    scores = {
-        name: {song.name: _score(model, song, scale, perturbation) for song in songs.test}
-        for name, perturbation in study.test_sets.items()
-    }
-    return {
-        "study": study.name,
-        "arm": arm.name,
-        "seed": seed,
-        "scale": scale.name,
-        "updates": training.steps_done,
-        "train": [song.name for song in songs.drawn(arm.songs, seed)],
-        "scores": _finite(scores),
-        "cpu_seconds": round(time.process_time() - started, 1),
-        "code": code_version(),
-    }
+def _jobs(study: Study, bench: Bench, out: Path) -> list[Job]:
+    jobs = []
+    for seed in bench.scale.seeds:
+        place = with_seed(bench, seed)
+        for arm in study.arms:
+            path = out / "results" / f"{arm.name}-seed{seed}.json"
+            jobs.append(Job(arm.name, seed, path, place.digest(arm), _scored(study, place, arm)))
+        path = out / "results" / f"{MIXTURE}-seed{seed}.json"
+        jobs.append(Job(MIXTURE, seed, path, place.digest(Arm(MIXTURE)), _scored(study, place, None)))
+    return jobs
 
 
-def _score(model: Separator, song: Path, scale: Scale, perturbation: Perturbation) -> dict[str, list[float]]:
-    """uSDR of each source of a song, one for each draw; the draws depend on the song's name and the draw's number."""
-    stems, rate = read_middle(song, scale.test_seconds)
-    found: dict[str, list[float]] = {source: [] for source in model.sources}
-    for draw in range(perturbation.draws):
-        rng = np.random.default_rng([draw, *song.name.encode()])
-        references = perturb(stems, rate, perturbation, rng)
-        estimates = separate(model, references.sum(axis=0)).numpy()
-        for source, value in zip(model.sources, usdr(references, estimates), strict=True):
-            found[source].append(float(value))
-    return found
+def _scored(study: Study, bench: Bench, arm: Arm | None) -> Callable[[], tuple[Scores, float | None]]:
+    def scores() -> tuple[Scores, float | None]:
+        if arm is None:
+            estimate: Estimator = mixture_as_estimates
+        elif study.system is not None:
+            estimate = study.system(bench, arm)
+        else:
+            estimate = bench.estimator(bench.train(arm), arm.shifts)
+        watch = Stopwatch(estimate)
+        found = {name: bench.score(watch, perturbation) for name, perturbation in study.test_sets.items()}
+        return found, None if arm is None else watch.cost(bench.scale.sample_rate)
+
+    return scores
+
+
+def _require_same(job: Job) -> None:
+    """Raise `UsageError` where a stored result was made with other settings or songs."""
+    try:
+        stored = json.loads(job.path.read_text(encoding="utf-8")).get("digest") if job.path.is_file() else job.digest
+    except (ValueError, AttributeError):
+        return  # `read_run` names the file
+    if stored != job.digest:
+        raise UsageError(
+            f"{job.path} was made with other settings or songs; choose another --out, or delete the folder's results"
+        )
 
 
 def _nan(value: float | None) -> float:

@@ -3,7 +3,7 @@
 `cpu` and `gpu` are built in (`remix_miner/studies/scales`). A copy of either file, changed, is a scale of one's own.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,23 +13,43 @@ from remix_miner.studies.plan import Arm
 from remix_miner.training.settings import TrainingSettings
 
 SCALES = Path(__file__).parent / "scales"
+Updates = Annotated[int, Bounds(1, 10**9)]
 
 
 @dataclass(frozen=True)
 class Scale(Settings):
     """``updates``: optimiser steps of a run. ``seeds``: runs of each arm. ``test_seconds``: from the middle of a song.
 
-    ``test_share``: share of the artists that are held out where the corpus has no split 'test'. ``training``:
-    settings of `remix-miner train` that all arms share.
+    ``folds``: parts into which the artists are dealt where the corpus has no split 'test'; each seed tests one part.
+    ``training``: settings of `remix-miner train` that all arms share. ``studies``: for single studies, other values of
+    ``updates``, ``test_seconds`` and ``training``, whose tables (``mixing``, ``separator``, ...) replace those of all.
+    ``options``: what only one study uses, such as `remix_miner.studies.papers.kuielab.MixerOptions`.
     """
 
     name: str
-    updates: Annotated[int, Bounds(1, 10**9)]
+    updates: Updates
     seeds: tuple[int, ...]
     training: dict[str, Any]
     test_seconds: Annotated[float, Bounds(above=0, most=1e6)] = 30.0
-    test_share: Annotated[float, Bounds(above=0, below=1)] = 0.34
+    folds: Annotated[int, Bounds(2, 1000)] = 3
     split_seed: Annotated[int, Bounds(0, 2**63 - 1)] = 0
+    studies: dict[str, dict[str, Any]] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def for_study(self, name: str) -> "Scale":
+        """Return the scale with the values of one study."""
+        own = self.studies.get(name, {})
+        unknown = set(own) - {"updates", "test_seconds", "training", "options"}
+        if unknown:
+            raise UsageError(f"[studies.{name}] of the scale {self.name} has no {', '.join(sorted(unknown))}")
+        return replace(
+            self,
+            updates=own.get("updates", self.updates),
+            test_seconds=own.get("test_seconds", self.test_seconds),
+            training={**self.training, **own.get("training", {})},
+            options={**self.options, **own.get("options", {})},
+            studies={},
+        )
 
     @property
     def model(self) -> dict[str, Any]:
@@ -47,12 +67,20 @@ class Scale(Settings):
 
     def settings_of(self, arm: Arm, seed: int) -> TrainingSettings:
         """Return the training settings of one run: one epoch of ``updates`` steps, no validation."""
-        fixed = {"epochs": 1, "steps_per_epoch": self.updates, "seed": seed, "validation": {"every_epochs": 0}}
-        merged = _merged(_merged(self.training, arm.settings), fixed)
+        fixed: dict[str, Any] = {"epochs": 1, "steps_per_epoch": self.updates, "seed": seed}
+        values = merged(merged(self.training, arm.settings), {**fixed, "validation": {"every_epochs": 0}})
+        if not arm.remixed:
+            values = merged(values, {"remix": {"probability": 0.0}})
         if arm.unique_share is not None:
-            mixes = max(round(arm.unique_share * self.updates * int(merged["batch_size"])), 1)
-            merged = _merged(merged, {"mixing": {"unique_mixes": mixes}})
-        return from_mapping(TrainingSettings, merged)
+            mixes = max(round(arm.unique_share * self.updates * int(values["batch_size"])), 1)
+            values = merged(values, {"mixing": {"unique_mixes": mixes}})
+        if arm.music_share is not None:
+            stride = float(values["segment_seconds"]) / arm.music_share
+            values = merged(values, {"mixing": {"order": "extracts", "stride_seconds": stride}})
+        if arm.width is not None:
+            channels = round(arm.width * int(values["separator"]["settings"]["channels"]))
+            values = merged(values, {"separator": {"settings": {"channels": channels}}})
+        return from_mapping(TrainingSettings, values)
 
 
 def load_scale(name: str) -> Scale:
@@ -66,10 +94,14 @@ def load_scale(name: str) -> Scale:
     return from_mapping(Scale, read_toml(path))
 
 
-def _merged(first: Any, second: Any) -> dict[str, Any]:
-    """Two nested mappings as one; the second one decides."""
-    merged = dict(first)
+def merged(first: Any, second: Any) -> dict[str, Any]:
+    """Return two nested mappings as one; the second one decides, and another separator takes no settings over."""
+    result = dict(first)
     for name, value in second.items():
-        both = isinstance(value, dict) and isinstance(merged.get(name), dict)
-        merged[name] = _merged(merged[name], value) if both else value
-    return merged
+        before = result.get(name)
+        if not isinstance(value, dict) or not isinstance(before, dict):
+            result[name] = value
+            continue
+        other = name == "separator" and value.get("name", before.get("name")) != before.get("name")
+        result[name] = value if other else merged(before, value)
+    return result

@@ -14,16 +14,14 @@ from remix_miner.errors import DataError
 from remix_miner.progress import track as progress
 from remix_miner.sources import SOURCES
 from remix_miner.studies.scale import Scale
-from remix_miner.training.run.data import hold_out
 
 
 @dataclass(frozen=True)
-class StudySongs:
-    """Folders of songs, one song each, below ``train`` and ``test``."""
+class Split:
+    """Folders of songs, one song each: those to train on, those to test on."""
 
     train: tuple[Path, ...]
     test: tuple[Path, ...]
-    artists: dict[str, str]
 
     def drawn(self, share: float, seed: int) -> tuple[Path, ...]:
         """Return a share of the training songs, at least one, drawn by ``seed``."""
@@ -34,24 +32,40 @@ class StudySongs:
         return tuple(self.train[index] for index in sorted(chosen))
 
 
-def prepare_songs(stems: Sequence[Path], out: Path, scale: Scale) -> StudySongs:
-    """Write all songs below ``out/train`` and ``out/test``; files that are there are kept.
+@dataclass(frozen=True)
+class StudySongs:
+    """The splits of a study: one where the corpus states it, else one for each fold of the artists."""
 
-    A corpus with a split 'test' is used as it is split; songs of the split 'valid' are left out. Otherwise a share of
-    the artists is held out. Raises `DataError` where either part would be empty.
+    splits: tuple[Split, ...]
+    artists: dict[str, str]
+
+    def split(self, run: int) -> Split:
+        """Return the split of the run with this number: each seed tests the next fold."""
+        return self.splits[run % len(self.splits)]
+
+
+def prepare_songs(stems: Sequence[Path], out: Path, scale: Scale) -> StudySongs:
+    """Write all songs below ``out``; files that are there are kept.
+
+    A corpus with a split 'test' is used as it is split; songs of the split 'valid' are left out. Otherwise the artists
+    are dealt into ``scale.folds`` parts, and each part is tested by models that train on the others. Raises `DataError`
+    where nothing would be left to train on or to test.
     """
     tracks = load_stem_tracks(list(stems))
     train = [track for track in tracks if track.split in ("train", None)]
     test = [track for track in tracks if track.split == "test"]
-    if not test:
-        (train,), test = hold_out([train], scale.test_share, scale.split_seed)
-    if not train or not test:
-        raise DataError(f"{len(train)} songs to train on and {len(test)} to test on; a study needs both")
-    folders: dict[str, list[Path]] = {"train": [], "test": []}
-    for part, songs in (("train", train), ("test", test)):
-        for song in progress(songs, f"{part} songs at {scale.sample_rate} Hz"):
-            folders[part].append(_written(song, out / part / song.name.replace("/", "_"), scale))
-    return StudySongs(tuple(folders["train"]), tuple(folders["test"]), {song.name: song.artist for song in test})
+    folders = {
+        song.name: _written(song, out / song.name.replace("/", "_"), scale)
+        for song in progress([*train, *test], f"songs at {scale.sample_rate} Hz")
+    }
+    parts = [(train, test)] if test else _folds(train, scale.folds, scale.split_seed)
+    if not all(train and test for train, test in parts):
+        raise DataError(
+            f"{len(tracks)} songs by {len({track.artist for track in tracks})} artists: nothing is left to train on or "
+            "to test; a study needs songs by two artists at least"
+        )
+    splits = [Split(*(tuple(folders[song.name] for song in part) for part in pair)) for pair in parts]
+    return StudySongs(tuple(splits), {song.name: song.artist for song in [*train, *test]})
 
 
 def read_middle(folder: Path, seconds: float) -> tuple[Float32[np.ndarray, "S C T"], int]:
@@ -60,6 +74,20 @@ def read_middle(folder: Path, seconds: float) -> tuple[Float32[np.ndarray, "S C 
     frames = min(round(seconds * rates[0]), stems[0].shape[-1])
     start = (stems[0].shape[-1] - frames) // 2
     return np.stack([stem[:, start : start + frames] for stem in stems]), rates[0]
+
+
+def _folds(songs: Sequence[StemTrack], folds: int, seed: int) -> list[tuple[list[StemTrack], list[StemTrack]]]:
+    """Return (training songs, test songs) for each fold; the songs of an artist stay together."""
+    artists = sorted({song.artist for song in songs})
+    dealt = np.random.default_rng(seed).permutation(len(artists))
+    fold_of = {artists[index]: place % folds for place, index in enumerate(dealt)}
+    return [
+        (
+            [song for song in songs if fold_of[song.artist] != fold],
+            [song for song in songs if fold_of[song.artist] == fold],
+        )
+        for fold in range(min(folds, len(artists)))
+    ]
 
 
 def _written(song: StemTrack, folder: Path, scale: Scale) -> Path:

@@ -1,5 +1,7 @@
 """Studies of 'Why does music source separation benefit from cacophony?' (Jeon et al. 2024)."""
 
+from remix_miner.studies import dynamics
+from remix_miner.studies.dynamics import QUARTERS, SETS, stage_name
 from remix_miner.studies.perturbation import Perturbation
 from remix_miner.studies.plan import ORIGINAL, Arm, Claim, Study
 
@@ -106,4 +108,39 @@ def song_level_mixes() -> Study:
             Claim("R=0.09%", "random songs", "section 4", 4.3),
             Claim("original", "R=0.09%", "section 4", 1.1),
         ),
+    )
+
+
+def training_dynamics() -> Study:
+    """Scores during training, on original and random mixes of training and test songs (figure 2)."""
+    arms = tuple(Arm(f"p={share:g}", {"mixing": {"original_probability": share}}) for share in (1.0, 0.5, 0.0))
+    sets = {stage_name(name, quarter): Perturbation() for quarter in range(1, QUARTERS + 1) for name in SETS}
+    trained, unseen = SETS[0], SETS[2]
+
+    def later(arm: str, name: str, falls: bool = False) -> Claim:
+        first, last = stage_name(name, 1), stage_name(name, QUARTERS)
+        better, worse = (first, last) if falls else (last, first)
+        return Claim(arm, arm, "section 3.1, figure 2", None, better_set=better, worse_set=worse)
+
+    def at_the_end(better: str, worse: str, name: str) -> Claim:
+        end = stage_name(name, QUARTERS)
+        return Claim(better, worse, "section 3.1, figure 2", None, better_set=end, worse_set=end)
+
+    return Study(
+        "training-dynamics",
+        f"{PAPER}, figure 2",
+        "Which mixes does a separator overfit to during training?",
+        "share p of original mixes",
+        arms,
+        (
+            later("p=1", trained),
+            later("p=1", unseen, falls=True),
+            later("p=0.5", unseen),
+            later("p=0", unseen),
+            at_the_end("p=0.5", "p=0", trained),
+            at_the_end("p=0", "p=0.5", unseen),
+        ),
+        sets,
+        jobs=dynamics.jobs,
+        stages=True,
     )
