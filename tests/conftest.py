@@ -1,4 +1,4 @@
-"""What several test files share."""
+"""Fixtures and settings of all test files."""
 
 import os
 import subprocess
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+from threadpoolctl import threadpool_limits
 
 from remix_miner.datasets.library import LibraryFile
 from remix_miner.mined.catalogue import Catalogue, ScannedTrack
@@ -20,6 +21,17 @@ from remix_miner.mined.writer import ShardWriter
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "slow: takes tens of seconds; leave out with -m 'not slow'")
+    use_one_thread()
+
+
+def use_one_thread() -> None:
+    """Limit this process and those that it starts to one thread each.
+
+    The tensors of the tests are so small that two threads take four times the CPU time of one.
+    """
+    for library in ("OMP", "OPENBLAS", "MKL"):
+        os.environ.setdefault(f"{library}_NUM_THREADS", "1")  # libraries that are imported later, and child processes
+    threadpool_limits(1)  # libraries that are imported already
 
 
 MINED_RATE = 8000

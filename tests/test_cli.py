@@ -19,15 +19,16 @@ def test_help_imports_nothing_heavy() -> None:
     """Each verb's --help too: modules of commands import what they need when they run."""
     code = (
         "import sys; from remix_miner.cli import main\n"
-        "try: main(sys.argv[1:])\n"
-        "finally: print([m for m in %r if m in sys.modules], file=sys.stderr)"
+        "for verb in sys.argv[1:]:\n"
+        "    try: main([*verb.split(), '--help'])\n"
+        "    except SystemExit as exit_: assert exit_.code == 0, verb\n"
+        "    assert not [m for m in %r if m in sys.modules], verb"
     )
-    for arguments in ([], *([name] for name in VERBS)):
-        done = subprocess.run(
-            [sys.executable, "-c", code % (HEAVY,), *arguments, "--help"], capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr
-        assert done.stderr.strip() == "[]", arguments
+    done = subprocess.run(
+        [sys.executable, "-c", code % (HEAVY,), "", *VERBS], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("Usage: ") == 1 + len(VERBS)
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -275,7 +275,7 @@ def test_a_model_is_scored_on_what_it_writes(tmp_path: Path, stems: Path, monkey
         def forward(self, mixture: Tensor, frames: int | None = None) -> Tensor:
             return 0.5 * mixture[:, None].expand(-1, 4, -1, -1)
 
-    monkeypatch.setattr(loading, "load_separator", lambda name, device="cpu": Half())
+    monkeypatch.setattr(loading, "load_separator", lambda name, device="cpu", download=False: Half())
     out = tmp_path / "result.json"
     assert (
         _run("evaluate", "half", "--stems", stems, "--metrics", "usdr", "--out", out, "--workers", "1", "--shifts", "2")

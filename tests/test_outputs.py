@@ -1,54 +1,61 @@
 """Files that are written: whole or not at all, with a clear error where there is no room, and RF64 beyond 4 GiB."""
 
+import contextlib
 import resource
 import signal
 import struct
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from remix_miner.atomic import atomic_path, write_text
 from remix_miner.audio import AudioWriter, read_audio, write_audio
 from remix_miner.audio import writer as writer_module
+from remix_miner.checkpoint import save_model
 from remix_miner.errors import UsageError, WriteError
 from remix_miner.outputs import check_output_file, check_output_folder
 
 LIMIT_BYTES = 100_000
-WRITERS = {
-    "text": "write_text('{path}.txt', 'a' * 300_000)",
-    "wav": "write_audio('{path}.wav', noise, 16000)",
-    "flac": "write_audio('{path}.flac', noise, 16000, 'int16')",
-    "ogg": "write_audio('{path}.ogg', noise, 16000)",
-    "weights": "save_model('{path}', dict(a=torch.rand(100_000)), dict(name='a', settings=dict()))",
-    "torch": "save_state('{path}.pt')",
-    "hdf5": "save_hdf5('{path}.h5')",
-}
-PROGRAM = """
-import resource, h5py, numpy as np, torch
-from remix_miner.atomic import atomic_path, write_text
-from remix_miner.audio import write_audio
-from remix_miner.checkpoint import save_model
-from remix_miner.errors import WriteError
 
-def save_state(path):
+
+def save_state(path: Path) -> None:
     with atomic_path(path) as temporary:
         torch.save(torch.rand(100_000), temporary)
 
-def save_hdf5(path):
-    with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
-        file["a"] = noise
 
-noise = np.random.default_rng(0).uniform(-1, 1, (2, 400_000)).astype(np.float32)
-resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
-try:
-    {write}
-except WriteError as error:
-    print(error.exit_status, error)
-"""
+def save_hdf5(path: Path) -> None:
+    with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+        file["a"] = NOISE
+
+
+NOISE = np.random.default_rng(0).uniform(-1, 1, (2, 400_000)).astype(np.float32)
+WRITERS: dict[str, Callable[[Path], None]] = {
+    "text": lambda path: write_text(path.with_suffix(".txt"), "a" * 300_000),
+    "wav": lambda path: write_audio(path.with_suffix(".wav"), NOISE, 16000),
+    "flac": lambda path: write_audio(path.with_suffix(".flac"), NOISE, 16000, "int16"),
+    "ogg": lambda path: write_audio(path.with_suffix(".ogg"), NOISE, 16000),
+    "weights": lambda path: save_model(path, {"a": torch.rand(100_000)}, {"name": "a", "settings": {}}),
+    "torch": lambda path: save_state(path.with_suffix(".pt")),
+    "hdf5": lambda path: save_hdf5(path.with_suffix(".h5")),
+}
+
+
+@contextlib.contextmanager
+def files_of_at_most(limit_bytes: int) -> Iterator[None]:
+    """Limit the size of files that this process writes."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize("kind", WRITERS)
@@ -60,11 +67,13 @@ def test_a_full_disk_is_a_clear_error_and_keeps_the_earlier_file(tmp_path: Path,
     path.mkdir()
     (path / "model.safetensors").write_text("earlier")
     before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
-    code = PROGRAM.format(limit=LIMIT_BYTES, write=WRITERS[kind].format(path=path))
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.startswith(f"1 {path}")
-    assert "cannot be written: file too large. Free space" in done.stdout
-    assert "the earlier file is unchanged" in done.stdout
+    with files_of_at_most(LIMIT_BYTES), pytest.raises(WriteError) as caught:
+        WRITERS[kind](path)
+    assert caught.value.exit_status == 1
+    message = str(caught.value)
+    assert message.startswith(str(path))
+    assert "cannot be written: file too large. Free space" in message
+    assert "the earlier file is unchanged" in message
     assert {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()} == before
 
 

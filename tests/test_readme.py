@@ -3,16 +3,14 @@
 Figures too where they follow from the seed alone; the rest depends on the machine's time and rounding.
 """
 
-import os
 import re
 import shlex
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from remix_miner.cli import main
 from remix_miner.mined.catalogue import Catalogue
 
 ROOT = Path(__file__).parents[1]
@@ -45,22 +43,24 @@ def shape(line: str) -> str:
     return spaced(re.sub(r"[-+]?\d+(?:\.\d+)?", "0", line))
 
 
-def test_console_blocks_run_and_print_what_they_show(tmp_path: Path) -> None:
+def test_console_blocks_run_and_print_what_they_show(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     commands = [step for block in TOUR for step in steps(block)]
     assert commands
+    monkeypatch.chdir(tmp_path)
     for command, shown in commands:
         words = shlex.split(command)
         assert words[0] == "remix-miner"
-        done = subprocess.run(
-            [sys.executable, "-m", "remix_miner.cli", *words[1:]],
-            cwd=tmp_path, capture_output=True, text=True, env={**os.environ, "COLUMNS": "120"}, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
+        with pytest.raises(SystemExit) as exit_:
+            main(words[1:])
+        output = capsys.readouterr()
+        assert exit_.value.code == 0, output.err
         comparable = spaced if words[1] in SEEDED else shape
-        printed = {comparable(line) for line in done.stdout.splitlines()}
+        printed = {comparable(line) for line in output.out.splitlines()}
         for line in shown:
             if line.strip() != "...":
-                assert comparable(line) in printed, f"{command} does not print a line like {line!r}:\n{done.stdout}"
+                assert comparable(line) in printed, f"{command} does not print a line like {line!r}:\n{output.out}"
 
 
 def test_the_python_block_runs_on_a_mined_folder(

@@ -44,7 +44,7 @@ class Halves(nn.Module):
 @pytest.fixture
 def model(monkeypatch: pytest.MonkeyPatch) -> Halves:
     found = Halves()
-    monkeypatch.setattr(loading, "load_separator", lambda name, device="cpu": found)
+    monkeypatch.setattr(loading, "load_separator", lambda name, device="cpu", download=False: found)
     return found
 
 
@@ -264,7 +264,7 @@ def test_a_rate_that_mp3_lacks_is_reported(tmp_path: Path, model: Halves, capsys
 def test_an_output_folder_that_is_a_file_is_refused_before_the_model_is_loaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(loading, "load_separator", lambda name, device="cpu": pytest.fail("loaded"))
+    monkeypatch.setattr(loading, "load_separator", lambda name, device="cpu", download=False: pytest.fail("loaded"))
     _noise(tmp_path / "song.wav")
     assert _run("separate", "halves", tmp_path / "song.wav", "--out", tmp_path / "song.wav") == 2
     assert "is a file, not a folder" in capsys.readouterr().err
@@ -290,7 +290,7 @@ sys.path.insert(0, {tests!r})
 import remix_miner.separators.loading as loading
 from test_separate_files import Halves
 from remix_miner.cli import main
-loading.load_separator = lambda name, device="cpu": Halves()
+loading.load_separator = lambda name, device="cpu", download=False: Halves()
 resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
 main(["separate", "halves", {song!r}, "--out", {out!r}, *{more!r}])
 """
