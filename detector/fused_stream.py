@@ -22,14 +22,23 @@ JOIN_WINDOWS = 32
 class FusedStream:
     """A `ProbabilityStream` with joint probabilities in the row of one source.
 
+    ``wanted``: windows in which the joint probability is used; the evidence is computed in no other. None: in all.
     ``asked_seconds``: audio processed by the evidence so far.
     """
 
-    def __init__(self, stream: ProbabilityStream, fusion: Fusion, evidence: Evidence, sources: Sequence[str]) -> None:
+    def __init__(
+        self,
+        stream: ProbabilityStream,
+        fusion: Fusion,
+        evidence: Evidence,
+        sources: Sequence[str],
+        wanted: Bool[np.ndarray, " W"] | None = None,
+    ) -> None:
         self.stream = stream
         self.fusion = fusion
         self.evidence = evidence
         self.asked_seconds = 0.0
+        self._wanted = wanted
         self._row = list(sources).index(fusion.source)
         self._held = np.zeros((len(sources), 0), dtype=np.float32)  # from window self._first on
         self._first = 0
@@ -62,6 +71,10 @@ class FusedStream:
         begin, end = self._decided - self._first, after - self._first
         row = self._held[self._row]
         open_ = self.fusion.open_windows(row)[begin:end]
+        if self._wanted is not None:
+            wanted = self._wanted[self._decided : after]
+            open_[: len(wanted)] &= wanted
+            open_[len(wanted) :] = False
         log_odds = np.zeros(end - begin)
         for first, last in runs(_joined(open_)):
             log_odds[first:last] = self._log_odds(self._decided + first, self._decided + last)

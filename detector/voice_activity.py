@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Float32, Int
+from jaxtyping import Bool, Float, Float32, Int
 from scipy.special import logit
 
 from remix_miner.detector.evidence import EDGE, Fusion, difference
@@ -58,15 +58,20 @@ class VoiceActivity:
         return odds
 
 
-def joint_stream(stream: ProbabilityStream, fusion: Fusion | None) -> ProbabilityStream | FusedStream:
-    """Return ``stream``, or with a ``fusion`` its `FusedStream`; `DataError` if the evidence is absent or differs."""
+def joint_stream(
+    stream: ProbabilityStream, fusion: Fusion | None, wanted: Bool[np.ndarray, " W"] | None = None
+) -> ProbabilityStream | FusedStream:
+    """Return ``stream``, or with a ``fusion`` its `FusedStream`; `DataError` if the evidence is absent or differs.
+
+    ``wanted``: windows in which the joint probability is used; None: all.
+    """
     if fusion is None:
         return stream
     evidence = _loaded()
     problem = f"{fusion.evidence} is not installed" if evidence is None else difference(fusion, evidence)
     if evidence is None or problem is not None:
         raise DataError(f"the scan was begun with {fusion.evidence} {fusion.version}: {problem}; install that version")
-    return FusedStream(stream, fusion, evidence, SOURCES)
+    return FusedStream(stream, fusion, evidence, SOURCES, wanted)
 
 
 @functools.lru_cache(maxsize=1)

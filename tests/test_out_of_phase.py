@@ -64,11 +64,12 @@ def test_channels_are_judged_in_the_marked_windows_only(tiny_detector: Path, noi
     audio = noise_song(1, 40.0, RATE)
     windows = np.zeros(window_count(audio.shape[1]), dtype=bool)
     windows[300:320] = True
+    marked = np.stack([windows, np.roll(windows, 100)])
     blocks = [np.ascontiguousarray(audio[:, start : start + 50_000].T) for start in range(0, audio.shape[1], 50_000)]
-    least = least_over_channels(blocks, RATE, windows, model)
-    assert (least[:, ~windows] == 1).all()
-    assert (least[:, windows] < 1).all()
-    again = least_over_channels([np.concatenate(blocks)], RATE, windows, model)
+    least = least_over_channels(blocks, RATE, marked, model)
+    assert (least[:, ~marked.any(axis=0)] == 1).all()
+    assert (least[:, marked.any(axis=0)] < 1).all()
+    again = least_over_channels([np.concatenate(blocks)], RATE, marked, model)
     assert np.allclose(again, least, atol=1e-6)
 
 
@@ -113,3 +114,36 @@ def test_channels_need_judging_only_where_a_mined_source_could_be_mined() -> Non
     np.testing.assert_array_equal(could_be_mined(probabilities, thresholds, 5.0), expected)
     expected[300:] = True
     np.testing.assert_array_equal(could_be_mined(probabilities, thresholds | {"vocals": 0.15}, 5.0), expected)
+
+
+def test_the_judged_channel_is_the_one_of_which_the_cancelled_part_is_the_larger_share() -> None:
+    """Noise that is heard on the left hides there what cancels; short events and blocks do not matter."""
+    noise, part = noises(2, 12.0)
+    part[: 4 * RATE] = part[8 * RATE :] = 0
+    for louder in (0, 1):
+        audio = np.stack([0.5 * part, -0.5 * part])
+        audio[louder] += 0.3 * noise
+        for block in (1000, 50_000):
+            check = PhaseCheck(RATE, 2)
+            for start in range(0, audio.shape[1], block):
+                check.push(np.ascontiguousarray(audio[:, start : start + block].T))
+            windows = check.windows(window_count(audio.shape[1]))
+            judged = check.to_judge(windows)
+            assert windows[70:118].all()
+            assert np.array_equal(judged[1 - louder], windows)
+            assert not judged[louder].any()
+
+
+def test_a_sound_that_reaches_the_level_in_four_windows_is_not_judged() -> None:
+    """A short sound lies in ten windows. Music that swells to both sides hides it in the outer ones."""
+    noise, sound = noises(2)
+    noise *= 1 + 4 * np.abs(np.arange(len(noise)) / RATE - 3).astype(np.float32)
+    place = slice(46 * 1024 + 50, 46 * 1024 + 450)
+    counts = []
+    for level in np.geomspace(0.2, 20, 40):
+        phased = np.zeros_like(noise)
+        phased[place] = level * sound[place]
+        counts.append(int(cancelling(np.stack([0.3 * noise + phased, 0.3 * noise - phased])).sum()))
+    assert counts[0] == 0
+    assert not set(counts) & {1, 2, 3, 4}
+    assert max(counts) == 10

@@ -1,17 +1,19 @@
 """Parts of a track that cancel in the mean of its channels, which is what the detector receives.
 
 A source whose channels have opposite signs is weak in the mean or missing from it: drums with L = -R, vocals with
-R = -0.7 L. Where audible parts cancel, the detector is also applied to each channel, and only windows that are silent
-in the mean and in every channel are mined. This is done only where the mean could be mined at all. A single channel
-resembles the detector's training material, unlike the difference of two.
+R = -0.7 L. Where audible parts cancel, the detector is also applied to the channel of which they take the largest
+share, and only windows that are silent in both are mined. This is done only where the mean could be mined at all. A
+single channel resembles the detector's training material, unlike the difference of two.
 
 In a cell of a spectrogram, let A be the mean energy of the C channels and M the energy of their mean. In phase M = A,
 for independent channels M = A / C on average, and M stays far below only by cancellation. Cells of 0.64 s with
 M < A / (3 C) (for stereo: the side 7 dB above the mid) are cancelled; independent channels get there in one cell of a
 thousand. A window matters when its cancelled cells hold -20 dB of its energy, the level at which a source is no longer
-silent.
+silent. In stereo, what is cancelled is at most 8.4 dB softer in one channel than in the other, so one channel is
+enough. A sound lies in ten windows; where it reaches -20 dB in fewer than five of them, it does not matter.
 """
 
+import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
@@ -19,11 +21,12 @@ import scipy.fft
 from jaxtyping import Bool, Float32
 
 from remix_miner.audio import Block, StreamResampler
-from remix_miner.detector.evidence import Fusion, in_long_runs, shortest_run
+from remix_miner.detector.evidence import Fusion, in_long_runs, runs, shortest_run
+from remix_miner.detector.fused_stream import FusedStream
 from remix_miner.detector.networks import SilentSourceDetector
 from remix_miner.detector.stream import ProbabilityStream
 from remix_miner.detector.voice_activity import joint_stream
-from remix_miner.detector.windows import HOP_FRAMES, HOP_SECONDS, SAMPLE_RATE, WINDOW_FRAMES
+from remix_miner.detector.windows import HOP_FRAMES, HOP_SECONDS, SAMPLE_RATE, WINDOW_FRAMES, WINDOW_SECONDS
 from remix_miner.sources import SOURCES
 from remix_miner.volume import SILENT_MINING_DB
 
@@ -31,8 +34,10 @@ CANCELLED = 1 / 3
 LEAST_SHARE = 10 ** (SILENT_MINING_DB / 10)
 GATE = 0.3
 """Least threshold at which a scan with these probabilities can be cut again."""
-CONTEXT_WINDOWS = 128
-"""Windows before and after a part that is judged, 8 s: the detector's memory."""
+CONTEXT_WINDOWS = 64
+"""Windows before and after a part that is judged, 4 s: as many as the margins of the detector's stream."""
+LEAST_WINDOWS = 5
+"""Fewer consecutive windows hold the edge of a sound that is softer than -20 dB."""
 CHUNK_HOPS = 64
 """Taken together, so that the result does not depend on the blocks."""
 HALF_WINDOW = WINDOW_FRAMES // HOP_FRAMES // 2
@@ -51,8 +56,10 @@ class PhaseCheck:
         self._length = 1 << (self._hop.bit_length() - 2)  # of a spectrum: a quarter to a half of a hop
         self._bins = 1 + min(self._length // 2, int(self._length * SAMPLE_RATE / 2 / sample_rate))
         self._rest: Block = np.zeros((0, channels), dtype=np.float32)
-        self._energies = np.zeros((HALF_WINDOW, 2, self._bins), dtype=np.float32)  # nothing before the track
+        # Of each channel and of their mean; nothing before the track.
+        self._energies = np.zeros((HALF_WINDOW, channels + 1, self._bins), dtype=np.float32)
         self._found: list[Bool[np.ndarray, " N"]] = []
+        self._shares: list[Float32[np.ndarray, "N C"]] = []
 
     def push(self, block: Block) -> None:
         """Take the next block (frames, channels)."""
@@ -70,28 +77,41 @@ class PhaseCheck:
         if self.channels > 1:
             self.push(np.zeros(((CHUNK_HOPS + HALF_WINDOW) * self._hop, self.channels), dtype=np.float32))
             known = np.concatenate([np.zeros(0, dtype=bool), *self._found])[:count]
-            found[: len(known)] = known
+            found[: len(known)] = in_long_runs(known, LEAST_WINDOWS)
         return found
 
+    def to_judge(self, windows: Bool[np.ndarray, " W"]) -> Bool[np.ndarray, "C W"]:
+        """Return the channel to judge for each of ``windows``: of a run, that with the largest share of what cancels.
+
+        Call it after `windows`.
+        """
+        judged = np.zeros((self.channels, len(windows)), dtype=bool)
+        shares = np.concatenate(self._shares) if self._shares else np.zeros((0, self.channels), dtype=np.float32)
+        for first, after in runs(windows):
+            judged[shares[first:after].sum(axis=0).argmax(), first:after] = True
+        return judged
+
     def _append(self, hops: Float32[np.ndarray, "N T C"]) -> None:
-        energies = np.zeros((len(hops), 2, self._bins), dtype=np.float32)
+        energies = np.zeros((len(hops), self.channels + 1, self._bins), dtype=np.float32)
         mean = hops @ np.full(self.channels, 1 / self.channels, dtype=np.float32)
         everything = np.einsum("ntc,ntc->n", hops, hops) / self.channels
         if (everything - np.einsum("nt,nt->n", mean, mean) > LEAST_SHARE * everything).any():
             window = np.hanning(self._length).astype(np.float32)
             pieces = np.ascontiguousarray(hops[:, : self._length].transpose(2, 0, 1)) * window
             spectra = scipy.fft.rfft(pieces, axis=-1)[..., : self._bins]  # (C, N, F)
-            energies[:, 0] = (spectra.real**2 + spectra.imag**2).mean(axis=0)
+            energies[:, :-1] = (spectra.real**2 + spectra.imag**2).transpose(1, 0, 2)
             spectrum = spectra.mean(axis=0)
-            energies[:, 1] = spectrum.real**2 + spectrum.imag**2
+            energies[:, -1] = spectrum.real**2 + spectrum.imag**2
         energies = np.concatenate([self._energies, energies])
         count = len(energies) - 2 * HALF_WINDOW + 1
         if count > 0:
             sums = np.cumsum(np.concatenate([np.zeros((1, *energies.shape[1:])), energies]), axis=0)
-            windows = np.maximum(sums[2 * HALF_WINDOW :] - sums[:count], 0.0)  # (count, 2, F)
-            channels, of_mean = windows[:, 0], windows[:, 1]
-            cancelled = np.where(of_mean < CANCELLED / self.channels * channels, channels, 0.0).sum(axis=1)
-            self._found.append(cancelled > LEAST_SHARE * channels.sum(axis=1))
+            windows = np.maximum(sums[2 * HALF_WINDOW :] - sums[:count], 0.0)  # (count, C + 1, F)
+            channels, of_mean = windows[:, :-1], windows[:, -1]
+            cells = of_mean < CANCELLED / self.channels * channels.mean(axis=1)
+            cancelled, total = np.einsum("wcf,wf->wc", channels, cells), channels.sum(axis=2)  # (count, C)
+            self._found.append(cancelled.sum(axis=1) > LEAST_SHARE * total.sum(axis=1))
+            self._shares.append((cancelled / np.maximum(total, 1e-12)).astype(np.float32))
             energies = energies[count:]
         self._energies = energies
 
@@ -113,40 +133,27 @@ def could_be_mined(
 def least_over_channels(
     blocks: Iterable[Block],
     sample_rate: int,
-    windows: Bool[np.ndarray, " W"],
+    windows: Bool[np.ndarray, "C W"],
     model: SilentSourceDetector,
     fusion: Fusion | None = None,
     on_block: Callable[[float], None] = lambda seconds: None,
 ) -> Float32[np.ndarray, "S W"]:
-    """Return each source's least probability over the channels in the marked ``windows``, 1 in all others.
+    """Return each source's least probability over the channels in which a window is marked, 1 in all other windows.
 
     ``blocks`` (frames, channels) are the whole track; only the marked parts and their context are computed.
     """
-    least = np.ones((len(model.sources), len(windows)), dtype=np.float32)
-    parts = joined_parts(windows, CONTEXT_WINDOWS)
-    judged: list[_Channel] = []
+    least = np.ones((len(model.sources), windows.shape[1]), dtype=np.float32)
+    channels = [_Channel(model, sample_rate, fusion, marked, least) for marked in windows]
     position = 0
     for block in blocks:
         on_block(0.0)
-        after_block = position + len(block)
-        while parts:
-            first, after = parts[0]
-            # Window w of a stream is centred at its frame 1024 w: a part begins at the centre of its first window.
-            start, end = (edge * HOP_FRAMES * sample_rate // SAMPLE_RATE for edge in (first, after))
-            if start >= after_block:
-                break
-            judged = judged or [_Channel(model, sample_rate, fusion) for _ in range(block.shape[1])]
-            piece = block[max(start - position, 0) : max(end - position, 0)]
-            for number, channel in enumerate(judged):
-                channel.push(piece[:, number])
-            if end > after_block:
-                break
-            _take(least, judged, windows, first)
-            judged = []
-            parts.pop(0)
-        position = after_block
-    if judged:
-        _take(least, judged, windows, parts[0][0])
+        for number, channel in enumerate(channels):
+            channel.push(block[:, number], position)
+        position += len(block)
+        if not any(channel.parts for channel in channels):
+            break
+    for channel in channels:
+        channel.finish()
     return least
 
 
@@ -167,26 +174,58 @@ def joined_parts(windows: Bool[np.ndarray, " W"], context: int) -> list[tuple[in
 
 
 class _Channel:
-    """The detector, with its second opinion where there is one, on one channel of a part."""
+    """The detector, with its second opinion where there is one, on the marked parts of one channel."""
 
-    def __init__(self, model: SilentSourceDetector, sample_rate: int, fusion: Fusion | None) -> None:
+    def __init__(
+        self,
+        model: SilentSourceDetector,
+        sample_rate: int,
+        fusion: Fusion | None,
+        marked: Bool[np.ndarray, " W"],
+        least: Float32[np.ndarray, "S W"],
+    ) -> None:
+        self.parts = joined_parts(marked, CONTEXT_WINDOWS)
+        self._model = model
+        self._rate = sample_rate
+        # Parts may be shorter than an excerpt.
+        self._fusion = None if fusion is None else dataclasses.replace(fusion, min_seconds=WINDOW_SECONDS)
+        self._marked = marked
+        self._least = least
+        self._stream: ProbabilityStream | FusedStream | None = None
         self._resampler = StreamResampler(sample_rate, SAMPLE_RATE, 1)
-        self._stream = joint_stream(ProbabilityStream(model), fusion)
         self._pieces: list[Float32[np.ndarray, "S N"]] = []
 
-    def push(self, samples: Float32[np.ndarray, " T"]) -> None:
-        self._pieces.append(self._stream.push(self._resampler(samples[:, None])[:, 0]))
+    def push(self, samples: Float32[np.ndarray, " T"], position: int) -> None:
+        """Take the samples of the next block, which begins at frame ``position`` of the track."""
+        while self.parts:
+            # Window w of a stream is centred at its frame 1024 w: a part begins at the centre of its first window.
+            start, end = (edge * HOP_FRAMES * self._rate // SAMPLE_RATE for edge in self.parts[0])
+            if start >= position + len(samples):
+                return
+            if self._stream is None:
+                self._begin(*self.parts[0])
+            self._send(samples[max(start - position, 0) : max(end - position, 0)])
+            if end > position + len(samples):
+                return
+            self.finish()
 
-    def finish(self) -> Float32[np.ndarray, "S N"]:
-        last = self._resampler(np.zeros((0, 1), dtype=np.float32), last=True)[:, 0]
-        return np.concatenate([*self._pieces, self._stream.push(last), self._stream.finish()], axis=1)
-
-
-def _take(
-    least: Float32[np.ndarray, "S W"], channels: list[_Channel], windows: Bool[np.ndarray, " W"], first: int
-) -> None:
-    for channel in channels:
-        probabilities = channel.finish()
-        part = least[:, first : first + probabilities.shape[1]]
-        marked = windows[first : first + part.shape[1]]
+    def finish(self) -> None:
+        """End the part at hand and take its probabilities in the marked windows."""
+        if self._stream is None:
+            return
+        self._send(np.zeros(0, dtype=np.float32), last=True)
+        probabilities = np.concatenate([*self._pieces, self._stream.finish()], axis=1)
+        first, _ = self.parts.pop(0)
+        part = self._least[:, first : first + probabilities.shape[1]]
+        marked = self._marked[first : first + part.shape[1]]
         part[:, marked] = np.minimum(part[:, marked], probabilities[:, : part.shape[1]][:, marked])
+        self._stream = None
+
+    def _begin(self, first: int, after: int) -> None:
+        self._resampler = StreamResampler(self._rate, SAMPLE_RATE, 1)
+        self._stream = joint_stream(ProbabilityStream(self._model), self._fusion, self._marked[first:after])
+        self._pieces = []
+
+    def _send(self, samples: Float32[np.ndarray, " T"], last: bool = False) -> None:
+        assert self._stream is not None
+        self._pieces.append(self._stream.push(self._resampler(samples[:, None], last=last)[:, 0]))

@@ -61,7 +61,7 @@ def scan_audio(
 
     A damaged or truncated file is scanned as far as it decodes, with a ``note``. Windows that are silent in what
     the detector receives, or hold samples that were NaN or infinite, are never mined. Where audible parts cancel in
-    the mean of the channels, and the mean could be mined, the detector is also applied to each channel. It receives at
+    the mean of the channels, and the mean could be mined, the detector is also applied to one channel. It receives at
     least ``push_seconds`` at a time, which makes large batches on a GPU and changes no result. ``with_fingerprint``:
     also take the fingerprint of the file, as `fingerprint_file` does. ``on_block`` is called with the seconds of each
     decoded block, and may raise to stop the scan. Raises `AudioError` if nothing can be decoded.
@@ -108,7 +108,7 @@ def scan_audio(
         judged = cancelling & could_be_mined(probabilities, settings.thresholds, settings.min_seconds)
         if judged.any():
             original = held.original_blocks()
-            of_channels = least_over_channels(original, rate, judged, model, settings.fusion, on_block)
+            of_channels = least_over_channels(original, rate, phase.to_judge(judged), model, settings.fusion, on_block)
             probabilities = np.minimum(probabilities, of_channels)
         probabilities[:, cancelling & ~judged] = 0  # the channels are not judged there, so no threshold may mine it
         found = find_spans(probabilities, valid, reader.frames_read, rate, settings)
@@ -118,7 +118,7 @@ def scan_audio(
             notes.append(f"{what}: nothing to mine")
         if judged.any():
             seconds = judged.sum() * HOP_SECONDS
-            notes.append(f"parts are out of phase between channels for {seconds:.1f} s: each channel judged there")
+            notes.append(f"parts are out of phase between channels for {seconds:.1f} s: a channel is judged there")
         return ScannedAudio(
             sample_rate=rate,
             channels=reader.channels,
