@@ -42,7 +42,7 @@ def save_model(path: str | Path, state: Mapping[str, Any], description: Mapping[
 
 
 def _separate_tensors(state: Mapping[str, Any]) -> dict[str, Any]:
-    """Return tensors on the CPU of which no two share memory, as safetensors wants them; tied weights are copied."""
+    """Return tensors on the CPU of which no two share memory, as safetensors requires; tied weights are copied."""
     tensors, seen = {}, set()
     for name, tensor in state.items():
         tensor = tensor.detach().cpu().contiguous()

@@ -10,7 +10,7 @@ import soundfile
 
 from remix_miner.cli import main
 from remix_miner.detector.loading import load_detector
-from remix_miner.figures.heard_song import hear_song
+from remix_miner.figures.predicted_song import predict_song
 from remix_miner.figures.song import song_figure
 
 
@@ -27,12 +27,12 @@ def song(stem_corpus: Callable[..., Path], tmp_path: Path) -> Path:
 
 def test_stems_are_heard_as_their_sum_with_the_truth_beneath(song: Path, tiny_detector: Path) -> None:
     model = load_detector(tiny_detector).model
-    heard = hear_song(model, song)
-    assert heard.name == "a - one"
-    assert heard.seconds == pytest.approx(6.0)
-    assert heard.volumes is not None
-    assert heard.volumes.shape == heard.probabilities.shape
-    assert heard.valid.all()
+    predicted = predict_song(model, song)
+    assert predicted.name == "a - one"
+    assert predicted.seconds == pytest.approx(6.0)
+    assert predicted.volumes is not None
+    assert predicted.volumes.shape == predicted.probabilities.shape
+    assert predicted.valid.all()
     made = song_figure(heard, {"drums": 0.1, "bass": None})
     # A spectrogram, and for each source its probability and its volume.
     assert len(made.axes) == 9
@@ -40,8 +40,8 @@ def test_stems_are_heard_as_their_sum_with_the_truth_beneath(song: Path, tiny_de
 
 
 def test_a_file_alone_has_no_truth(song: Path, tiny_detector: Path) -> None:
-    heard = hear_song(load_detector(tiny_detector).model, song / "vocals.wav")
-    assert heard.volumes is None
+    predicted = predict_song(load_detector(tiny_detector).model, song / "vocals.wav")
+    assert predicted.volumes is None
     assert len(song_figure(heard, {}).axes) == 5
 
 
@@ -49,12 +49,12 @@ def test_a_file_with_stems_is_heard_itself_and_judged_by_them(song: Path, tiny_d
     rate = soundfile.info(song / "drums.wav").samplerate
     longer = 0.1 * np.random.default_rng(0).standard_normal((8 * rate, 2))
     soundfile.write(tmp_path / "mix.wav", longer, rate, subtype="FLOAT")
-    heard = hear_song(load_detector(tiny_detector).model, tmp_path / "mix.wav", song)
-    assert heard.volumes is not None
-    assert heard.volumes.shape == heard.probabilities.shape == (4, 125)
+    predicted = predict_song(load_detector(tiny_detector).model, tmp_path / "mix.wav", song)
+    assert predicted.volumes is not None
+    assert predicted.volumes.shape == predicted.probabilities.shape == (4, 125)
     # The stems end after 6 s: 93.75 windows.
-    assert not np.isnan(heard.volumes[:, :94]).any()
-    assert np.isnan(heard.volumes[:, 94:]).all()
+    assert not np.isnan(predicted.volumes[:, :94]).any()
+    assert np.isnan(predicted.volumes[:, 94:]).all()
 
 
 @pytest.mark.parametrize("suffix", ["png", "svg"])

@@ -317,5 +317,5 @@ def test_a_torn_log_line_is_left_out(tmp_path):
     with open(tmp_path / "log.jsonl", "a") as file:
         file.write('{"kind": "st')
     assert [record["loss"] for record in folder.read_log()] == [None, 0.5]
-    folder.forget_after(1)
+    folder.truncate_log(1)
     assert [record["step"] for record in folder.read_log()] == [1]

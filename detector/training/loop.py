@@ -162,7 +162,7 @@ class DetectorTraining:
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
         set_random_state(state["random"], self.device)
-        self.folder.forget_after(self.step)
+        self.folder.truncate_log(self.step)
 
 
 def _steps_of_epochs(songs: list[Song], settings: DetectorTrainingSettings) -> int:

@@ -17,7 +17,7 @@ from remix_miner.detector.spans import Span, silent_spans
 from remix_miner.detector.stream import track_probabilities
 from remix_miner.detector.windows import HOP_SECONDS, SAMPLE_RATE
 from remix_miner.errors import UsageError
-from remix_miner.figures.heard_song import HeardSong
+from remix_miner.figures.predicted_song import PredictedSong
 from remix_miner.figures.song import song_figure
 from remix_miner.figures.style import Picture
 from remix_miner.sources import SOURCES
@@ -123,7 +123,7 @@ class SongSilence:
 
     def plot(self) -> Picture:
         """Draw spectrogram, probabilities, thresholds and spans. A notebook shows the picture; ``save`` writes it."""
-        song = HeardSong(self.name, self.mono, self.probabilities, None, self.valid)
+        song = PredictedSong(self.name, self.mono, self.probabilities, None, self.valid)
         return Picture(song_figure(song, self.thresholds, min_seconds=self.min_seconds))
 
     def __repr__(self) -> str:

@@ -155,7 +155,7 @@ def blend(estimates: tuple[str, ...], recipe: str | None, sources: str | None, o
 @click.argument("estimates", nargs=-1, required=True, metavar="NAME=FOLDER...")
 @click.option("--stems", required=True, multiple=True, type=click.Path(path_type=Path), help="Songs to fit on.")
 @click.option("--split", default=None, help="Of --stems: train, valid or test.")
-@click.option("--check", multiple=True, type=click.Path(path_type=Path), help="Other songs to judge on.")
+@click.option("--check", multiple=True, type=click.Path(path_type=Path), help="Other songs to score the weights on.")
 @sources_option
 @click.option("--nonnegative", is_flag=True, help="No negative weights.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write the weights as a recipe.")
@@ -224,7 +224,7 @@ def fit(
     header = ["uSDR, dB", *(f"w {name}" for name in members), *members, "equal", "fitted", "gain", "songs"]
     judged = "other songs" if check else "each song under weights fitted on the others"
     document = {source: {**asdict(study), "gain": study.gain} for source, study in studies.items()}
-    text = format_table(header, rows) + f"\njudged on {judged}"
+    text = format_table(header, rows) + f"\nscored on {judged}"
     show({"judged_on": judged, "left_out": left_out, "sources": document}, as_json, text)
     return 1 if left_out else 0
 

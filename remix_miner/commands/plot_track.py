@@ -36,7 +36,7 @@ def command(
     from remix_miner.detector.loading import load_detector
     from remix_miner.detector.spans import silent_spans
     from remix_miner.device import resolve_device
-    from remix_miner.figures.heard_song import hear_song
+    from remix_miner.figures.predicted_song import predict_song
     from remix_miner.figures.song import song_figure
     from remix_miner.figures.style import check_picture, save_picture
     from remix_miner.sources import SOURCES
@@ -46,7 +46,7 @@ def command(
     calibration = calibration_for(loaded, calibration_path)
     if calibration is None:
         note(f"detector {loaded.name!r} has no calibration: no thresholds, no spans")
-    song = hear_song(loaded.model, file, stems)
+    song = predict_song(loaded.model, file, stems)
     thresholds: dict[str, float | None] = dict.fromkeys(SOURCES)
     if calibration is not None:
         thresholds.update({source: one.threshold for source, one in calibration.sources.items()})

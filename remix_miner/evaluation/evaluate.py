@@ -236,6 +236,4 @@ def _unique_names(tracks: Sequence[Track]) -> None:
     names = [track.name for track in tracks]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise DataError(
-            f"tracks of the same name cannot be told apart: {', '.join(twice[:5])}; choose one --split or corpus"
-        )
+        raise DataError(f"several tracks have the same name: {', '.join(twice[:5])}; choose one --split or corpus")

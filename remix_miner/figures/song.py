@@ -7,7 +7,7 @@ import numpy as np
 
 from remix_miner.detector.spans import silent_spans
 from remix_miner.detector.windows import HOP_SECONDS, SAMPLE_RATE
-from remix_miner.figures.heard_song import HeardSong
+from remix_miner.figures.predicted_song import PredictedSong
 from remix_miner.figures.style import FAINT, INK, SOURCE_COLOURS, figure, title
 from remix_miner.sources import SOURCES
 
@@ -20,7 +20,7 @@ LOWEST_DB = -50.0
 
 
 def song_figure(
-    song: HeardSong, thresholds: Mapping[str, float | None], *, min_seconds: float = 5.0, volume_db: float = -20.0
+    song: PredictedSong, thresholds: Mapping[str, float | None], *, min_seconds: float = 5.0, volume_db: float = -20.0
 ) -> Any:
     """Draw one song; the spans of sources with a threshold are shaded."""
     volumes, probabilities = song.volumes, song.probabilities

@@ -116,8 +116,8 @@ class RunFolder:
                 break
         return records
 
-    def forget_after(self, step: int) -> None:
-        """Remove the log's records after ``step``, which the resumed run writes again."""
+    def truncate_log(self, step: int) -> None:
+        """Remove the records of the log after ``step``; a resumed run writes them again."""
         kept = [record for record in self.read_log() if record["step"] <= step]
         write_text(self._log, "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in kept))
 

@@ -12,7 +12,7 @@ CGROUP = Path("/sys/fs/cgroup")
 
 
 def free_memory(device: torch.device) -> float | None:
-    """Return the bytes that can be allocated on ``device``, or None where the system does not say."""
+    """Return the bytes that can be allocated on ``device``, or None where the system does not report it."""
     if device.type == "cuda":
         return float(torch.cuda.mem_get_info(device)[0])
     known = [value for value in (_free_of_machine(), _free_of_container()) if value is not None]

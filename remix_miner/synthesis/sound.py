@@ -1,6 +1,6 @@
 """Elements of synthetic sounds: tones with changing harmonics, shaped noise, panning, filters, a room.
 
-Signals are mono (T,) float32 unless a shape says otherwise; randomness comes from a generator.
+Signals are mono (T,) float32 unless a shape states otherwise; randomness comes from a generator.
 """
 
 import functools

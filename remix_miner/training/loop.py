@@ -200,7 +200,7 @@ class Training:
             self.validator.chosen = state["chosen"]
         set_random_state(mine["random"], self.ranks.device)
         if self.ranks.first:
-            self.folder.forget_after(self.steps_done)
+            self.folder.truncate_log(self.steps_done)
 
     def _log(self, **record: Any) -> None:
         if self.ranks.first:

@@ -70,8 +70,8 @@ def loss_function(name: str) -> Callable[[Signals, Signals], Losses]:
 def truncated_mean(losses: Float[Tensor, "B *S"], quantile: float = 1.0) -> Float[Tensor, ""]:
     """Mean over items and sources; with ``quantile`` < 1, per source only over items at or below that quantile.
 
-    Leaves out what fits worst in the batch, which is where mislabelled material is (KUIELab's SDX23 loss; theirs keeps
-    items strictly below, so that a batch of one trains nothing).
+    Leaves out what fits worst in the batch, which is where mislabelled material is (KUIELab's SDX23 loss, which keeps
+    items strictly below: there, a batch of one trains nothing).
 
     >>> truncated_mean(torch.tensor([1.0, 2.0, 9.0]), quantile=0.5).item()
     1.5

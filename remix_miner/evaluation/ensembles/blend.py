@@ -96,7 +96,7 @@ def study_blend(
     judging = fitting if others is None else [each for each in others if each[-1, -1] > 0]
     if len(fitting) < (2 if others is None else 1) or not judging:
         raise DataError(
-            f"{len(fitting)} songs in which the source sounds are too few to fit weights and judge them on others"
+            f"{len(fitting)} songs in which the source sounds are too few to fit weights and score them on others"
         )
     weights = fit_weights(fitting, nonnegative)
     equal = np.full(len(members), 1 / len(members))

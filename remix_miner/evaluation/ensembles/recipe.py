@@ -12,7 +12,7 @@ from remix_miner.errors import UsageError
 PREFIX = "ensemble_"
 
 Weights = Mapping[str, float]
-"""Member -> its share of one source; shares are divided by their sum, unless the stage says otherwise."""
+"""Member -> its share of one source; shares are divided by their sum, unless the stage sets another rule."""
 
 
 @dataclass(frozen=True)

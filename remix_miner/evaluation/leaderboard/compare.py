@@ -44,8 +44,8 @@ def compare(first: Result, second: Result, seed: int = 0) -> list[Difference]:
     Songs are resampled together for both results, so the difficulty of a song, common to both, cancels. A song or
     source that either excludes (silence) is left out of both. Raises `DataError` where the results share no song.
     """
-    theirs = {track["name"]: track for track in second.tracks}
-    pairs = [(track, theirs[track["name"]]) for track in first.tracks if track["name"] in theirs]
+    of_second = {track["name"]: track for track in second.tracks}
+    pairs = [(track, of_second[track["name"]]) for track in first.tracks if track["name"] in of_second]
     different = [track["name"] for track, other in pairs if abs(track["seconds"] - other["seconds"]) > 0.01]
     if not pairs or different:
         problem = f"{different[0]!r} has two lengths" if different else "they share no song"

@@ -95,11 +95,11 @@ class _Worker:
         self.step = step
         self.stride = stride
         self.asked = step
-        self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=_work, args=(sampler, slots, theirs), daemon=True)
+        self.connection, worker_end = context.Pipe()
+        self.process = context.Process(target=_work, args=(sampler, slots, worker_end), daemon=True)
         with one_thread_each():
             self.process.start()
-        theirs.close()
+        worker_end.close()
         for _ in slots:
             self._ask()
 

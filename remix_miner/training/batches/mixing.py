@@ -54,9 +54,8 @@ class MixingSettings(Settings):
             )
         super().__post_init__()
         if self.loudness_lufs is not None:
-            loudness_lufs(
-                np.zeros((1, 1), dtype=np.float32), 44100
-            )  # says now, not in a worker, that the extra is missing
+            # A missing extra is an error here, before the workers start.
+            loudness_lufs(np.zeros((1, 1), dtype=np.float32), 44100)
 
 
 class Pick(NamedTuple):

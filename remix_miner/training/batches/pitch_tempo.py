@@ -47,7 +47,7 @@ class PitchTempoSettings(Settings):
 
 
 def require_stretch() -> None:
-    """Raise a `UsageError` that says what to install when python-stretch is missing."""
+    """Raise a `UsageError` with the command to install python-stretch where it is missing."""
     try:
         import python_stretch  # noqa: F401
     except ImportError as error:

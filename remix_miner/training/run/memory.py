@@ -27,7 +27,7 @@ class MemoryEstimate:
 
     fixed: float
     per_example: float
-    free: float | None  # None where the system does not say
+    free: float | None  # None where the system does not report it
 
     def of(self, items: int) -> float:
         """Return the bytes that a part of ``items`` examples needs."""

@@ -19,7 +19,7 @@ from remix_miner.errors import DataError
 
 
 @dataclass(frozen=True)
-class HeardSong:
+class PredictedSong:
     """A song with the detector's probabilities.
 
     ``mono``: the mixture at 16 kHz. ``probabilities`` and ``volumes`` in dB: (S, W); volumes are nan where unknown, and
@@ -37,7 +37,7 @@ class HeardSong:
         return len(self.mono) / SAMPLE_RATE
 
 
-def hear_song(model: SilentSourceDetector, file: Path, stems: Path | None = None) -> HeardSong:
+def predict_song(model: SilentSourceDetector, file: Path, stems: Path | None = None) -> PredictedSong:
     """Compute the probabilities of an audio file, or of the sum of the stems in a track's folder.
 
     With ``stems`` the true volumes come from that folder, which must hold one song. Beyond the stems' end the volumes
@@ -59,7 +59,7 @@ def hear_song(model: SilentSourceDetector, file: Path, stems: Path | None = None
         volumes = np.full_like(probabilities, np.nan)
         known = true_volumes(truth, parts)[:, : volumes.shape[1]]
         volumes[:, : known.shape[1]] = known
-    return HeardSong(file.stem if file.is_file() else file.name, mono, probabilities, volumes, _valid(mono))
+    return PredictedSong(file.stem if file.is_file() else file.name, mono, probabilities, volumes, _valid(mono))
 
 
 def _valid(mono: Float32[np.ndarray, " T"]) -> Bool[np.ndarray, " W"]:
