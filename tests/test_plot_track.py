@@ -25,7 +25,7 @@ def song(stem_corpus: Callable[..., Path], tmp_path: Path) -> Path:
     return stem_corpus(tmp_path / "songs", {"a - one": 6.0}) / "a - one"
 
 
-def test_stems_are_heard_as_their_sum_with_the_truth_beneath(song: Path, tiny_detector: Path) -> None:
+def test_stems_give_the_picture_of_their_sum_and_its_true_volumes(song: Path, tiny_detector: Path) -> None:
     model = load_detector(tiny_detector).model
     predicted = predict_song(model, song)
     assert predicted.name == "a - one"
@@ -33,7 +33,7 @@ def test_stems_are_heard_as_their_sum_with_the_truth_beneath(song: Path, tiny_de
     assert predicted.volumes is not None
     assert predicted.volumes.shape == predicted.probabilities.shape
     assert predicted.valid.all()
-    made = song_figure(heard, {"drums": 0.1, "bass": None})
+    made = song_figure(predicted, {"drums": 0.1, "bass": None})
     # A spectrogram, and for each source its probability and its volume.
     assert len(made.axes) == 9
     assert any("no threshold" in text.get_text() for axis in made.axes for text in axis.texts)
@@ -42,10 +42,10 @@ def test_stems_are_heard_as_their_sum_with_the_truth_beneath(song: Path, tiny_de
 def test_a_file_alone_has_no_truth(song: Path, tiny_detector: Path) -> None:
     predicted = predict_song(load_detector(tiny_detector).model, song / "vocals.wav")
     assert predicted.volumes is None
-    assert len(song_figure(heard, {}).axes) == 5
+    assert len(song_figure(predicted, {}).axes) == 5
 
 
-def test_a_file_with_stems_is_heard_itself_and_judged_by_them(song: Path, tiny_detector: Path, tmp_path: Path) -> None:
+def test_a_file_with_stems_is_drawn_itself_with_their_volumes(song: Path, tiny_detector: Path, tmp_path: Path) -> None:
     rate = soundfile.info(song / "drums.wav").samplerate
     longer = 0.1 * np.random.default_rng(0).standard_normal((8 * rate, 2))
     soundfile.write(tmp_path / "mix.wav", longer, rate, subtype="FLOAT")
