@@ -12,7 +12,7 @@ MEANINGS = {
     "mined-by-track": "the same excerpts, every track of the library equally often",
     "mined-3min": "3 minutes of the excerpts, of randomly drawn tracks, which differ from fold to fold",
     "mined-50percent-impure": "the target sounds in that share of the excerpts",
-    "true": "the rests of the half's songs by other artists: no detector",
+    "true": "the rests of the half's other songs: no detector",
     "ceiling": "all songs of the half labelled",
 }
 

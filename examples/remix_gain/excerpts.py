@@ -118,7 +118,7 @@ class ExcerptSets:
         if arm.name == "control":
             return self._write(f"own-{job.fold}", rests([labelled]))
         if arm.name == "true":
-            return self._write(f"true-{job.fold}", rests(song for song in half if song.artist != labelled.artist))
+            return self._write(f"true-{job.fold}", rests(song for song in half if song.name != labelled.name))
         folder = self._write("mined", self._read(self.mined))
         if arm.minutes is not None:
             seconds = 60 * arm.minutes
