@@ -243,6 +243,15 @@ def test_pairs_train_vocals_against_the_rest(capsys, tmp_path, stems):
     assert "holds pairs of vocals and accompaniment" in error
 
 
+def test_a_target_that_mined_music_may_harm_is_warned_of(capsys, tmp_path, stems, mine):
+    mine(tmp_path / "mined", {"x.mp3": {"drums": [5.0], "vocals": [5.0]}})
+    shared = ("--stems", stems, "--mined", tmp_path / "mined", "--target")
+    for target, warned in (("drums", True), ("vocals", False)):
+        status, _, error = train(capsys, *shared, target, "--out", tmp_path / target)
+        assert status == 0, error
+        assert (f"WARNING: for {target}, mined music lowered the score" in error) == warned
+
+
 def test_a_target_refuses_what_it_cannot_use(capsys, tmp_path, stems, mine):
     mine(tmp_path / "mined", {"x.mp3": {"bass": [5.0]}})
     shared = ("--stems", stems, "--mined", tmp_path / "mined", "--out", tmp_path / "run", "--target")

@@ -37,9 +37,9 @@ def _panel(axes: Any, documents: list[Document]) -> None:
     labelled: set[str] = set()
     for number, (arm, minutes, gain) in enumerate(_doses(documents)):
         kind = "mined-by-track" if arm.startswith("mined-by-track") else "mined"
-        place = minutes * (1.18 if kind == "mined-by-track" else 1.0)  # apart, where both have the same minutes
-        spread = np.random.default_rng(number).uniform(0.94, 1.06, len(gain.folds))
-        axes.plot(place * spread, list(gain.folds.values()), ".", color=COLOURS[kind], alpha=0.25, markeredgewidth=0)
+        place = minutes * (1.2 if kind == "mined-by-track" else 1.0)  # apart, where both have the same minutes
+        spread = np.random.default_rng(number).uniform(0.72, 0.88, len(gain.folds))
+        axes.plot(place * spread, list(gain.folds.values()), ".", color=COLOURS[kind], alpha=0.5, markeredgewidth=0)
         axes.errorbar(
             [place],
             [gain.mean],
@@ -55,10 +55,10 @@ def _panel(axes: Any, documents: list[Document]) -> None:
         axes.axhline(ceiling.mean, color="tab:green", label="ceiling: all songs labelled")
     axes.axhline(0, color="black", linewidth=0.8)
     axes.set_xscale("log")
-    axes.set_xlim(1.5, 800)
+    axes.set_xlim(1.5, 1500)
     axes.set_xticks([3, 30, 300], ["3", "30", "300"])
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize="x-small", loc="upper left")
+    axes.legend(frameon=False, fontsize="x-small", loc="lower left")
 
 
 def _doses(documents: list[Document]) -> list[tuple[str, float, Difference]]:

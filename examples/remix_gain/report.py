@@ -2,11 +2,12 @@
 
 writes RUNS/report.md, RUNS/report.json and RUNS/gain.svg. With --doc the tables of each target replace what stands
 between its marks in the page, and the figure goes to docs/pictures. --earlier names the results of another experiment
-with other folds: differences that both have are stated pooled, too.
+with other folds: differences that both have are stated pooled, too. --without leaves a test song out.
 """
 
 import argparse
 import json
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 
@@ -17,6 +18,9 @@ from figure import draw
 from remix_miner.atomic import write_json, write_text
 from remix_miner.sources import SOURCES
 
+LEAST_FOLDS = 2
+"""Arms with fewer are named and left out of the tables."""
+
 FIRST, LAST = ("control", "supervised", "mined-by-track", "mined"), ("ceiling",)
 BEGIN, END = "<!-- results of {name}: begin -->", "<!-- results of {name}: end -->"
 
@@ -26,10 +30,12 @@ def main() -> None:
     parser.add_argument("runs", type=Path)
     parser.add_argument("--doc", type=Path)
     parser.add_argument("--earlier", type=Path, help="folder with results/ of the same target, vocals")
+    parser.add_argument("--without", action="append", default=[], help="a test song to leave out; repeatable")
     options = parser.parse_args()
     scale = json.loads((options.runs / "scale.json").read_text())
-    results = {source: found for source in SOURCES if (found := read_results(options.runs / source))}
-    earlier = {"vocals": read_results(options.earlier)} if options.earlier else {}
+    read = {source: read_results(options.runs / source) for source in SOURCES}
+    results = {source: leave_out(found, options.without) for source, found in read.items() if found}
+    earlier = {"vocals": leave_out(read_results(options.earlier), options.without)} if options.earlier else {}
     texts = {target: tables(found, earlier.get(target, [])) for target, found in results.items()}
     text = "\n\n".join(f"## {target}\n\n{each}" for target, each in texts.items())
     print(text)
@@ -45,9 +51,22 @@ def main() -> None:
             place(options.doc, f"{scale['scale']}, {target}", each)
 
 
+def leave_out(documents: list[Document], songs: list[str]) -> list[Document]:
+    """Return the results without the scores of ``songs``."""
+    for document in documents:
+        document["scores"]["ema"] = {
+            song: values for song, values in document["scores"]["ema"].items() if song not in songs
+        }
+    return documents
+
+
 def tables(documents: list[Document], earlier: list[Document]) -> str:
-    parts = [arms_table(documents), differences_table(documents, earlier), ceilings_table(documents)]
-    return "\n\n".join([part for part in parts if part] + cost(documents))
+    folds = Counter(document["arm"] for document in documents if document["arm"] not in LAST)
+    few = sorted(arm for arm, count in folds.items() if count < LEAST_FOLDS)
+    kept = [document for document in documents if document["arm"] not in few]
+    parts = [arms_table(kept), differences_table(kept, earlier), ceilings_table(kept), *cost(documents)]
+    parts += [f"Left out, with a single fold: {', '.join(few)}."] if few else []
+    return "\n\n".join(part for part in parts if part)
 
 
 def arms_of(documents: list[Document]) -> list[str]:

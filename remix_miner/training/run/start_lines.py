@@ -9,6 +9,14 @@ from remix_miner.training.settings import TrainingSettings
 
 NAMES_SHOWN = 8
 
+MAY_HARM = ("drums",)
+"""Targets for which mined music lowered the score of most test songs: docs/guide/does_it_help.md."""
+
+HARM = (
+    "WARNING: for {target}, mined music lowered the score of most test songs in the measurement so far (see the page "
+    "'Does it help?'); train once without --mined as well and keep the better model"
+)
+
 
 def start_lines(data: TrainingData, settings: TrainingSettings) -> list[str]:
     """Return the lines that a run shows before its first step: songs, how they are split, minutes of excerpts."""
@@ -36,7 +44,7 @@ def _mined_lines(excerpts: MinedExcerpts, settings: TrainingSettings) -> list[st
     found = ", ".join(f"{source} {got:.1f} min" for source, got in minutes.items())
     lines = [f"{len(excerpts)} mined excerpts without: {found}"]
     if settings.target is not None:  # the share of examples follows from the seconds
-        return lines
+        return lines + [HARM.format(target=settings.target)] * (settings.target in MAY_HARM)
     shares = source_shares(excerpts, settings.excerpts.enough_minutes)
     few = [f"{source} {share:.1%}" for source, share in shares.items() if share < 1]
     if few:
