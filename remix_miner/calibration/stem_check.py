@@ -67,7 +67,7 @@ class StemCheck:
 
 
 @dataclass(frozen=True)
-class HeardStem:
+class StemActivity:
     """What a check is based on: mono audio at 16 kHz, 1 - P (S, W), and the windows that are loud enough (W,)."""
 
     mono: Float32[np.ndarray, " T"]
@@ -75,7 +75,7 @@ class HeardStem:
     judged: Bool[np.ndarray, " W"]
 
 
-Flagged = Callable[[StemCheck, HeardStem], None]
+Flagged = Callable[[StemCheck, StemActivity], None]
 
 
 def check_stems(
@@ -97,11 +97,11 @@ def check_stems(
         names = SOURCES if isinstance(track, StemTrack) else track.sources
         for name, mono in zip(names, mono_stems(track), strict=True):
             if track.files[name]:
-                heard = hear_stem(model, mono, settings)
-                check = _findings(track.name, name, heard, settings)
+                sound = stem_activity(model, mono, settings)
+                check = _findings(track.name, name, sound, settings)
                 checks.append(check)
                 if check.flagged and on_flagged is not None:
-                    on_flagged(check, heard)
+                    on_flagged(check, sound)
     return checks
 
 
@@ -114,23 +114,25 @@ def check_stem(
 ) -> StemCheck:
     """Return the findings for one stem, mono at 16 kHz."""
     settings = settings or StemCheckSettings()
-    return _findings(song, stem, hear_stem(model, mono, settings), settings)
+    return _findings(song, stem, stem_activity(model, mono, settings), settings)
 
 
-def hear_stem(model: SilentSourceDetector, mono: Float32[np.ndarray, " T"], settings: StemCheckSettings) -> HeardStem:
+def stem_activity(
+    model: SilentSourceDetector, mono: Float32[np.ndarray, " T"], settings: StemCheckSettings
+) -> StemActivity:
     """Apply the detector to a stem; in an empty stem no window is judged."""
     energies = centred_energies(torch.from_numpy(mono)).numpy()
     loudest = float(energies.max(initial=0.0))
     if loudest <= WINDOW_FRAMES * 10 ** (EMPTY_DBFS / 10):
         nothing = np.zeros(len(energies), dtype=bool)
-        return HeardStem(mono, np.zeros((len(SOURCES), len(energies)), dtype=np.float32), nothing)
+        return StemActivity(mono, np.zeros((len(SOURCES), len(energies)), dtype=np.float32), nothing)
     active = 1 - track_probabilities(model, mono)
-    return HeardStem(mono, active, energies > loudest * 10 ** (settings.floor_db / 10))
+    return StemActivity(mono, active, energies > loudest * 10 ** (settings.floor_db / 10))
 
 
-def _findings(song: str, stem: str, heard: HeardStem, settings: StemCheckSettings) -> StemCheck:
-    seconds = len(heard.mono) / SAMPLE_RATE
-    active, judged = heard.active, heard.judged
+def _findings(song: str, stem: str, sound: StemActivity, settings: StemCheckSettings) -> StemCheck:
+    seconds = len(sound.mono) / SAMPLE_RATE
+    active, judged = sound.active, sound.judged
     if not judged.any():
         return StemCheck(song, stem, seconds, empty=True)
     activity = {source: float(row[judged].mean()) for source, row in zip(SOURCES, active, strict=True)}

@@ -104,7 +104,7 @@ class _Listened(NamedTuple):
 def _listen(corpora: "list[CorpusReport]", detector: str, device: str, pictures: Path | None) -> _Listened:
     from dataclasses import asdict
 
-    from remix_miner.calibration.stem_check import HeardStem, StemCheck, StemCheckSettings, check_stems, findings
+    from remix_miner.calibration.stem_check import StemActivity, StemCheck, StemCheckSettings, check_stems, findings
     from remix_miner.datasets.problems import Problem
     from remix_miner.datasets.tracks import PairTrack, StemTrack
     from remix_miner.detector.loading import load_detector
@@ -120,7 +120,7 @@ def _listen(corpora: "list[CorpusReport]", detector: str, device: str, pictures:
     settings = StemCheckSettings()
     drawn: dict[tuple[str, str], str] = {}
 
-    def draw(check: StemCheck, stem: HeardStem) -> None:
+    def draw(check: StemCheck, stem: StemActivity) -> None:
         from remix_miner.figures.checked_stem import checked_stem_figure
         from remix_miner.figures.style import save_picture
 

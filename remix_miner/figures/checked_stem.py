@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from remix_miner.calibration.stem_check import HeardStem, StemCheck, StemCheckSettings, findings
+from remix_miner.calibration.stem_check import StemActivity, StemCheck, StemCheckSettings, findings
 from remix_miner.detector.windows import HOP_SECONDS
 from remix_miner.figures.song import spectrogram, time_axis
 from remix_miner.figures.style import FAINT, SOURCE_COLOURS, WARNING, figure, title
@@ -13,7 +13,7 @@ from remix_miner.sources import SOURCES
 WIDTH, SPECTROGRAM_HEIGHT, ACTIVITY_HEIGHT = 9.0, 1.9, 0.8
 
 
-def checked_stem_figure(check: StemCheck, stem: HeardStem, settings: StemCheckSettings) -> Any:
+def checked_stem_figure(check: StemCheck, stem: StemActivity, settings: StemCheckSettings) -> Any:
     """Draw one stem. Lines are 1 - P, dashed the limit for bleed, shaded what was found; grey: too quiet to judge."""
     heights = [SPECTROGRAM_HEIGHT, *[ACTIVITY_HEIGHT] * len(SOURCES)]
     made, axes = figure(WIDTH, sum(heights) + 0.6, rows=len(heights), heights=heights, sharex=True)
