@@ -221,6 +221,13 @@ def test_a_claim_about_one_source_looks_at_that_source_alone() -> None:
     assert judge(Claim("a", "b", "here", source="vocals"), runs, {}).outcome == "disagrees"
 
 
+def test_a_claim_that_no_test_song_can_judge_is_undecided() -> None:
+    """A source that is silent in every test song must not end a study after all its training."""
+    runs = [run_of(arm, 0, {"silent": np.nan}) for arm in ("a", "b")]
+    verdict = judge(Claim("a", "b", "here", source="drums"), runs, {})
+    assert (verdict.outcome, verdict.difference.mean_db, verdict.songs) == ("undecided", None, 0)
+
+
 def test_songs_that_a_seed_does_not_test_are_left_out_of_its_mean() -> None:
     table = np.array([[1.0, np.nan], [np.nan, 3.0]])
     interval = bootstrap(table, ["a", "b"])

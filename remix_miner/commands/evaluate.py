@@ -29,6 +29,14 @@ if TYPE_CHECKING:
 @sources_option
 @click.option("--metrics", default="usdr,csdr,si_sdr", show_default=True, help="Which scores, separated by commas.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write the result as JSON, for leaderboard.")
+@click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Box plots: PNG, SVG or PDF.")
+@click.option(
+    "--beside",
+    multiple=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="RESULT",
+    help="With --plot: results of --out to draw beside this one; repeatable.",
+)
 @click.option("--name", default=None, help="Name of the result; default: the model's.")
 @click.option("--keep", type=click.Path(path_type=Path), help="Keep the estimates in this folder.")
 @click.option("--workers", type=int, default=None, help="Scoring processes; default: one per CPU core.")
@@ -43,6 +51,8 @@ def command(
     sources: str | None,
     metrics: str,
     out: Path | None,
+    plot: Path | None,
+    beside: tuple[Path, ...],
     name: str | None,
     keep: Path | None,
     workers: int | None,
@@ -68,6 +78,7 @@ def command(
         check_output_file(out)
     if keep is not None:
         check_output_folder(keep, "--keep")
+    others = _beside(plot, beside)
     named = parse_names(sources) if sources is not None else None
     shared = {
         "metrics": wanted,
@@ -97,8 +108,27 @@ def command(
     if out is not None:
         result.save(out)
         note(f"written: {out}")
+    if plot is not None:
+        from remix_miner.figures.box_plots import box_plots
+        from remix_miner.figures.style import save_picture
+
+        save_picture(box_plots([*others, document]), plot)
+        note(f"picture in {plot}")
     show(document, as_json, result_text(result, document))
     return 1 if any(text.startswith("estimates missing") for text in result.notes) else 0
+
+
+def _beside(plot: Path | None, paths: tuple[Path, ...]) -> list[dict[str, Any]]:
+    """Return the documents of the results to draw beside this one; what cannot be used is found before any work."""
+    if plot is None:
+        if paths:
+            raise UsageError("--beside draws results beside this one: name the picture with --plot FILE")
+        return []
+    from remix_miner.evaluation.results import Result
+    from remix_miner.figures.style import check_picture
+
+    check_picture(plot)
+    return [Result.load(path).document() for path in paths]
 
 
 def _is_estimates(model: str) -> bool:

@@ -72,7 +72,7 @@ class Bench:
     def model_name(self, settings: TrainingSettings, arm: Arm | None = None, parts: Sequence[str] = ()) -> str:
         """Return the name of a trained model's folder: the separator, then a digest of settings and songs."""
         songs = self._train_songs(arm)
-        mined = str(self.mined) if arm is not None and arm.remixed else None
+        mined = str(self.mined.resolve()) if self.mined is not None and arm is not None and arm.remixed else None
         return f"{settings.separator.name}-{_digest([_stated(settings), [song.name for song in songs], mined, *parts])}"
 
     def train(self, arm: Arm) -> Separator:

@@ -14,7 +14,7 @@ def draw(result: dict[str, Any]) -> Any:
     claims, names = result["claims"], list(result["arms"])
     arms = [arm for arm in result["arms"][names[0]] if arm in result["separates"]]
     rows = len(arms) if len(names) == 1 or result["curves"] else len(names)
-    height = 1.4 + 0.36 * max(len(claims), rows, 6 if result["curves"] or len(names) > 1 else 3)
+    height = 1.4 + 0.36 * max(len(claims), rows, 13 if result["curves"] else 6 if len(names) > 1 else 3)
     made, (left, right) = figure(12.5, height, columns=2)
     if result["curves"]:
         _curves(left, result["curves"])
@@ -44,21 +44,28 @@ def _means(axis: Any, sets: dict[str, Any], arms: list[str]) -> None:
 
 def _curves(axis: Any, curves: dict[str, Any]) -> None:
     """Draw the improvement over the mixture during training: a colour for each arm, a line style for each set."""
-    styles = ("-", "--", "-.", ":")
-    for style, (chunks, arms) in zip(styles, sorted(curves.items()), strict=False):
-        for colour, (arm, points) in zip(ARM_COLOURS, arms.items(), strict=False):
-            label = f"{arm}, {chunks}"
-            axis.plot(*zip(*points, strict=True), style, color=colour, marker=".", linewidth=1.3, label=label)
+    from matplotlib.lines import Line2D
+
+    styles, shown = ("-", "--", "-.", ":"), sorted(curves)
+    for style, chunks in zip(styles, shown, strict=False):
+        for colour, points in zip(ARM_COLOURS, curves[chunks].values(), strict=False):
+            axis.plot(*zip(*points, strict=True), style, color=colour, marker=".", linewidth=1.3)
+    arms = [Line2D([], [], color=colour, label=arm) for colour, arm in zip(ARM_COLOURS, curves[shown[0]], strict=False)]
+    sets = [Line2D([], [], color=INK, linestyle=style, label=name) for style, name in zip(styles, shown, strict=False)]
+    axis.legend(
+        handles=[*arms, *sets], loc="upper center", bbox_to_anchor=(0.5, -0.12), ncol=2, frameon=False, fontsize=8
+    )
     axis.set_xlabel("updates")
-    axis.set_ylabel("uSDR improvement over the mixture, dB")
+    axis.set_ylabel("uSDR above the mixture's, dB")
     axis.grid(alpha=0.3)
-    legend(axis, "upper left", bbox_to_anchor=(0, -0.16), ncol=2, handlelength=3.2)
 
 
 def _claims(axis: Any, claims: list[dict[str, Any]]) -> None:
     """Draw each claim's difference with its interval, coloured by the verdict, and the paper's figure as a cross."""
     for row, claim in enumerate(claims):
         colour = COLOURS[claim["outcome"]]
+        if claim["mean_db"] is None:
+            continue
         axis.plot([claim["low_db"], claim["high_db"]], [row, row], color=colour, linewidth=2)
         axis.plot(claim["mean_db"], row, "o", color=colour)
         if claim["published_db"] is not None:

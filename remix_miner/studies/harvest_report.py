@@ -16,7 +16,7 @@ from remix_miner.figures.style import (
     title,
 )
 from remix_miner.studies.papers.harvest import AFTER_DB, BEFORE_DB, KEPT, LIBRARY_SHARE
-from remix_miner.studies.report import SMALL
+from remix_miner.studies.report import SMALL, signed
 
 
 def harvest_text(result: dict[str, Any]) -> str:
@@ -38,7 +38,7 @@ def harvest_text(result: dict[str, Any]) -> str:
     lines += ["", f"  {'claim of the paper':{wide}}{'paper':>8}{'here':>8}   95% interval      verdict"]
     for claim in result["claims"]:
         published = "-" if claim["published"] is None else f"{claim['published']:.2f}"
-        here, low, high = (_number(claim[key]) for key in ("mean", "low", "high"))
+        here, low, high = (signed(claim[key]) for key in ("mean", "low", "high"))
         lines.append(
             f"  {claim['text']:{wide}}{published:>8}{here:>8}   [{low}, {high}]   {claim['outcome']} "
             f"({claim['where']}; {claim['artists']} artists)"
@@ -98,7 +98,3 @@ def _share(value: float | None) -> str:
 
 def _decibels(value: float | None) -> str:
     return "-" if value is None else f"{value:.0f}"
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:+.2f}"

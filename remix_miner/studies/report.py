@@ -75,8 +75,8 @@ def text(result: dict[str, Any]) -> str:
     for claim in result["claims"]:
         reason = f", {claim['reason']}" if claim["reason"] else ""
         lines.append(
-            f"  {claim['text']:{wide}}{published(claim):>8}{claim['mean_db']:+8.2f}   "
-            f"[{claim['low_db']:+.2f}, {claim['high_db']:+.2f}]   {claim['outcome']}{reason} ({claim['where']})"
+            f"  {claim['text']:{wide}}{published(claim):>8}{signed(claim['mean_db']):>8}   "
+            f"[{signed(claim['low_db'])}, {signed(claim['high_db'])}]   {claim['outcome']}{reason} ({claim['where']})"
         )
     if any(claim["read_off"] for claim in result["claims"]):
         lines.append("  * read off a plot")
@@ -94,6 +94,11 @@ def published(claim: Mapping[str, Any]) -> str:
     """Return a paper's difference as tables show it: '-' where there is none, '*' where it is read off a plot."""
     figure = "-" if claim["published_db"] is None else f"{claim['published_db']:+.2f}"
     return figure + ("*" if claim["read_off"] else "")
+
+
+def signed(value: float | None) -> str:
+    """Return a difference with its sign, '-' for None."""
+    return "-" if value is None else f"{value:+.2f}"
 
 
 def write_report(result: dict[str, Any], out: Path) -> None:

@@ -22,7 +22,8 @@ class Scale(Settings):
 
     ``folds``: parts into which the artists are dealt where the corpus has no split 'test'; each seed tests one part.
     ``training``: settings of `remix-miner train` that all arms share. ``studies``: for single studies, other values of
-    ``updates``, ``test_seconds`` and ``training``, whose tables (``mixing``, ``separator``, ...) replace those of all.
+    ``updates``, ``seeds``, ``test_seconds`` and ``training``, whose tables (``mixing``, ``separator``, ...) replace
+    those of all.
     ``options``: what only one study uses, such as `remix_miner.studies.papers.kuielab.MixerOptions`.
     """
 
@@ -39,12 +40,13 @@ class Scale(Settings):
     def for_study(self, name: str) -> "Scale":
         """Return the scale with the values of one study."""
         own = self.studies.get(name, {})
-        unknown = set(own) - {"updates", "test_seconds", "training", "options"}
+        unknown = set(own) - {"updates", "seeds", "test_seconds", "training", "options"}
         if unknown:
             raise UsageError(f"[studies.{name}] of the scale {self.name} has no {', '.join(sorted(unknown))}")
         return replace(
             self,
             updates=own.get("updates", self.updates),
+            seeds=tuple(own.get("seeds", self.seeds)),
             test_seconds=own.get("test_seconds", self.test_seconds),
             training={**self.training, **own.get("training", {})},
             options={**self.options, **own.get("options", {})},

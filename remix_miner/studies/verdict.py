@@ -18,11 +18,21 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean in dB with its 95% percentile bootstrap interval."""
+    """A mean in dB with its 95% percentile bootstrap interval; None where nothing was measured."""
 
-    mean_db: float
-    low_db: float
-    high_db: float
+    mean_db: float | None
+    low_db: float | None
+    high_db: float | None
+
+    @property
+    def above_zero(self) -> bool:
+        """Whether the whole interval lies above 0."""
+        return self.low_db is not None and self.low_db > 0
+
+    @property
+    def below_zero(self) -> bool:
+        """Whether the whole interval lies below 0."""
+        return self.high_db is not None and self.high_db < 0
 
 
 @dataclass(frozen=True)
@@ -51,11 +61,13 @@ def judge(
     above the better of mixture and silence (0 dB) excludes 0.
     """
     table, songs, seeds = _paired(claim, runs)
+    if not songs:
+        return Verdict(claim, Interval(None, None, None), "undecided", 0, seeds, "no test song has a score")
     interval = bootstrap(table, [artists.get(song, song) for song in songs], seed)
     outcome: Outcome = "undecided"
-    if interval.low_db > 0:
+    if interval.above_zero:
         outcome = "agrees"
-    elif interval.high_db < 0:
+    elif interval.below_zero:
         outcome = "disagrees"
     reason = ""
     if floor is not None and outcome != "undecided":
@@ -79,7 +91,7 @@ def separates(
             table[row, songs.index(song)] = song_mean(by_source) - max(song_mean(mixture[one][song]), 0.0)
     known = ~np.isnan(table).all(axis=0)
     names = [artists.get(song, song) for song, ok in zip(songs, known, strict=True) if ok]
-    return bootstrap(table[:, known], names, seed).low_db > 0
+    return bootstrap(table[:, known], names, seed).above_zero
 
 
 def _paired(claim: Claim, runs: Sequence[Run]) -> tuple[Float[np.ndarray, "R N"], list[str], int]:
