@@ -103,7 +103,7 @@ def reviews(folder) -> list[tuple]:
     try:
         return database.execute(
             "SELECT excerpt_id, decision, wrong_start_seconds - start_seconds, wrong_end_seconds - start_seconds "
-            "FROM reviews WHERE NOT undone ORDER BY id"
+            "FROM reviews WHERE NOT undone AND purpose != 'applied' ORDER BY id"
         ).fetchall()
     except sqlite3.OperationalError:
         return []
@@ -259,6 +259,9 @@ def test_a_sample_around_a_threshold_to_its_end(folder, probabilities, serve, op
         page.locator("#sample .big", has_text=f"Answer {number} of 4").wait_for()
         page.locator("#title", has_text="Do you hear drums?").wait_for()
         assert "library" not in page.locator("main").text_content()
+        # No stratum is revealed before the end.
+        assert "below the threshold" not in page.locator("#sample").text_content()
+        page.locator("#play", has_text="Pause").wait_for()
         page.keyboard.press(key)
     page.locator("#sample .verdict", has_text="All answers are in the catalogue").wait_for()
     page.locator("#sample", has_text="below the threshold: ").wait_for()

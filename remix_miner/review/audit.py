@@ -103,6 +103,7 @@ class Audit:
 
         self.population: dict[str, Any] = json.loads(population)
         self._draws = self._read()
+        self._result: dict[str, Any] | None = None
         self._stopping = threading.Event()
         self._finder = threading.Thread(target=self._find_controls, args=(probabilities,), daemon=True)
         self._finder.start()
@@ -156,13 +157,19 @@ class Audit:
             with review_transaction(self.folder) as database:
                 record(database, review)
                 answer_draw(database, self.id, draw, decision, clean)
-                self._draws = draws_of(database, self.id)
+                self._draws, self._result = draws_of(database, self.id), None
                 store_result(database, self.id, self.result())
                 write_audits(self.folder, database)
             return self.state()
 
     def result(self) -> dict[str, Any]:
         """Return the purity so far, as in `audits` of report.json. Unsure counts as wrong."""
+        with self._lock:
+            if self._result is None:
+                self._result = self._compute()
+            return self._result
+
+    def _compute(self) -> dict[str, Any]:
         settings = self.settings
         heard = self._heard()
         drawn = [draw for draw in heard if not draw.is_control]

@@ -24,11 +24,10 @@ export class AroundPanel extends SamplePanel {
       return;
     }
     if (result.draws < result.planned) {
-      add("p", `Answer ${result.draws + 1} of ${result.planned}. Do you hear ${settings.source}?`, "big");
+      // The counts by stratum are shown at the end: before, they would reveal where the latest stretch came from.
+      add("p", `Answer ${result.draws + 1} of ${result.planned}`, "big");
     } else {
-      add("p", `${result.draws} answers about ${result.tracks} tracks`, "big");
-    }
-    if (result.draws) {
+      add("p", `${result.draws} answers about ${result.tracks} track${result.tracks === 1 ? "" : "s"}`, "big");
       add("p", Object.entries(result.strata).filter(([, found]) => found.draws).map(([name, found]) =>
         `${NAMES[name]}: ${found.clean} of ${found.draws} silent (${percent(found.clean / found.draws, 0)})`).join(" · "), "quiet");
     }

@@ -31,7 +31,7 @@ export class AuditPanel extends SamplePanel {
     add("p", `${percent(settings.confidence, 0)} interval of the purity (share of seconds in clean excerpts, exact): ` +
       `${percent(result.interval[0])} to ${percent(result.interval[1])}; at least ${percent(result.lower_bound)} one-sided. ` +
       `Clean seconds: ${percent(result.purity_seconds)}, at least ${percent(result.purity_seconds_lower_bound)} over ` +
-      `${result.tracks} tracks. ${result.unsure} unsure.`, "quiet");
+      `${result.tracks} track${result.tracks === 1 ? "" : "s"}. ${result.unsure} unsure.`, "quiet");
     if (!result.complete) {
       add("p", result.further_clean_needed ? `${result.further_clean_needed} more without a fault show ` +
         `${percent(settings.promise, 0)}.` : `The bound has reached ${percent(settings.promise, 0)}; it counts at the planned end.`);

@@ -252,6 +252,7 @@ async function start() {
   const state = await api.sampleState();
   if (state !== null) {
     document.querySelector(".columns").classList.add("single");
+    document.body.classList.add("sampling");
     at("list-panel").hidden = true;
     at("toggle-list").hidden = true;
     at("accept-text").textContent = state.kind === "audit" ? "Clean" : "Silent";
