@@ -295,7 +295,7 @@ UVR = {"n_fft": 128, "hop_frames": 32, "sample_rate": 4000}
 UVR_SHAPE = ["batch", 4, 64, 32]
 
 
-def _uvr_model(path: Path, gain: float = 0.5) -> None:
+def _uvr_model(path: Path, gain: float = 0.5, shape: list[Any] = UVR_SHAPE) -> None:
     """A spectrogram model of the UVR shape that scales its input."""
     onnx = pytest.importorskip("onnx")
     pytest.importorskip("onnxruntime")
@@ -303,8 +303,8 @@ def _uvr_model(path: Path, gain: float = 0.5) -> None:
     graph = helper.make_graph(
         [helper.make_node("Mul", ["input", "gain"], ["output"])],
         "uvr",
-        [helper.make_tensor_value_info("input", kind, UVR_SHAPE)],
-        [helper.make_tensor_value_info("output", kind, UVR_SHAPE)],
+        [helper.make_tensor_value_info("input", kind, shape)],
+        [helper.make_tensor_value_info("output", kind, shape)],
         [helper.make_tensor("gain", kind, [1], [gain])],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
@@ -328,6 +328,21 @@ def test_an_onnx_model_of_the_uvr_family_separates(tmp_path: Path) -> None:
     (tmp_path / "text.onnx").write_text("hello")
     with pytest.raises(DataError, match="cannot be read as an ONNX model"):
         load_separator(tmp_path / "text.onnx")
+
+
+@pytest.mark.parametrize(("bins", "n_fft"), [(3072, 7680), (2048, 6144)])
+def test_models_of_the_sizes_of_uvr_need_no_description(tmp_path: Path, bins: int, n_fft: int) -> None:
+    """Kim_Vocal_2 and its like: (batch, 4, 3072, 256) at 44.1 kHz; the public ones of 2048 bins."""
+    _uvr_model(tmp_path / "net.onnx", shape=["batch", 4, bins, 256])
+    model = load_separator(tmp_path / "net.onnx")
+    assert (model.sources, model.sample_rate) == (("vocals",), 44100)
+    assert model.valid_length(1) == 1024 * 255
+    assert round(model.segment_seconds * 44100) == 1024 * 255 - n_fft
+    time = torch.arange(300_000) / 44100
+    mixture = 0.2 * torch.stack([torch.sin(2 * np.pi * 300 * time), torch.cos(2 * np.pi * 2000 * time)])
+    estimate = separate(model, mixture)[0]
+    inside = slice(32, -32)  # the abrupt ends have energy above the bins that are kept
+    torch.testing.assert_close(estimate[:, inside], 0.5 * mixture[:, inside], rtol=0, atol=2e-3)
 
 
 WAVEFORM = {"channels": 4, "depth": 2, "segment_seconds": 0.5, "sample_rate": 4000}

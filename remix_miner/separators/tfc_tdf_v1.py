@@ -20,7 +20,50 @@ from remix_miner.separators.spectrogram import Spectrogram
 COLUMNS = 128
 
 
-class TfcTdfV1(Separator):
+class TfcTdfUnet(Separator):
+    """U-Net on complex spectrograms, as v1 and v2 share it: halved on both axes, then doubled, with skips.
+
+    A subclass sets ``levels``, the modules below, and `join`. Blocks take (B, channels, N, F).
+    """
+
+    levels: int
+    spectrogram: Spectrogram
+    first: nn.Module
+    encoder: nn.ModuleList
+    down: nn.ModuleList
+    middle: nn.Module
+    up: nn.ModuleList
+    decoder: nn.ModuleList
+    last: nn.Module
+
+    def join(self, x: Tensor, skip: Tensor) -> Tensor:
+        """Return the input of a decoder block."""
+        raise NotImplementedError
+
+    def valid_length(self, frames: int) -> int:
+        """Return the frames whose spectrogram can be halved at every level, with context."""
+        return self.spectrogram.valid_length(frames, 2**self.levels)
+
+    def estimate(self, mixture: Float[Tensor, "B C V"]) -> Float[Tensor, "B S C V"]:
+        """Map the mixture's spectrogram to the sources'."""
+        # Time before frequency, since linear layers act on the last axis.
+        x = self.first(self.spectrogram(mixture).transpose(-1, -2))
+        skips: list[Tensor] = []
+        for block, down in zip(self.encoder, self.down, strict=True):
+            skips.append(block(x))
+            x = down(skips[-1])
+        x = self.middle(x)
+        for block, up in zip(reversed(self.decoder), reversed(self.up), strict=True):
+            x = block(self.join(up(x), skips.pop()))
+        return self.by_source(self.spectrogram.inverse(self.last(x).transpose(-1, -2)))
+
+
+def normalized(layer: nn.Module, channels: int) -> nn.Sequential:
+    """Return ``layer``, batch norm of its ``channels``, ReLU."""
+    return nn.Sequential(layer, nn.BatchNorm2d(channels), nn.ReLU())
+
+
+class TfcTdfV1(TfcTdfUnet):
     """The defaults are the paper's. ``growth``: channels of every convolution; ``levels``: halvings of both axes.
 
     ``segment_seconds`` None: the length of 128 columns, less half a window at each end.
@@ -48,33 +91,20 @@ class TfcTdfV1(Separator):
         super().__init__(sources, audio_channels, sample_rate, seconds, normalize=False)
         self.levels = levels
         self.spectrogram = Spectrogram(n_fft, hop_frames, bins)
-        self.first = _normalized(nn.Conv2d(2 * audio_channels, growth, (1, 2), padding="same"))
+        self.first = normalized(nn.Conv2d(2 * audio_channels, growth, (1, 2), padding="same"), growth)
         self.encoder, self.down = nn.ModuleList(), nn.ModuleList()
         self.up, self.decoder = nn.ModuleList(), nn.ModuleList()
         for level in range(levels):
             self.encoder.append(DenseTfcTdf(growth, growth, bins // 2**level, convolutions, bottleneck))
-            self.down.append(_normalized(nn.Conv2d(growth, growth, 2, 2)))
-            self.up.append(_normalized(nn.ConvTranspose2d(growth, growth, 2, 2)))
+            self.down.append(normalized(nn.Conv2d(growth, growth, 2, 2), growth))
+            self.up.append(normalized(nn.ConvTranspose2d(growth, growth, 2, 2), growth))
             self.decoder.append(DenseTfcTdf(2 * growth, growth, bins // 2**level, convolutions, bottleneck))
         self.middle = DenseTfcTdf(growth, growth, bins // 2**levels, convolutions, bottleneck)
         self.last = nn.Conv2d(growth, len(self.sources) * 2 * audio_channels, 1)
 
-    def valid_length(self, frames: int) -> int:
-        """Return the frames whose spectrogram can be halved at every level, with context."""
-        return self.spectrogram.valid_length(frames, 2**self.levels)
-
-    def estimate(self, mixture: Float[Tensor, "B C V"]) -> Float[Tensor, "B S C V"]:
-        """Map the mixture's spectrogram to the sources'."""
-        # Time before frequency, since linear layers act on the last axis.
-        x = self.first(self.spectrogram(mixture).transpose(-1, -2))
-        skips: list[Tensor] = []
-        for block, down in zip(self.encoder, self.down, strict=True):
-            skips.append(block(x))
-            x = down(skips[-1])
-        x = self.middle(x)
-        for block, up in zip(reversed(self.decoder), reversed(self.up), strict=True):
-            x = block(torch.cat([up(x), skips.pop()], dim=1))
-        return self.by_source(self.spectrogram.inverse(self.last(x).transpose(-1, -2)))
+    def join(self, x: Tensor, skip: Tensor) -> Tensor:
+        """Concatenate the skip."""
+        return torch.cat([x, skip], dim=1)
 
 
 class DenseTfcTdf(nn.Module):
@@ -83,7 +113,8 @@ class DenseTfcTdf(nn.Module):
     def __init__(self, inputs: int, growth: int, bins: int, convolutions: int, bottleneck: int) -> None:
         super().__init__()
         self.tfc = nn.ModuleList(
-            _normalized(nn.Conv2d(inputs + growth * number, growth, 3, padding=1)) for number in range(convolutions)
+            normalized(nn.Conv2d(inputs + growth * number, growth, 3, padding=1), growth)
+            for number in range(convolutions)
         )
         self.tdf = nn.Sequential(
             nn.Linear(bins, bins // bottleneck),
@@ -102,8 +133,3 @@ class DenseTfcTdf(nn.Module):
             outputs = torch.cat([outputs, x], dim=1)
         frequencies: Tensor = self.tdf(x)
         return x + frequencies
-
-
-def _normalized(layer: nn.Conv2d | nn.ConvTranspose2d) -> nn.Sequential:
-    """Return ``layer``, batch norm, ReLU."""
-    return nn.Sequential(layer, nn.BatchNorm2d(layer.out_channels), nn.ReLU())

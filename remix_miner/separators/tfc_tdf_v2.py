@@ -8,19 +8,19 @@ the output itself, not a mask.
 from collections.abc import Sequence
 from typing import Annotated
 
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from remix_miner.config import Bounds
 from remix_miner.errors import UsageError
-from remix_miner.separators.base import Seconds, Separator, Transform, Width
+from remix_miner.separators.base import Seconds, Transform, Width
 from remix_miner.separators.spectrogram import Spectrogram
+from remix_miner.separators.tfc_tdf_v1 import TfcTdfUnet, normalized
 
 N_FFT = {"vocals": 6144, "drums": 4096, "bass": 16384, "other": 8192}
 """The paper's transform sizes: the less treble a source has, the larger."""
 
 
-class TfcTdfV2(Separator):
+class TfcTdfV2(TfcTdfUnet):
     """The defaults are the paper's. ``n_fft`` None: the paper's for a single known source, else 8192.
 
     ``growth``: channels of the first level, and how many each level adds. ``levels``: halvings of both axes.
@@ -55,32 +55,23 @@ class TfcTdfV2(Separator):
         def block(level: int) -> nn.Module:
             return TfcTdf(*sizes[level], convolutions, bottleneck)
 
-        self.first = _normalized(nn.Conv2d(2 * audio_channels, growth, 1))
+        self.first = normalized(nn.Conv2d(2 * audio_channels, growth, 1), growth)
         self.encoder = nn.ModuleList(block(level) for level in range(levels))
         self.down = nn.ModuleList(
-            _normalized(nn.Conv2d(sizes[level][0], sizes[level + 1][0], 2, 2)) for level in range(levels)
+            normalized(nn.Conv2d(sizes[level][0], sizes[level + 1][0], 2, 2), sizes[level + 1][0])
+            for level in range(levels)
         )
         self.middle = block(levels)
         self.up = nn.ModuleList(
-            _normalized(nn.ConvTranspose2d(sizes[level + 1][0], sizes[level][0], 2, 2)) for level in range(levels)
+            normalized(nn.ConvTranspose2d(sizes[level + 1][0], sizes[level][0], 2, 2), sizes[level][0])
+            for level in range(levels)
         )
         self.decoder = nn.ModuleList(block(level) for level in range(levels))
         self.last = nn.Conv2d(growth, len(self.sources) * 2 * audio_channels, 1)
 
-    def valid_length(self, frames: int) -> int:
-        return self.spectrogram.valid_length(frames, 2**self.levels)
-
-    def estimate(self, mixture: Float[Tensor, "B C V"]) -> Float[Tensor, "B S C V"]:
-        # Time before frequency, since linear layers act on the last axis.
-        x = self.first(self.spectrogram(mixture).transpose(-1, -2))
-        skips: list[Tensor] = []
-        for block, down in zip(self.encoder, self.down, strict=True):
-            skips.append(block(x))
-            x = down(skips[-1])
-        x = self.middle(x)
-        for block, up in zip(reversed(self.decoder), reversed(self.up), strict=True):
-            x = block(up(x) * skips.pop())
-        return self.by_source(self.spectrogram.inverse(self.last(x).transpose(-1, -2)))
+    def join(self, x: Tensor, skip: Tensor) -> Tensor:
+        """Multiply by the skip."""
+        return x * skip
 
 
 class TfcTdf(nn.Module):
@@ -89,22 +80,14 @@ class TfcTdf(nn.Module):
     def __init__(self, channels: int, bins: int, convolutions: int, bottleneck: int) -> None:
         super().__init__()
         self.tfc = nn.Sequential(
-            *(_normalized(nn.Conv2d(channels, channels, 3, padding=1)) for _ in range(convolutions))
+            *(normalized(nn.Conv2d(channels, channels, 3, padding=1), channels) for _ in range(convolutions))
         )
         self.tdf = nn.Sequential(
-            _normalized(nn.Linear(bins, bins // bottleneck, bias=False), channels),
-            _normalized(nn.Linear(bins // bottleneck, bins, bias=False), channels),
+            normalized(nn.Linear(bins, bins // bottleneck, bias=False), channels),
+            normalized(nn.Linear(bins // bottleneck, bins, bias=False), channels),
         )
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.tfc(x)
         frequencies: Tensor = self.tdf(x)
         return x + frequencies
-
-
-def _normalized(layer: nn.Conv2d | nn.ConvTranspose2d | nn.Linear, channels: int | None = None) -> nn.Sequential:
-    """Return ``layer``, batch norm, ReLU."""
-    if not isinstance(layer, nn.Linear):
-        channels = layer.out_channels
-    assert channels is not None
-    return nn.Sequential(layer, nn.BatchNorm2d(channels), nn.ReLU())
