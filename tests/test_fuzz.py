@@ -159,3 +159,46 @@ def test_changed_bytes_under_any_name_are_read_or_refused(
             return
         assert path.name in message
         assert "Error opening" not in message
+
+
+@pytest.mark.timeout(300)
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(changes=st.lists(change, min_size=1, max_size=4), into=st.sampled_from(["file", "rows"]))
+def test_a_store_of_fingerprints_with_changed_bytes_is_read_or_refused(
+    changes: list[tuple[str, float, Any]], into: str
+) -> None:
+    """Changed in the file as a whole, or in the stored peaks of a row: a clear error, or fingerprints that compare."""
+    from remix_miner.duplicates.fingerprints import PEAK
+    from remix_miner.duplicates.matching import match, proposed_pairs
+    from remix_miner.duplicates.recordings import Fingerprint, Recording
+    from remix_miner.duplicates.store import STORE_NAME, FingerprintStore
+    from remix_miner.errors import RemixMinerError
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        times = np.sort(np.random.default_rng(0).uniform(0, 30, 200))
+        peaks = np.array([(time, 7 * time % 30) for time in times], dtype=PEAK)
+        with FingerprintStore(folder) as store:
+            made = Fingerprint(peaks, 30.0)
+            store.write((Recording(f"library/{number}.wav", folder, number, 1), made) for number in range(20))
+            if into == "rows":
+                store.database.execute(
+                    "UPDATE fingerprints SET peaks = ? WHERE size = 3", (mutated(peaks.tobytes(), changes),)
+                )
+        if into == "file":
+            path = folder / STORE_NAME
+            path.write_bytes(mutated(path.read_bytes(), changes))
+        try:
+            with FingerprintStore(folder, to_read=True) as store:
+                known = [made.peaks for made in store.known().values()]
+                assert isinstance(store.keeps_copies, bool)
+        except RemixMinerError as refusal:
+            message = str(refusal)
+        else:
+            message = ""
+        if message:
+            assert STORE_NAME in message
+            return
+        pairs, _ = proposed_pairs(known)
+        for first, second in pairs[:5].tolist():
+            match(known[first], known[second])

@@ -157,9 +157,24 @@ class FingerprintStore:
                 (FINGERPRINT_VERSION, least_excluded),
             )
             return {
-                (name, size, mtime_ns, bool(excluded)): Fingerprint(np.frombuffer(peaks, dtype=PEAK), seconds)
+                (name, size, mtime_ns, bool(excluded)): self._from_row(name, peaks, seconds)
                 for name, size, mtime_ns, excluded, peaks, seconds in rows
             }
+
+    def _from_row(self, name: str, stored: bytes, seconds: float) -> Fingerprint:
+        """Return a stored fingerprint; `DataError` if it cannot be one."""
+        try:
+            peaks = np.frombuffer(stored, dtype=PEAK)
+            usable = all(np.isfinite(peaks[column]).all() for column in PEAK.names or ())
+            if usable and (np.diff(peaks["seconds"]) >= 0).all() and 0 <= seconds < float("inf"):
+                return Fingerprint(peaks, float(seconds))
+            problem = "peaks out of order or not finite"
+        except (ValueError, TypeError) as error:
+            problem = str(error)
+        raise DataError(
+            f"{display_name(self.path)} is damaged at {display_name(str(name))} ({problem}); delete the file: it is "
+            "made anew, but name what to --exclude again"
+        )
 
     def keys(self) -> set[tuple[str, int, int]]:
         """Return name, size and modification time of every stored file that is not excluded."""
