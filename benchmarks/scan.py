@@ -49,13 +49,15 @@ from remix_miner.device import Precision
 from remix_miner.duplicates.fingerprints import FingerprintStream
 from remix_miner.mined.writer import ShardWriter
 from remix_miner.mining.engines.local import LocalProcesses
-from remix_miner.mining.jobs import Counts, Watch, run_jobs
+from remix_miner.mining.job_queue import Counts
+from remix_miner.mining.jobs import Watch, run_jobs
 from remix_miner.mining.messages import JobSetup, ScanSettings
-from remix_miner.mining.out_of_phase import PhaseCheck
 from remix_miner.mining.plan import tasks_for
-from remix_miner.mining.scan import cut, excerpt_audio, scan_audio
 from remix_miner.mining.thresholds import choose_thresholds, fusion_for
-from remix_miner.mining.window_validity import WindowValidity
+from remix_miner.mining.track.cut import cut, excerpt_audio
+from remix_miner.mining.track.out_of_phase import PhaseCheck
+from remix_miner.mining.track.scan import scan_audio
+from remix_miner.mining.track.window_validity import WindowValidity
 from remix_miner.processes import one_thread_each, worker_environment
 from remix_miner.sources import SOURCES
 from remix_miner.torchaudio_loader import load_torchaudio

@@ -19,7 +19,7 @@ from remix_miner.mining.engines.choice import Engine
 from remix_miner.mining.jobs import Watch, run_jobs
 from remix_miner.mining.messages import BatchLimits, JobSetup, ScanSettings
 from remix_miner.mining.report import ScanReport
-from remix_miner.mining.scan import scan_audio
+from remix_miner.mining.track.scan import scan_audio
 from remix_miner.processes import worker_environment
 
 Harvest = dict[tuple[str, str, int], str]
@@ -170,7 +170,7 @@ def test_a_file_that_never_ends_is_given_up(
         raise AudioError("at once, so that no other file is slow where the machine is")
 
     monkeypatch.setattr("remix_miner.mining.batch.scan_audio", hangs)
-    monkeypatch.setattr("remix_miner.mining.jobs.STALL_SECONDS", 2.0)
+    monkeypatch.setattr("remix_miner.mining.job_queue.STALL_SECONDS", 2.0)
     setup, tasks = setup_and_tasks(library, tiny_detector, tmp_path)
     batches = list(run(setup, tasks, Watch(), workers=2))
     failed = {failed.task.file.path.name: failed.kind for batch in batches for failed in batch.failed}
@@ -239,7 +239,7 @@ def test_a_scan_that_is_asked_to_stop_closes_what_is_finished(
         return result
 
     monkeypatch.setattr("remix_miner.mining.batch.scan_audio", slow)
-    monkeypatch.setattr("remix_miner.mining.jobs.SHORTEST_JOB_SECONDS", 1e9)
+    monkeypatch.setattr("remix_miner.mining.job_queue.SHORTEST_JOB_SECONDS", 1e9)
     setup, tasks = setup_and_tasks(library, tiny_detector, tmp_path)
     watch = Watch(count, lambda: scanned >= 2)
     safe: set[str] = set()

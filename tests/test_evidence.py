@@ -23,8 +23,8 @@ from remix_miner.detector.networks import SilentSourceDetector
 from remix_miner.detector.stream import ProbabilityStream, track_probabilities
 from remix_miner.errors import DataError, UsageError
 from remix_miner.mining.messages import ScanSettings
-from remix_miner.mining.scan import scan_audio
 from remix_miner.mining.thresholds import joint_as_scanned
+from remix_miner.mining.track.scan import scan_audio
 from remix_miner.sources import SOURCES
 
 

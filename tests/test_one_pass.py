@@ -36,7 +36,7 @@ from remix_miner.mining.merge import merge
 from remix_miner.mining.messages import BatchLimits
 from remix_miner.mining.remine import RemineSettings, remine
 from remix_miner.mining.report import ScanReport
-from remix_miner.mining.scan import scan_audio
+from remix_miner.mining.track.scan import scan_audio
 from remix_miner.synthesis.song import synthesize_song
 
 RATE = 22050
@@ -137,7 +137,11 @@ def test_a_file_is_opened_once_and_its_fingerprint_is_that_of_the_file(
             opened.append(path.name)
             super().__init__(path)
 
-    for module in ("remix_miner.mining.scan", "remix_miner.mining.held_audio", "remix_miner.duplicates.fingerprints"):
+    for module in (
+        "remix_miner.mining.track.scan",
+        "remix_miner.mining.track.held_audio",
+        "remix_miner.duplicates.fingerprints",
+    ):
         monkeypatch.setattr(f"{module}.AudioReader", Counting)
     scan(tmp_path)
     assert sorted(opened) == sorted(path.name for path in library.iterdir())

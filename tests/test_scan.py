@@ -15,8 +15,9 @@ from remix_miner.detector.stream import track_probabilities
 from remix_miner.detector.windows import HOP_SECONDS, WINDOW_SECONDS, window_count
 from remix_miner.errors import AudioError, UsageError
 from remix_miner.mining.messages import ScanSettings
-from remix_miner.mining.scan import ScannedAudio, cut, excerpt_audio, find_spans, scan_audio
-from remix_miner.mining.window_validity import WindowValidity
+from remix_miner.mining.track.cut import cut, excerpt_audio, find_spans
+from remix_miner.mining.track.scan import ScannedAudio, scan_audio
+from remix_miner.mining.track.window_validity import WindowValidity
 
 P = 0.3
 HALF = dict.fromkeys(("drums", "bass", "vocals"), P)
@@ -273,7 +274,7 @@ class AllSilent:
 
 def test_memory_does_not_grow_with_the_length(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An hour of which everything is mined, 138 MB as mono float32 and 276 MB as stereo, goes through in 40 MB."""
-    monkeypatch.setattr("remix_miner.mining.scan.ProbabilityStream", AllSilent)
+    monkeypatch.setattr("remix_miner.mining.track.scan.ProbabilityStream", AllSilent)
     minute = (np.random.default_rng(0).standard_normal(60 * 8000) / 8).astype(np.float32)
     for name, minutes in (("warm.wav", 3), ("hour.wav", 60)):
         with soundfile.SoundFile(tmp_path / name, "w", 8000, 1) as file:

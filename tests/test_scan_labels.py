@@ -29,7 +29,7 @@ from remix_miner.mining.engines.choice import Engine
 from remix_miner.mining.merge import merge
 from remix_miner.mining.messages import ScanSettings
 from remix_miner.mining.remine import RemineSettings, remine
-from remix_miner.mining.scan import find_spans
+from remix_miner.mining.track.cut import find_spans
 
 HERE = Engine(workers=0)
 

@@ -26,7 +26,7 @@ from remix_miner.mining.detect import FileFilter, MineSettings, mine
 from remix_miner.mining.engines.choice import Engine
 from remix_miner.mining.messages import BatchLimits
 from remix_miner.mining.report import ScanReport
-from remix_miner.mining.scan import scan_audio
+from remix_miner.mining.track.scan import scan_audio
 
 Harvest = dict[tuple[str, str, int], str]
 KILLS = 30
@@ -284,7 +284,7 @@ def test_ctrl_c_keeps_what_is_finished_and_a_second_run_does_the_rest(
     assert report.run.interrupted
     assert not report.complete
     assert 0 < report.tracks["done"] < 8
-    assert "the same command goes on" in report.as_text(tmp_path)
+    assert "the same command resumes" in report.as_text(tmp_path)
     with Catalogue.read(tmp_path) as catalogue:
         assert catalogue.runs[-1]["finished"] is None
     assert harvest_of(tmp_path).items() <= undisturbed.items()

@@ -31,7 +31,7 @@ from remix_miner.mining.messages import (
     TrackScan,
 )
 from remix_miner.mining.open_shards import OpenShards
-from remix_miner.mining.scan import ScannedAudio, known_audio, scan_audio
+from remix_miner.mining.track.scan import ScannedAudio, known_audio, scan_audio
 from remix_miner.sources import SOURCES
 
 PURITIES = (0.9, 0.95, 0.98)

@@ -156,7 +156,7 @@ FAILURES = {
 """Kinds of failure."""
 
 PASSING_FAILURES = ("unreadable", "changed")
-"""Kinds that the next scan tries again without being asked (the others with ``--retry-failed``)."""
+"""Kinds that every later scan tries again; the others need ``--retry-failed``."""
 
 
 @dataclass

@@ -35,7 +35,7 @@ from remix_miner.mining.engines.choice import Engine
 from remix_miner.mining.messages import BatchLimits, JobSetup, KnownSpans, ScanSettings, Task
 from remix_miner.mining.recorder import Recorder, unstored_excerpt
 from remix_miner.mining.report import REPORT_NAME, RunTally, ScanReport, report_of
-from remix_miner.mining.scan import find_spans
+from remix_miner.mining.track.cut import find_spans
 from remix_miner.sources import SOURCES
 
 

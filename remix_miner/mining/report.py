@@ -157,7 +157,7 @@ class ScanReport:
         if self.uncompared:
             lines.append(f"{_count(self.uncompared, 'track')} not yet compared for copies")
         if pending and self.run.interrupted:
-            lines.append(f"{_count(pending, 'track')} left: the same command goes on")
+            lines.append(f"{_count(pending, 'track')} left: the same command resumes")
         lines.append(f"details: {display_name(out / REPORT_NAME)}")
         return "\n".join(lines)
 

@@ -27,7 +27,9 @@ class Engine:
         if self.name == "ray" and self.workers == 0:
             raise UsageError("--workers 0 scans in this process; leave out --engine ray")
         if self.name == "ray" and self.device == "auto":
-            raise UsageError("--engine ray asks for --device cpu or cuda: this machine cannot know the others' GPUs")
+            raise UsageError(
+                "--engine ray needs --device cpu or cuda: the GPUs of the other machines cannot be detected from here"
+            )
         if self.name == "local" and self.address is not None:
             raise UsageError("--address belongs to --engine ray")
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from remix_miner.device import share_of_device
 from remix_miner.mining.batch import mine_batch
-from remix_miner.mining.jobs import LOADING, Counts, Watch
+from remix_miner.mining.job_queue import LOADING, Counts
+from remix_miner.mining.jobs import Watch
 from remix_miner.mining.messages import Batch, JobSetup, Task
 from remix_miner.processes import WorkerProcesses
 

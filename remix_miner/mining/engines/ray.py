@@ -9,7 +9,7 @@ from typing import Any
 
 from remix_miner.errors import DataError, RemixMinerError, UsageError
 from remix_miner.mining.batch import mine_batch
-from remix_miner.mining.jobs import LOADING, WAITING, Counts
+from remix_miner.mining.job_queue import LOADING, WAITING, Counts
 from remix_miner.mining.messages import Batch, JobSetup, Task
 from remix_miner.processes import WorkerLost, worker_variables
 
