@@ -133,7 +133,8 @@ class _Walk:
             if kind is not None:
                 self._skip(path, _other_name(kind))
             elif asked_for or suffix in UNREADABLE_SUFFIXES:
-                self._skip(path, f"format {suffix or 'without suffix'} is not supported; convert it to flac")
+                advice = "convert it to flac" if suffix in UNREADABLE_SUFFIXES else "its content is not audio either"
+                self._skip(path, f"format {suffix or 'without suffix'} is not supported; {advice}")
         elif not stat.S_ISREG(status.st_mode):
             self._skip(path, "not a regular file")
         elif status.st_size == 0:

@@ -162,7 +162,7 @@ def test_a_file_that_cannot_be_used_is_told_and_exit_status_is_1(library: Path, 
         (["LIBRARY", "--out", "m", "--calibration", "missing.json"], "cannot be read as a calibration"),
         (["LIBRARY", "--out", "m", "--purity", "95"], "share between 0 and 1"),
         (["", "--out", "m"], "the path is empty"),
-        (["README.md", "--out", "m"], "no audio in README.md (README.md: format .md is not supported"),
+        (["README.md", "--out", "m"], "README.md: format .md is not supported; its content is not audio"),
         (["nothing", "--out", "m"], "no audio in nothing"),
     ],
 )

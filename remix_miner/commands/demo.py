@@ -50,9 +50,7 @@ def command(out: Path, as_json: bool) -> int:
         "steps": [{"command": step.command, "seconds": round(step.seconds, 1), "status": step.status} for step in done],
     }
     lines = [f"{step.seconds:6.1f} s  {step.command}" for step in done]
-    show(
-        document, as_json, "\n".join(["", *lines, "", f"Open {folder.page}: what was found, to look at and listen to."])
-    )
+    show(document, as_json, "\n".join(["", *lines, "", f"Open {folder.page} to see and hear the results."]))
     return max(step.status for step in done)
 
 
