@@ -142,12 +142,12 @@ class WorkerProcesses:
             return WorkerLost(f"ended with status {status}")
 
     def _start(self, number: int) -> None:
-        ours, theirs = self.context.Pipe()
-        arguments = (self._make, number, self.arguments, theirs, os.getpid())
+        ours, worker_end = self.context.Pipe()
+        arguments = (self._make, number, self.arguments, worker_end, os.getpid())
         process = self.context.Process(target=_serve, args=arguments, daemon=True)
         with worker_environment():
             process.start()
-        theirs.close()
+        worker_end.close()
         self._workers[number] = process, ours
 
     def _end(self, number: int) -> None:

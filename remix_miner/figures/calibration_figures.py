@@ -25,7 +25,7 @@ LOWEST_DB, HIGHEST_DB = -60.0, 6.0
 RELIABILITY_BINS = 15
 
 
-def density_figure(name: str, one: SourceCalibration, windows: SourceWindows) -> Any:
+def density_figure(name: str, fitted: SourceCalibration, windows: SourceWindows) -> Any:
     """Draw the density of windows over P and V; accepted windows that sound lie at the upper right."""
     from matplotlib.colors import LogNorm
 
@@ -42,15 +42,20 @@ def density_figure(name: str, one: SourceCalibration, windows: SourceWindows) ->
     axis.pcolormesh(
         x_edges, y_edges, shown, cmap="magma_r", norm=LogNorm(vmin=max(counts.max() / 3000, 0.3)), rasterized=True
     )
-    axis.axhline(one.volume_db, color=INK, linewidth=0.8)
+    axis.axhline(fitted.volume_db, color=INK, linewidth=0.8)
     axis.text(
-        limits[1] - 0.1, one.volume_db - 1, f"silent: at most {one.volume_db:g} dB", fontsize=8, ha="right", va="top"
+        limits[1] - 0.1,
+        fitted.volume_db - 1,
+        f"silent: at most {fitted.volume_db:g} dB",
+        fontsize=8,
+        ha="right",
+        va="top",
     )
-    if one.threshold is not None:
-        at = float(probability_scale(one.threshold))
+    if fitted.threshold is not None:
+        at = float(probability_scale(fitted.threshold))
         axis.axvline(at, color=SOURCE_COLOURS[name], linewidth=1.6)
-        axis.fill_between([at, limits[1]], one.volume_db, HIGHEST_DB, color=WARNING, alpha=0.12, linewidth=0)
-        title(axis, f"{name}: {1 - (one.precision or 0):.1%} of the accepted windows sound")
+        axis.fill_between([at, limits[1]], fitted.volume_db, HIGHEST_DB, color=WARNING, alpha=0.12, linewidth=0)
+        title(axis, f"{name}: {1 - (fitted.precision or 0):.1%} of the accepted windows sound")
     else:
         title(axis, f"{name}: no threshold")
     axis.set_xlabel("P, probability of silence")
@@ -60,42 +65,42 @@ def density_figure(name: str, one: SourceCalibration, windows: SourceWindows) ->
     return made
 
 
-def tradeoff_figure(name: str, one: SourceCalibration, windows: SourceWindows) -> Any:
+def tradeoff_figure(name: str, fitted: SourceCalibration, windows: SourceWindows) -> Any:
     """Draw precision and recall over windows against p."""
     table = count_accepted(windows.probabilities, windows.silent, windows.artists, weights=windows.weights)
     recall = table.silent.sum(0) / max(table.silent[:, 0].sum(), 1e-12)
-    made, axis = _threshold_axis(name, one, f"{name}: single windows")
+    made, axis = _threshold_axis(name, fitted, f"{name}: single windows")
     at = probability_scale(table.thresholds)
     axis.plot(at, recall, color=FAINT, linewidth=2, label="recall")
     axis.plot(at, table.share, color=SOURCE_COLOURS[name], linewidth=2, label="precision")
-    if one.threshold is not None and one.precision is not None and one.recall is not None:
-        _mark(axis, one.threshold, {SOURCE_COLOURS[name]: one.precision, INK: one.recall})
+    if fitted.threshold is not None and fitted.precision is not None and fitted.recall is not None:
+        _mark(axis, fitted.threshold, {SOURCE_COLOURS[name]: fitted.precision, INK: fitted.recall})
     legend_below(axis)
     return made
 
 
-def curve_figure(name: str, one: SourceCalibration, heading: str | None = None) -> Any:
+def curve_figure(name: str, fitted: SourceCalibration, heading: str | None = None) -> Any:
     """Draw the purity of the harvest, its lower bound and the found share of the silent spans against p."""
-    assert one.curve is not None
-    curve = one.curve
-    made, axis = _threshold_axis(name, one, heading or f"{name}: harvested seconds")
+    assert fitted.curve is not None
+    curve = fitted.curve
+    made, axis = _threshold_axis(name, fitted, heading or f"{name}: harvested seconds")
     at = probability_scale(curve.threshold)
     purity = np.array([np.nan if share is None else share for share in curve.purity])
     axis.plot(at, curve.recall, color=FAINT, linewidth=2, label="silent spans found")
     axis.plot(at, purity, color=SOURCE_COLOURS[name], linewidth=2, label="purity")
     bound = np.where(np.array(curve.artists) > 0, curve.lower_bound, np.nan)
     axis.plot(at, bound, color=SOURCE_COLOURS[name], linewidth=1.2, linestyle="--", label="its lower bound")
-    if one.threshold in curve.threshold:
-        row = curve.threshold.index(one.threshold)
-        _mark(axis, one.threshold, {SOURCE_COLOURS[name]: curve.lower_bound[row], INK: curve.recall[row]})
+    if fitted.threshold in curve.threshold:
+        row = curve.threshold.index(fitted.threshold)
+        _mark(axis, fitted.threshold, {SOURCE_COLOURS[name]: curve.lower_bound[row], INK: curve.recall[row]})
     legend_below(axis)
     return made
 
 
-def _threshold_axis(name: str, one: SourceCalibration, heading: str) -> tuple[Any, Any]:
+def _threshold_axis(name: str, fitted: SourceCalibration, heading: str) -> tuple[Any, Any]:
     """Return (figure, panel) with thresholds on the x axis, shares on the y axis, and a line at the target."""
     made, (axis,) = figure(WIDTH, HEIGHT)
-    axis.axhline(one.precision_target, color=INK, linewidth=0.8, linestyle=":")
+    axis.axhline(fitted.precision_target, color=INK, linewidth=0.8, linestyle=":")
     axis.set_ylim(0, 1.03)
     axis.set_yticks(np.linspace(0, 1, 5), ["0", "25%", "50%", "75%", "100%"])
     axis.set_xlabel("threshold p")
@@ -123,7 +128,7 @@ def _mark(axis: Any, threshold: float, shares: dict[str, float]) -> None:
     axis.text(at, 0.02, f" p = {threshold:.3g}", fontsize=8, va="bottom")
 
 
-def reliability_figure(name: str, one: SourceCalibration, windows: SourceWindows) -> Any:
+def reliability_figure(name: str, fitted: SourceCalibration, windows: SourceWindows) -> Any:
     """Draw the share of silent windows in bins of P, and the isotonic table of the calibration."""
     made, (axis,) = figure(WIDTH, HEIGHT)
     edges = np.unique(np.quantile(windows.probabilities, np.linspace(0, 1, RELIABILITY_BINS + 1)))
@@ -134,7 +139,11 @@ def reliability_figure(name: str, one: SourceCalibration, windows: SourceWindows
     line = np.linspace(0, 1, 400)
     axis.plot(probability_scale(line), line, color=FAINT, linewidth=1, label="P without calibration")
     axis.plot(
-        probability_scale(one.probability), one.expected_silent, color=INK, linewidth=1.2, label="stored (isotonic)"
+        probability_scale(fitted.probability),
+        fitted.expected_silent,
+        color=INK,
+        linewidth=1.2,
+        label="stored (isotonic)",
     )
     axis.plot(
         probability_scale(mean[weight > 0]),
@@ -142,7 +151,7 @@ def reliability_figure(name: str, one: SourceCalibration, windows: SourceWindows
         "o",
         color=SOURCE_COLOURS[name],
         markersize=5,
-        label=f"windows with V ≤ {one.volume_db:g} dB",
+        label=f"windows with V ≤ {fitted.volume_db:g} dB",
     )
     axis.set_ylim(-0.03, 1.03)
     axis.set_yticks(np.linspace(0, 1, 5), ["0", "25%", "50%", "75%", "100%"])
@@ -153,12 +162,12 @@ def reliability_figure(name: str, one: SourceCalibration, windows: SourceWindows
     return made
 
 
-def span_figure(name: str, one: SourceCalibration) -> Any:
+def span_figure(name: str, fitted: SourceCalibration) -> Any:
     """Draw percentiles of V over the accepted windows, and over those in kept spans."""
     made, (axis,) = figure(WIDTH, HEIGHT)
-    assert one.spans is not None
+    assert fitted.spans is not None
     rows = ["half", "90%", "95%"]
-    before, after = (dataclasses.astuple(values) for values in (one.spans.before, one.spans.after))
+    before, after = (dataclasses.astuple(values) for values in (fitted.spans.before, fitted.spans.after))
     for row, (first, second) in enumerate(zip(before, after, strict=True)):
         if first is None:
             continue
@@ -170,15 +179,15 @@ def span_figure(name: str, one: SourceCalibration) -> Any:
         axis.annotate(
             "", (second, row), (first, row), arrowprops={"arrowstyle": "->", "color": FAINT, "shrinkA": 6, "shrinkB": 6}
         )
-        label = f"in spans of {one.spans.min_seconds:g} s or more" if row == 0 else None
+        label = f"in spans of {fitted.spans.min_seconds:g} s or more" if row == 0 else None
         axis.plot(second, row, "o", color=SOURCE_COLOURS[name], markersize=9, label=label)
         axis.text(second, row + 0.16, _at_most(second), ha="center", va="bottom", fontsize=8)
-    axis.axvline(one.volume_db, color=INK, linewidth=0.8, linestyle=":")
+    axis.axvline(fitted.volume_db, color=INK, linewidth=0.8, linestyle=":")
     axis.set_yticks(range(len(rows)), [f"{share} of the\nwindows below" for share in rows])
     axis.set_ylim(-0.5, 2.6)
     axis.set_xlim(LOWEST_DB - 6, 3)
     axis.set_xlabel("V, relative volume (dB)")
-    title(axis, f"{name}: spans keep {one.spans.kept:.0%} of the windows")
+    title(axis, f"{name}: spans keep {fitted.spans.kept:.0%} of the windows")
     legend_below(axis)
     return made
 

@@ -26,33 +26,35 @@ def write_calibration_page(path: str | Path, calibration: Calibration, songs: Se
 
     songs = not_trained_on(songs)
     sections: list[dict[str, Any]] = []
-    for name, one in calibration.sources.items():
+    for name, fitted in calibration.sources.items():
         rate = calibration.settings.get("silence_rates", {}).get(name)
-        windows = windows_of(songs, SOURCES.index(name), one.volume_db, rate)
-        sections.append({"heading": name, "one": one, "note": "", "images": source_pictures(name, one, windows)})
+        windows = windows_of(songs, SOURCES.index(name), fitted.volume_db, rate)
+        sections.append(
+            {"heading": name, "fitted": fitted, "note": "", "images": source_pictures(name, fitted, windows)}
+        )
     sections += [_fused_section(name, fused) for name, fused in calibration.fused.items()]
-    rows = [{"name": name, "cells": [cell(section["one"]) for section in sections]} for name, cell in ROWS.items()]
+    rows = [{"name": name, "cells": [cell(section["fitted"]) for section in sections]} for name, cell in ROWS.items()]
     template = Environment(autoescape=True).from_string(PAGE)
     write_text(path, template.render(calibration=calibration, sections=sections, rows=rows))
 
 
-def source_pictures(name: str, one: SourceCalibration, windows: SourceWindows) -> list[dict[str, str]]:
+def source_pictures(name: str, fitted: SourceCalibration, windows: SourceWindows) -> list[dict[str, str]]:
     """Return the pictures of one source as {'image': html, 'caption': text}."""
     pictures = [
-        (density_figure(name, one, windows), "Each window's true volume V against the probability P of silence."),
-        (tradeoff_figure(name, one, windows), "Precision and recall over windows, as the threshold varies."),
-        (reliability_figure(name, one, windows), "Share of silent windows against P."),
+        (density_figure(name, fitted, windows), "Each window's true volume V against the probability P of silence."),
+        (tradeoff_figure(name, fitted, windows), "Precision and recall over windows, as the threshold varies."),
+        (reliability_figure(name, fitted, windows), "Share of silent windows against P."),
     ]
-    if one.curve is not None:
+    if fitted.curve is not None:
         caption = "Purity of the harvest, its lower bound, and the found share of the silent spans."
-        pictures.insert(0, (curve_figure(name, one), caption))
+        pictures.insert(0, (curve_figure(name, fitted), caption))
     if not windows.levels_known.any():
         del pictures[-3]  # the volumes of weakly labelled windows are no levels
-    if one.spans is not None and one.spans.before.p50 is not None:
+    if fitted.spans is not None and fitted.spans.before.p50 is not None:
         pictures.append(
             (
-                span_figure(name, one),
-                f"V of all accepted windows, and of those in spans of {one.spans.min_seconds:g} s.",
+                span_figure(name, fitted),
+                f"V of all accepted windows, and of those in spans of {fitted.spans.min_seconds:g} s.",
             )
         )
     return [{"image": as_image(made, f"{name}: {caption}"), "caption": caption} for made, caption in pictures]
@@ -71,31 +73,31 @@ def _fused_section(name: str, fused: FusedSource) -> dict[str, Any]:
         f"in runs of {fusion.min_seconds:g} s or more. Joint logit: "
         f"{fusion.intercept:.3g} + {fusion.detector_weight:.3g} logit(P) + {fusion.evidence_weight:.3g} log-odds."
     )
-    return {"heading": heading, "one": fused.calibration, "note": note, "images": images}
+    return {"heading": heading, "fitted": fused.calibration, "note": note, "images": images}
 
 
 def _percent(share: float | None, digits: int = 1) -> str:
     return "–" if share is None else f"{share:.{digits}%}"
 
 
-def _volumes(one: SourceCalibration) -> str:
-    if one.spans is None or one.spans.before.p95 is None or one.spans.after.p95 is None:
+def _volumes(fitted: SourceCalibration) -> str:
+    if fitted.spans is None or fitted.spans.before.p95 is None or fitted.spans.after.p95 is None:
         return "–"
-    return f"{one.spans.before.p95:.0f} → {one.spans.after.p95:.0f} dB"
+    return f"{fitted.spans.before.p95:.0f} → {fitted.spans.after.p95:.0f} dB"
 
 
 ROWS: dict[str, Callable[[SourceCalibration], str]] = {
-    "threshold p": lambda one: "none" if one.threshold is None else f"{one.threshold:.4g}",
-    "lower bound of purity": lambda one: _percent(one.precision_lower_bound),
-    "purity of the harvest": lambda one: _percent(one.spans.precision if one.spans else None),
-    "silent spans found": lambda one: _percent(one.span_recall, 0),
-    "precision of windows": lambda one: _percent(one.precision),
-    "recall of windows": lambda one: _percent(one.recall, 0),
-    "windows kept by spans": lambda one: _percent(one.spans.kept if one.spans else None, 0),
+    "threshold p": lambda fitted: "none" if fitted.threshold is None else f"{fitted.threshold:.4g}",
+    "lower bound of purity": lambda fitted: _percent(fitted.precision_lower_bound),
+    "purity of the harvest": lambda fitted: _percent(fitted.spans.precision if fitted.spans else None),
+    "silent spans found": lambda fitted: _percent(fitted.span_recall, 0),
+    "precision of windows": lambda fitted: _percent(fitted.precision),
+    "recall of windows": lambda fitted: _percent(fitted.recall, 0),
+    "windows kept by spans": lambda fitted: _percent(fitted.spans.kept if fitted.spans else None, 0),
     "V of 95%, windows → spans": _volumes,
-    "silent in the songs": lambda one: _percent(one.silence_rate, 0),
-    "silent, as assumed": lambda one: _percent(one.assumed_silence_rate, 0),
-    "artists": lambda one: str(one.artists),
+    "silent in the songs": lambda fitted: _percent(fitted.silence_rate, 0),
+    "silent, as assumed": lambda fitted: _percent(fitted.assumed_silence_rate, 0),
+    "artists": lambda fitted: str(fitted.artists),
 }
 
 
@@ -151,10 +153,10 @@ without them: {{ calibration.data.folds | map(attribute="name") | join(", ") }}.
 {% for section in sections %}
 <h2>{{ section.heading }}</h2>
 {% if section.note %}<p><small>{{ section.note }}</small></p>{% endif %}
-{% if section.one.reason %}<p class="refused">No threshold: {{ section.one.reason }}.</p>{% endif %}
-<p><small>{{ section.one.windows }} windows of {{ section.one.tracks }} songs by {{ section.one.artists }} artists;
-{{ section.one.silent_windows }} silent, {{ section.one.accepted_windows }} accepted, from
-{{ section.one.artists_accepted }} artists.</small></p>
+{% if section.fitted.reason %}<p class="refused">No threshold: {{ section.fitted.reason }}.</p>{% endif %}
+<p><small>{{ section.fitted.windows }} windows of {{ section.fitted.tracks }} songs by {{ section.fitted.artists }}
+artists; {{ section.fitted.silent_windows }} silent, {{ section.fitted.accepted_windows }} accepted, from
+{{ section.fitted.artists_accepted }} artists.</small></p>
 <div class="pictures">
 {% for picture in section.images %}<figure>{{ picture.image | safe }}<figcaption>{{ picture.caption }}</figcaption>
 </figure>

@@ -125,14 +125,14 @@ def label_and_predict_songs(
     guessed = guess_artists([track.name for track in tracks if track.name not in named])
     _warn_of_guesses(guessed)
     songs: list[LabelledSong] = []
-    for one, theirs in _shared_out(detector, folds, tracks):
+    for scorer, share in _shared_out(detector, folds, tracks):
         songs += label_songs(
-            one.model,
-            theirs,
+            scorer.model,
+            share,
             muted_variants=choice.muted_variants,
             seed=choice.seed,
             artists={**guessed, **named},
-            trained_on=one.description.get("songs", []),
+            trained_on=scorer.description.get("songs", []),
             evidence=evidence,
         )
     if choice.weak:
