@@ -87,7 +87,7 @@ class DetectorMixer:
         self._stems = {
             source: [song.stems[i] for song in self.songs if song.stems[i].any()] for i, source in enumerate(SOURCES)
         }
-        self._stems["vocals"] += [vocals for vocals, _ in self.pairs]
+        self._stems["vocals"] += [vocals for vocals, _ in self.pairs if vocals.any()]
         missing = [source for source in SOURCES if not self._stems[source] and not self.groups[source]]
         if missing:
             raise DataError(f"no material with {', '.join(missing)}: add stems or loops that have it")

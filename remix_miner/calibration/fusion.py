@@ -55,6 +55,8 @@ def fit_fusion(songs: Sequence[LabelledSong], evidence: Evidence, settings: Cali
         intercept=float(f"{fit.intercept_[0]:.6g}"),
         detector_weight=detector_weight,
         evidence_weight=evidence_weight,
+        gate=settings.evidence_gate,
+        sure=settings.evidence_sure,
         min_seconds=settings.min_seconds,
     )
 

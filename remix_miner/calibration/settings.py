@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from remix_miner.calibration.bounds import artists_needed
 from remix_miner.calibration.thresholds import RULES, Rule
+from remix_miner.detector.evidence import Fusion
 from remix_miner.errors import UsageError
 from remix_miner.sources import SOURCES
 from remix_miner.volume import SILENT_MINING_DB
@@ -18,7 +19,8 @@ class CalibrationSettings:
     windows; ``bound``: see `thresholds`; ``confidence`` and ``worst_artist``: see `bounds.lower_bound`;
     ``artist_floor``: share that each calibration artist with 20 s or more of harvest must reach (bound "harvest");
     ``min_seconds``: of the span rule that is measured; ``silence_rates``: share of silent windows per source that
-    precision is referred to (a source not named: the data's own).
+    precision is referred to (a source not named: the data's own); ``evidence_gate``, ``evidence_sure``: gate and sure of
+    a `Fusion` that is fitted.
     """
 
     volume_db: float = SILENT_MINING_DB
@@ -30,6 +32,8 @@ class CalibrationSettings:
     min_seconds: float = 5.0
     silence_rates: Mapping[str, float] = field(default_factory=dict)
     seed: int = 0
+    evidence_gate: float = Fusion.gate
+    evidence_sure: float = Fusion.sure
 
     def __post_init__(self) -> None:
         if self.bound not in RULES:
@@ -40,6 +44,11 @@ class CalibrationSettings:
             raise UsageError(f"min-seconds must be positive, got {self.min_seconds}")
         if not 0 <= self.artist_floor <= 1:
             raise UsageError(f"artist-floor is a share between 0 and 1, got {self.artist_floor}")
+        if not 0 < self.evidence_gate < self.evidence_sure <= 1:
+            raise UsageError(
+                f"the second network is computed for LOW <= P < HIGH with 0 < LOW < HIGH <= 1, got "
+                f"{self.evidence_gate} and {self.evidence_sure}"
+            )
         artists_needed(self.precision, self.confidence, self.worst_artist)  # checks the three
         for source, rate in self.silence_rates.items():
             if source not in SOURCES or not 0 < rate < 1:

