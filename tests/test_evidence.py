@@ -219,6 +219,15 @@ def test_an_artist_has_no_part_in_its_own_joint_probabilities(labelled_songs: An
     np.testing.assert_array_equal(joint[-1].probabilities, expected)
 
 
+def test_a_fusion_is_computed_between_the_probabilities_of_the_settings(labelled_songs: Any) -> None:
+    settings = CalibrationSettings(bound="none", evidence_gate=0.4, evidence_sure=0.75)
+    fitted = fit_fusion(songs_with_evidence(labelled_songs), Loudness(), settings)
+    assert fitted is not None
+    assert (fitted.gate, fitted.sure) == (0.4, 0.75)
+    assert fitted.open_windows(np.full(200, 0.74)).all()
+    assert not fitted.open_windows(np.full(200, 0.76)).any()
+
+
 def test_evidence_that_contradicts_is_not_used(labelled_songs: Any) -> None:
     assert fit_fusion(songs_with_evidence(labelled_songs, strength=-1.0), Loudness(), CalibrationSettings()) is None
 

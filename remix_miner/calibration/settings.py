@@ -19,8 +19,8 @@ class CalibrationSettings:
     windows; ``bound``: see `thresholds`; ``confidence`` and ``worst_artist``: see `bounds.lower_bound`;
     ``artist_floor``: share that each calibration artist with 20 s or more of harvest must reach (bound "harvest");
     ``min_seconds``: of the span rule that is measured; ``silence_rates``: share of silent windows per source that
-    precision is referred to (a source not named: the data's own); ``evidence_gate``, ``evidence_sure``: gate and sure of
-    a `Fusion` that is fitted.
+    precision is referred to (a source not named: the data's own); ``evidence_gate``, ``evidence_sure``: ``gate`` and
+    ``sure`` of a `Fusion` that is fitted.
     """
 
     volume_db: float = SILENT_MINING_DB
