@@ -23,8 +23,8 @@ def load_named_tracks(
 ) -> list[StemTrack]:
     """Return the songs below ``paths`` that have a file for any of ``sources``, in folders or in folders of splits.
 
-    Without ``sources``, each corpus says in corpus.toml which it holds. Raises `DataError` where a path holds none, or
-    a song lacks a source that is not declared absent.
+    Without ``sources``, the corpus.toml of each corpus states them. Raises `DataError` where a path holds none, or a
+    song lacks a source that is not declared absent.
     """
     tracks = []
     for path in map(Path, paths):

@@ -18,6 +18,6 @@ class Problem:
 
     @classmethod
     def of_error(cls, where: str, error: RemixMinerError) -> "Problem":
-        """Split an error's message, which says what was found, a semicolon, and what to do."""
+        """Split an error's message, which states what was found, a semicolon, and what to do."""
         what, _, fix = str(error).partition("; ")
         return cls(display_name(where), what, fix or REPLACE)

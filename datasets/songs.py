@@ -33,8 +33,8 @@ class StemPath(NamedTuple):
 class Song:
     """A song as a layout sees it, before any file is opened.
 
-    ``files`` maps sources to the files whose sum they are; a source that the layout itself says the song lacks is in
-    ``absent``; any other source without a file is missing. ``problem`` says why the song cannot be used; ``unread``
+    ``files`` maps sources to the files whose sum they are; a source that the layout itself states to be absent is in
+    ``absent``; any other source without a file is missing. ``problem`` states why the song cannot be used; ``unread``
     are audio files of its folder under other names.
     """
 

@@ -1,6 +1,6 @@
 """Slakh2100 and BabySlakh: ``[<split>/]TrackNNNNN/{mix.flac,metadata.yaml,stems/SNN.flac}``; mono, no vocals.
 
-metadata.yaml says of each stem whether it is drums (``is_drum``) or bass (``inst_class: Bass``), and whether it was
+metadata.yaml states of each stem whether it is drums (``is_drum``) or bass (``inst_class: Bass``), and whether it was
 rendered at all. The folder ``omitted`` (duplicates) is not read.
 """
 

@@ -21,7 +21,7 @@ DERIVED_NAMES = ("mixture", "linear_mixture", "mix", *ACCOMPANIMENT_NAMES, *(f"n
 class StemFolder:
     """The visible audio files of a folder; names and suffixes match whatever their case.
 
-    ``problem`` says why the folder cannot be read; it then has no files.
+    ``problem`` states why the folder cannot be read; it then has no files.
     """
 
     def __init__(self, folder: Path) -> None:

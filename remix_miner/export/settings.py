@@ -45,11 +45,11 @@ class ExportSettings:
         if not 0 <= self.valid_share < 1:
             raise UsageError(f"valid-share is a share from 0 to 1 (excluded), got {self.valid_share}")
         if self.format in ("demucs", "musdb18-hq") and self.audio != "wav":
-            raise UsageError(f"{self.format} reads wav files alone: leave --audio out, or say wav")
+            raise UsageError(f"{self.format} reads wav files alone: leave --audio out, or pass wav")
         if self.format == "musdb18-hq" and len(self.without) != len(SOURCES) - 1:
             raise UsageError(
-                "musdb18-hq states all four sources, and a mined excerpt tells what each is only where three are "
-                "silent: name three, as in --without drums,bass,vocals"
+                "musdb18-hq needs all four sources, and a mined excerpt has them only where three are silent: name "
+                "three, as in --without drums,bass,vocals"
             )
         if self.format == "demucs" and len(self.without) != 1:
             raise UsageError("a two-stem set for Demucs has one target: name it, as in --without vocals")

@@ -145,15 +145,19 @@ def _run_onnx(path: Path, mixture: Tensor) -> Tensor:
 
 @contextlib.contextmanager
 def _quiet() -> Any:
-    """Suppress the exporters' warnings about values traced as constants: lengths are fixed by design."""
+    """Suppress the exporters' warnings about values traced as constants, and the graph that a failure prints."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)
+    # The exporter enables this output itself, whatever was set before.
+    print_graph = torch._C._jit_onnx_log
+    torch._C._jit_onnx_log = lambda *arguments: None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
+        torch._C._jit_onnx_log = print_graph
         logger.setLevel(level)
 
 
