@@ -214,11 +214,18 @@ def test_a_difference_of_arms_that_do_not_separate_decides_nothing() -> None:
 
 def test_a_claim_about_one_source_looks_at_that_source_alone() -> None:
     def run(arm: str, drums: float, vocals: float) -> Run:
-        return Run(arm, 0, {ORIGINAL: {"song": {"drums": [drums], "vocals": [vocals]}}}, 1, 0.0)
+        scores = {f"song {number}": {"drums": [drums], "vocals": [vocals]} for number in range(6)}
+        return Run(arm, 0, {ORIGINAL: scores}, 1, 0.0)
 
     runs = [run("a", 5.0, 1.0), run("b", 0.0, 2.0)]
     assert judge(Claim("a", "b", "here"), runs, {}).outcome == "agrees"
     assert judge(Claim("a", "b", "here", source="vocals"), runs, {}).outcome == "disagrees"
+
+
+def test_five_artists_decide_nothing() -> None:
+    for count, outcome in ((5, "undecided"), (6, "agrees")):
+        runs = [run_of(arm, 0, {f"{n}": value for n in range(count)}) for arm, value in (("a", 2.0), ("b", 1.0))]
+        assert judge(Claim("a", "b", "here"), runs, {}).outcome == outcome
 
 
 def test_a_claim_that_no_test_song_can_judge_is_undecided() -> None:

@@ -83,10 +83,8 @@ def text(result: dict[str, Any]) -> str:
     if result["cost"]:
         lines.append("  cost: CPU seconds of estimation for a second of audio")
     songs, seeds = result["claims"][0]["songs"], result["claims"][0]["seeds"]
-    lines.append(
-        f"\n{songs} test songs, {seeds} seeds, scale '{result['scale']['name']}', {result['cpu_seconds'] / 60:.0f} CPU "
-        f"minutes. {SMALL}"
-    )
+    spent = f"scale '{result['scale']['name']}', {result['cpu_seconds'] / 60:.0f} CPU minutes"
+    lines.append(f"\n{songs} songs and {seeds} seeds behind the first claim, {spent}. {SMALL}")
     return "\n".join(lines)
 
 

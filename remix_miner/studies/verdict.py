@@ -14,6 +14,8 @@ from remix_miner.studies.runner import Run
 Outcome = Literal["agrees", "disagrees", "undecided"]
 DRAWS = 4000
 CONFIDENCE = 0.95
+LEAST_ARTISTS = 6
+"""Fewer artists decide nothing: that five differ in one direction by chance has a probability of 1 in 16."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,8 @@ def judge(
     """Compare the two sides of a claim, paired by song and seed.
 
     The difference of a song and seed is the mean over the sources that both sides have a score of. Songs of one artist
-    are drawn together. 'agrees' and 'disagrees' need an interval that excludes 0, all else is 'undecided'. With
+    are drawn together. 'agrees' and 'disagrees' need an interval that excludes 0 and at least `LEAST_ARTISTS` artists,
+    all else is 'undecided'. With
     ``floor``, the arm of the mixture taken as every estimate, one of the two arms must also separate: its interval
     above the better of mixture and silence (0 dB) excludes 0.
     """
@@ -69,7 +72,9 @@ def judge(
         outcome = "agrees"
     elif interval.below_zero:
         outcome = "disagrees"
-    reason = ""
+    reason, count = "", len({artists.get(song, song) for song in songs})
+    if outcome != "undecided" and count < LEAST_ARTISTS:
+        outcome, reason = "undecided", f"{count} artists"
     if floor is not None and outcome != "undecided":
         sides = ((claim.better, claim.better_set), (claim.worse, claim.worse_set))
         if not any(separates(runs, arm, test_set, floor, artists, seed) for arm, test_set in sides):
