@@ -62,11 +62,11 @@ def _panel(axes: Any, documents: list[Document]) -> None:
 
 
 def _doses(documents: list[Document]) -> list[tuple[str, float, Difference]]:
-    """Arm, minutes and gain of the whole library and of its parts, without the impure ones."""
+    """Arm, minutes and gain of the whole library and of its parts; none with a single fold or impure excerpts."""
     minutes: dict[str, list[float]] = {}
     for document in documents:
         arm = document["arm"]
         if arm.startswith("mined") and not arm.endswith("impure"):
             minutes.setdefault(arm, []).append(document["mined_minutes"])
     found = [(arm, float(np.mean(each)), difference(documents, arm, "control")) for arm, each in minutes.items()]
-    return sorted((arm, at, gain) for arm, at, gain in found if gain is not None)
+    return sorted((arm, at, gain) for arm, at, gain in found if gain is not None and len(gain.folds) > 1)

@@ -101,7 +101,7 @@ def pairs_of(documents: list[Document]) -> list[tuple[str, str]]:
     """Arms to compare: each with the control, libraries with each other, impure excerpts with pure ones."""
     arms = arms_of(documents)
     libraries = [arm for arm in arms if arm.startswith("mined") and not arm.endswith("impure")]
-    pairs = [(arm, "control") for arm in arms if arm in (*libraries, "supervised", *LAST)]
+    pairs = [(arm, "control") for arm in arms if arm in (*libraries, "supervised", "true", *LAST)]
     pairs += [(arm, base) for base in ("mined", "mined-by-track") for arm in libraries if arm not in (base, "mined")]
     for arm in arms:
         if arm.endswith("impure"):
