@@ -128,7 +128,7 @@ def reviewed_draws(database: sqlite3.Connection, store: ProbabilityStore, source
     Where there are both, those above the threshold of the scan share its weight in proportion to their number.
     """
     settings = json.loads(database.execute("SELECT value FROM meta WHERE key = 'settings_json'").fetchone()[0])
-    labels = _Labels(store, source, float(settings.get("min_seconds", 5.0)))
+    labels = WindowLabels(store, source, float(settings.get("min_seconds", 5.0)))
     audits, around = _audited(database, labels, source), _around(database, labels, source)
     threshold = settings.get("thresholds", {}).get(source)
     if not audits or not around or threshold is None:
@@ -143,7 +143,7 @@ def reviewed_draws(database: sqlite3.Connection, store: ProbabilityStore, source
     return below + _scaled(above, share) + _scaled(audits, for_audits)
 
 
-def _audited(database: sqlite3.Connection, labels: "_Labels", source: str) -> list[ReviewedDraw]:
+def _audited(database: sqlite3.Connection, labels: "WindowLabels", source: str) -> list[ReviewedDraw]:
     """Return the answered draws of all audits. Each stands for an equal part of the harvest."""
     if not has_audits(database):
         return []
@@ -169,7 +169,7 @@ def _audited(database: sqlite3.Connection, labels: "_Labels", source: str) -> li
     return found
 
 
-def _around(database: sqlite3.Connection, labels: "_Labels", source: str) -> list[ReviewedDraw]:
+def _around(database: sqlite3.Connection, labels: "WindowLabels", source: str) -> list[ReviewedDraw]:
     """Return the answers to samples around the threshold."""
     if not has_reviews(database):
         return []
@@ -199,7 +199,7 @@ def _scaled(draws: Sequence[ReviewedDraw], factor: float) -> list[ReviewedDraw]:
     return [dataclasses.replace(draw, weight=draw.weight * factor) for draw in draws]
 
 
-class _Labels:
+class WindowLabels:
     """Labels of windows by answers of one source, with the harvest thresholds of the latest track."""
 
     def __init__(self, store: ProbabilityStore, source: str, min_seconds: float) -> None:
