@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -147,3 +148,17 @@ def test_asked_to_stop_it_leaves_the_track_at_hand_and_keeps_what_is_finished(
     assert harvest_of(out).items() <= undisturbed.items()
     assert scan(library, out, tiny_detector, Engine(workers=0)).complete
     assert harvest_of(out) == undisturbed
+
+
+@pytest.mark.parametrize("already", ["", "RAY_AUTH_MODE"])
+def test_a_local_cluster_gets_a_secret_token_unless_authentication_is_set(already: str) -> None:
+    """Ray reads it when it is imported, so it is tried in a process of its own."""
+    code = (
+        "from remix_miner.mining.engines.ray import import_ray; import os; import_ray(local=True); "
+        "print(os.environ.get('RAY_AUTH_MODE'), len(os.environ.get('RAY_AUTH_TOKEN', '')))"
+    )
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH")}
+    if already:
+        environment[already] = "disabled"
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == (["disabled", "0"] if already else ["token", "64"])

@@ -4,6 +4,9 @@ Every machine needs the library and the mined folder under the same paths, and a
 """
 
 import contextlib
+import os
+import secrets
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +16,8 @@ from remix_miner.mining.job_queue import LOADING, WAITING, Counts
 from remix_miner.mining.messages import Batch, JobSetup, Task
 from remix_miner.processes import WorkerLost, worker_variables
 
-LOOPBACK = "127.0.0.1"
+AUTHENTICATION = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
+"""Environment variables that decide who may connect to a Ray cluster."""
 
 
 class Board:
@@ -51,7 +55,7 @@ class RayLanes:
     def __init__(
         self, setup: JobSetup, most: int, workers: int | None, address: str | None, gpus_per_worker: float | None
     ) -> None:
-        ray = self._ray = import_ray()
+        ray = self._ray = import_ray(local=address is None)
         self._ours = not ray.is_initialized()
         if self._ours:
             start_ray(ray, address, workers)
@@ -105,8 +109,15 @@ class RayLanes:
             self._ray.shutdown()
 
 
-def import_ray() -> Any:
-    """Return the module ``ray``; raise `UsageError` without the extra."""
+def import_ray(local: bool = False) -> Any:
+    """Return the module ``ray``; raise `UsageError` without the extra.
+
+    ``local``: for a cluster on this machine only. Ray's servers listen on every interface, so a secret token is set,
+    without which they refuse connections (Ray 2.52 and later). Ray reads it when it is first imported. Authentication
+    that the environment sets is left alone.
+    """
+    if local and "ray" not in sys.modules and not any(name in os.environ for name in AUTHENTICATION):
+        os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
     try:
         import ray
     except ImportError as error:
@@ -115,8 +126,8 @@ def import_ray() -> Any:
 
 
 def start_ray(ray: Any, address: str | None, workers: int | None) -> None:
-    """Join the cluster at ``address``, or start a local one that listens on the loopback interface only."""
-    local = {} if address else {"num_cpus": workers, "include_dashboard": False, "_node_ip_address": LOOPBACK}
+    """Join the cluster at ``address``, or start a local one."""
+    local = {} if address else {"num_cpus": workers, "include_dashboard": False}
     try:
         ray.init(address=address, log_to_driver=False, logging_level="ERROR", **local)
     except Exception as error:  # Ray raises bare exceptions too, for a node that does not start in time
