@@ -130,11 +130,11 @@ def _promise_of_seconds(calibration: Calibration, source: str) -> str:
     """Return the promise of a bound on harvested seconds, with the harvest of the calibration songs."""
     measured, settings = calibration.sources[source], calibration.settings
     text = (
-        f"without {source}: at least {measured.precision_target:.0%} of the seconds at or below {measured.volume_db:g} "
-        f"dB, {settings['confidence']:.0%} sure"
+        f"without {source}: at least {measured.precision_target:.0%} of the seconds silent (at or below "
+        f"{measured.volume_db:g} dB), with {settings['confidence']:.0%} confidence"
     )
     if measured.spans is not None and measured.spans.precision is not None:
-        text += f" ({measured.spans.precision:.1%} on the songs of {measured.artists} artists"
+        text += f"; the calibration songs gave {measured.spans.precision:.1%}"
         found = measured.span_recall
-        text += f", {found:.0%} of the silent audio found)" if found is not None else ")"
+        text += f" and {found:.0%} of their silence" if found is not None else ""
     return text
