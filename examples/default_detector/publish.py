@@ -20,6 +20,7 @@ def main() -> None:
     state, description = load_model(options.run)
     halved = {name: value.half() if value.is_floating_point() else value for name, value in state.items()}
     description.pop("sha256")
+    description["songs"] = list(dict.fromkeys(description["songs"]))
     path = PRETRAINED / f"{options.name}.safetensors"
     save_model(path, halved, description)
     print(f"{path.name}: {path.stat().st_size / 1e6:.2f} MB")

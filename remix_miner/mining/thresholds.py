@@ -134,7 +134,7 @@ def _promise_of_seconds(calibration: Calibration, source: str) -> str:
         f"{measured.volume_db:g} dB), with {settings['confidence']:.0%} confidence"
     )
     if measured.spans is not None and measured.spans.precision is not None:
-        text += f"; the calibration songs gave {measured.spans.precision:.1%}"
+        text += f"; {measured.spans.precision:.1%} on the calibration songs"
         found = measured.span_recall
-        text += f" and {found:.0%} of their silence" if found is not None else ""
+        text += f", where {found:.0%} of the silent audio is found" if found is not None else ""
     return text
