@@ -92,6 +92,32 @@ def test_the_released_rescaling_divides_weights_and_biases_and_spares_the_lstm()
     torch.testing.assert_close(scaled.bias, first.bias / factor)
 
 
+def test_the_first_release_layer_by_layer():
+    """The description's layers as calls of torch's own functions, the crop of the skips worked out for this length."""
+    torch.manual_seed(0)
+    model = build("demucs_v1", channels=4, depth=2, normalize=False).eval()
+    weights = dict(model.named_parameters())
+
+    def convolve(function, name, x, stride=1):
+        return function(x, weights[f"{name}.weight"], weights[f"{name}.bias"], stride)
+
+    # 196 frames: 48 and 11 after the two encoders; 9 after the inner context of 3, 40 and 38, then 156 at the end.
+    mixture = torch.randn(1, 2, 196)
+    first = F.glu(convolve(F.conv1d, "encoder.0.2", F.relu(convolve(F.conv1d, "encoder.0.0", mixture, 4))), dim=1)
+    second = F.glu(convolve(F.conv1d, "encoder.1.2", F.relu(convolve(F.conv1d, "encoder.1.0", first, 4))), dim=1)
+    assert (first.shape[-1], second.shape[-1]) == (48, 11)
+    lstm = torch.nn.LSTM(8, 8, 2, bidirectional=True)
+    lstm.load_state_dict({name[5:]: weight for name, weight in weights.items() if name.startswith("lstm.")})
+    inner = F.linear(lstm(second[0].T)[0], weights["linear.weight"], weights["linear.bias"]).T[None]
+    x = F.glu(convolve(F.conv1d, "decoder.0.0", inner + second), dim=1)
+    x = F.relu(convolve(F.conv_transpose1d, "decoder.0.2", x, 4))
+    assert x.shape[-1] == 40
+    x = F.glu(convolve(F.conv1d, "decoder.1.0", x + first[..., 4:44]), dim=1)
+    expected = convolve(F.conv_transpose1d, "decoder.1.2", x, 4).reshape(1, 4, 2, 156)
+    with torch.no_grad():
+        torch.testing.assert_close(model.estimate(mixture), expected)
+
+
 def test_skips_are_aligned_with_the_estimates():
     """Without an LSTM in the way, moving the input by one period of the strides moves the output as much."""
     torch.manual_seed(0)

@@ -384,7 +384,7 @@ def test_spectrograms_as_convolutions_are_torchs(n_fft: int, hop: int, bins: int
         torch.testing.assert_close(convolved.inverse(convolved(signals)), signals, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["tfc_tdf_v2", "bs_roformer"])
+@pytest.mark.parametrize("name", [*EXPORTABLE, "hdemucs", "htdemucs", "bs_roformer"])
 def test_torchscript_is_checked_and_loads_without_this_package(tmp_path: Path, name: str) -> None:
     model = _spectral(name).eval()
     save_separator(tmp_path / "run", model)
@@ -401,8 +401,13 @@ def test_torchscript_is_checked_and_loads_without_this_package(tmp_path: Path, n
 
 
 def _spectral(name: str) -> Any:
-    if name == "tfc_tdf_v2":
-        return build(name, **SPECTROGRAM)
+    if name in EXPORTABLE:
+        return build(name, **EXPORTABLE[name])
+    if name == "hdemucs":
+        return build(name, channels=4, nfft=1024, depth=5, segment_seconds=0.5, sample_rate=4000)
+    if name == "htdemucs":
+        pytest.importorskip("demucs")
+        return build(name, channels=8, t_layers=1, segment_seconds=0.2)
     pytest.importorskip("bs_roformer")
     return build(name, segment_seconds=0.2, options=ROFORMER_OPTIONS, **TINY_ROFORMER)
 

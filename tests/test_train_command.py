@@ -96,6 +96,20 @@ def test_songs_held_out_are_named_and_stored(capsys, tmp_path, stem_corpus):
     assert "no remix steps: they need excerpts, see --mined" in error
 
 
+def test_settings_that_ask_for_remix_steps_warn_without_excerpts(capsys, tmp_path, stems):
+    status, _, error = train(
+        capsys, "--stems", stems, "--out", tmp_path / "one", settings=[*TINY, "remix.probability=0.25"]
+    )
+    assert status == 0, error
+    assert "WARNING: no remix steps" in error
+    assert "one after 25% of the steps" in error
+    status, _, error = train(
+        capsys, "--stems", stems, "--out", tmp_path / "two", settings=[*TINY, "remix.probability=0"]
+    )
+    assert status == 0, error
+    assert "no remix steps" not in error
+
+
 def test_songs_to_validate_on_are_not_trained_on(capsys, tmp_path, stems):
     status, _, error = train(capsys, "--stems", stems, "--valid", stems / "A - 1", "--out", tmp_path / "run")
     assert status == 0, error

@@ -17,6 +17,11 @@ HARM = (
     "'Does it help?'); train once without --mined as well and keep the better model"
 )
 
+NO_EXCERPTS = (
+    "WARNING: no remix steps: they need excerpts, see --mined. The settings ask for one after {probability:.0%} of the "
+    "steps; to train on the stems alone, add --set remix.probability=0"
+)
+
 
 def start_lines(data: TrainingData, settings: TrainingSettings) -> list[str]:
     """Return the lines that a run shows before its first step: songs, how they are split, minutes of excerpts."""
@@ -30,7 +35,7 @@ def start_lines(data: TrainingData, settings: TrainingSettings) -> list[str]:
     if data.excerpts is not None:
         lines += _mined_lines(data.excerpts, settings)
     elif settings.remix.probability and settings.target is None:
-        lines.append("no remix steps: they need excerpts, see --mined")
+        lines.append(NO_EXCERPTS.format(probability=settings.remix.probability))
     return lines
 
 
