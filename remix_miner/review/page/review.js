@@ -107,7 +107,7 @@ function setStretch(stretch) {
 
 async function decide(decision) {
   if (!item || busy) return;
-  busy = true;
+  setBusy(true);
   try {
     const stretch = decision === "rejected" ? picture.stretch : null;
     await api.decide(item.key, decision, stretch);
@@ -122,7 +122,12 @@ async function decide(decision) {
       if (!moved) await choose(item.key, false);
     }
     totals().catch(report);
-  } catch (error) { report(error); } finally { busy = false; }
+  } catch (error) { report(error); } finally { setBusy(false); }
+}
+
+function setBusy(wanted) {
+  busy = wanted;
+  at("item").ariaBusy = String(wanted);
 }
 
 async function undo() {
