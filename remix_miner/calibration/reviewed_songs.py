@@ -30,7 +30,7 @@ from remix_miner.errors import DataError
 from remix_miner.mined.catalogue_view import CatalogueView
 from remix_miner.mined.probabilities import ProbabilityStore
 from remix_miner.mined.reviews import has_reviews
-from remix_miner.mined.samples.audits import draws_of, has_audits, heard_draws
+from remix_miner.mined.samples.audits import answered_draws, draws_of, has_audits
 from remix_miner.sources import SOURCES
 
 
@@ -136,8 +136,8 @@ def reviewed_draws(database: sqlite3.Connection, store: ProbabilityStore, source
     halves = [half for draw in around for half in _halves(draw, float(threshold))]
     above = [draw for draw in halves if draw.thresholds[0] >= threshold]
     below = [draw for draw in halves if draw.thresholds[0] < threshold]
-    heard = sum(draw.draws for draw in audits)
-    share = len(above) / (len(above) + heard)
+    answered = sum(draw.draws for draw in audits)
+    share = len(above) / (len(above) + answered)
     seconds = sum(draw.weight for draw in above) or sum(draw.weight for draw in audits)
     for_audits = (1 - share) * seconds / sum(draw.weight for draw in audits)
     return below + _scaled(above, share) + _scaled(audits, for_audits)
@@ -152,8 +152,8 @@ def _audited(database: sqlite3.Connection, labels: "WindowLabels", source: str) 
     for audit_id, settings, population in database.execute(
         "SELECT id, settings_json, population_json FROM audits WHERE source = ?", (source,)
     ):
-        heard = heard_draws(draws_of(database, audit_id), int(json.loads(settings)["answers"]))
-        counts.update(draw.excerpt_id for draw in heard if draw.excerpt_id is not None)
+        answered = answered_draws(draws_of(database, audit_id), int(json.loads(settings)["answers"]))
+        counts.update(draw.excerpt_id for draw in answered if draw.excerpt_id is not None)
         seconds = float(json.loads(population)["seconds"])
     found = []
     for excerpt_id, draws in sorted(counts.items()):

@@ -73,7 +73,7 @@ class ScanFilter:
             left_out |= identical(everything, done, lambda file: done.get(file) or content_hash(file.path))
         with FingerprintStore(self.out) as store, Interrupts() as interrupts:
             if self.restart:
-                store.forget_excluded()
+                store.delete_excluded()
             store.keeps_copies = not self.duplicates
             store.fingerprints(self._exclude, self.workers, lambda: interrupts.requested)
             excluded = store.excluded()

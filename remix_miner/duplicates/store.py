@@ -124,7 +124,7 @@ class FingerprintStore:
         """Return name and fingerprint of every recording excluded from this folder."""
         return sorted(((name, made) for (name, *_), made in self.known(1).items()), key=lambda pair: pair[0])
 
-    def forget_excluded(self) -> None:
+    def delete_excluded(self) -> None:
         """Delete the fingerprints of excluded recordings."""
         with self._clear_errors():
             self.database.execute("DELETE FROM fingerprints WHERE excluded")

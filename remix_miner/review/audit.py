@@ -17,9 +17,9 @@ from remix_miner.mined.reviews import record, review_transaction
 from remix_miner.mined.samples.audits import (
     Draw,
     answer_draw,
+    answered_draws,
     create_audit,
     draws_of,
-    heard_draws,
     latest_audit,
     place_control,
     store_result,
@@ -171,9 +171,9 @@ class Audit:
 
     def _compute(self) -> dict[str, Any]:
         settings = self.settings
-        heard = self._heard()
-        drawn = [draw for draw in heard if not draw.is_control]
-        controls = [draw for draw in heard if draw.is_control]
+        answered = self._answered()
+        drawn = [draw for draw in answered if not draw.is_control]
+        controls = [draw for draw in answered if draw.is_control]
         clean = sum(draw.decision == "accepted" for draw in drawn)
         draws, confidence = len(drawn), settings.confidence
         shares = [draw.clean_share or 0.0 for draw in drawn]
@@ -213,8 +213,8 @@ class Audit:
         self._stopping.set()
         self._finder.join()
 
-    def _heard(self) -> list[Draw]:
-        return heard_draws(self._draws, self.settings.answers)
+    def _answered(self) -> list[Draw]:
+        return answered_draws(self._draws, self.settings.answers)
 
     def _next(self) -> Draw | None:
         """Return the first unanswered draw, without the places of controls that were not found."""

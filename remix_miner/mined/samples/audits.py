@@ -106,28 +106,28 @@ def draws_of(database: sqlite3.Connection, audit_id: int) -> list[Draw]:
     return [Draw(*row) for row in rows]
 
 
-def heard_draws(draws: Sequence[Draw], planned: int) -> list[Draw]:
+def answered_draws(draws: Sequence[Draw], planned: int) -> list[Draw]:
     """Return the draws that count: answered ones before the first open one, without controls that were not found.
 
     An answer also fills the later draws of its excerpt. Draws after the ``planned`` ones count once one of them was
     played.
     """
-    heard: list[Draw] = []
+    answered: list[Draw] = []
     for draw in draws:
         if draw.decision is not None:
-            heard.append(draw)
+            answered.append(draw)
         elif not (draw.is_control and draw.track_id is None):
             break
     known: set[int | None] = set()
     counted, planned_end = 0, 0
-    for place, draw in enumerate(heard):
+    for place, draw in enumerate(answered):
         if planned_end == 0:
             known.add(draw.excerpt_id)
             counted += not draw.is_control
             planned_end = place + 1 if counted == planned else 0
         elif draw.excerpt_id not in known:
-            return heard
-    return heard[: planned_end or len(heard)]
+            return answered
+    return answered[: planned_end or len(answered)]
 
 
 def place_control(
