@@ -71,14 +71,14 @@ class ArtistCounts:
         """Return the rows of both, which must have the same thresholds."""
         if not other.artists:
             return self
-        (mine, my_seconds), (theirs, their_seconds) = self.arrays(), other.arrays()
+        (own, own_seconds), (added, added_seconds) = self.arrays(), other.arrays()
         labelled = [self.windows + other.windows, self.silent_windows + other.silent_windows]
         return ArtistCounts.of(
             self.artists + other.artists,
             self.trained_on + other.trained_on,
             np.array(labelled, dtype=np.int64).reshape(2, -1),
-            np.concatenate((mine, theirs), axis=1),
-            np.concatenate((my_seconds, their_seconds)),
+            np.concatenate((own, added), axis=1),
+            np.concatenate((own_seconds, added_seconds)),
         )
 
     def problem(self, thresholds: int) -> str | None:

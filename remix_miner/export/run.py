@@ -92,8 +92,8 @@ def check_target(out: Path, folder: Path, settings: ExportSettings) -> None:
     """Raise `DataError` if ``out`` holds anything else than an export of ``folder`` with these settings."""
     path = out / EXPORT_NAME
     if path.is_file():
-        theirs = json.loads(path.read_text(encoding="utf-8"))
-        if {**theirs, "detector_sha256": None} != _description(folder, settings, None):
+        existing = json.loads(path.read_text(encoding="utf-8"))
+        if {**existing, "detector_sha256": None} != _description(folder, settings, None):
             raise DataError(f"{out} holds another export ({path.name} states it): choose another, or delete it")
     elif out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DataError(f"{out} is not empty and no export: choose another folder")

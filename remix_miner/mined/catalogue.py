@@ -292,15 +292,15 @@ class Catalogue(CatalogueView):
                     database.execute("DELETE FROM shards WHERE name = ?", (name,))
 
 
-def differing_settings(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
+def differing_settings(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
     """Return 'name: value there, value here' for each setting that differs.
 
     A setting that is missing (in a folder of an older version) equals one that is off.
     """
     return [
-        f"{name}: {ours.get(name)!r} there, {theirs.get(name)!r} here"
-        for name in sorted(ours.keys() | theirs.keys())
-        if (ours.get(name) or None) != (theirs.get(name) or None)
+        f"{name}: {stored.get(name)!r} there, {wanted.get(name)!r} here"
+        for name in sorted(stored.keys() | wanted.keys())
+        if (stored.get(name) or None) != (wanted.get(name) or None)
     ]
 
 

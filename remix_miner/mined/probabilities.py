@@ -51,9 +51,9 @@ ON CONFLICT (track) DO UPDATE SET (sha256, size, mtime_ns, frames, sample_rate, 
     (excluded.sha256, excluded.size, excluded.mtime_ns, excluded.frames, excluded.sample_rate, excluded.windows,
      excluded.codes)
 WHERE excluded.mtime_ns > probabilities.mtime_ns;
-INSERT OR REPLACE INTO main.at_purity SELECT theirs.* FROM part.at_purity AS theirs
-JOIN main.probabilities AS ours USING (track) JOIN part.probabilities AS source_track USING (track)
-WHERE ours.mtime_ns = source_track.mtime_ns
+INSERT OR REPLACE INTO main.at_purity SELECT of_part.* FROM part.at_purity AS of_part
+JOIN main.probabilities AS of_main USING (track) JOIN part.probabilities AS source_track USING (track)
+WHERE of_main.mtime_ns = source_track.mtime_ns
 """
 
 Codes = UInt8[np.ndarray, "S W"]

@@ -187,28 +187,29 @@ def take_reviews(database: sqlite3.Connection) -> None:
         return
     create_reviews(database)
     same = (
-        "ours.track_id = main_tracks.id AND ours.source = theirs.source AND ours.reviewer = theirs.reviewer "
-        "AND ours.reviewed_at = theirs.reviewed_at AND ours.start_seconds = theirs.start_seconds"
+        "main_judged.track_id = main_tracks.id AND main_judged.source = judged.source "
+        "AND main_judged.reviewer = judged.reviewer "
+        "AND main_judged.reviewed_at = judged.reviewed_at AND main_judged.start_seconds = judged.start_seconds"
     )
     tracks = (
-        "part.reviews AS theirs JOIN part.tracks AS part_tracks ON part_tracks.id = theirs.track_id "
+        "part.reviews AS judged JOIN part.tracks AS part_tracks ON part_tracks.id = judged.track_id "
         "JOIN main.tracks AS main_tracks ON main_tracks.path = part_tracks.path "
-        "AND main_tracks.sha256 IS theirs.track_sha256"
+        "AND main_tracks.sha256 IS judged.track_sha256"
     )
     database.execute(
         "INSERT INTO main.reviews (excerpt_id, track_id, track_sha256, source, start_seconds, seconds, decision, "
         "wrong_start_seconds, wrong_end_seconds, reviewer, reviewed_at, purpose, weight, undone) "
-        "SELECT (SELECT id FROM main.excerpts WHERE track_id = main_tracks.id AND source = theirs.source "
-        "AND abs(start_seconds - theirs.start_seconds) < 1e-6 AND abs(seconds - theirs.seconds) < 1e-3 "
-        "AND review IS NOT 'superseded' AND theirs.excerpt_id IS NOT NULL LIMIT 1), "
-        "main_tracks.id, theirs.track_sha256, theirs.source, theirs.start_seconds, theirs.seconds, theirs.decision, "
-        "theirs.wrong_start_seconds, theirs.wrong_end_seconds, theirs.reviewer, theirs.reviewed_at, theirs.purpose, "
-        f"theirs.weight, theirs.undone FROM {tracks} "
-        f"WHERE theirs.purpose != 'applied' AND NOT EXISTS (SELECT 1 FROM main.reviews AS ours WHERE {same}) "
-        "ORDER BY theirs.id"
+        "SELECT (SELECT id FROM main.excerpts WHERE track_id = main_tracks.id AND source = judged.source "
+        "AND abs(start_seconds - judged.start_seconds) < 1e-6 AND abs(seconds - judged.seconds) < 1e-3 "
+        "AND review IS NOT 'superseded' AND judged.excerpt_id IS NOT NULL LIMIT 1), "
+        "main_tracks.id, judged.track_sha256, judged.source, judged.start_seconds, judged.seconds, judged.decision, "
+        "judged.wrong_start_seconds, judged.wrong_end_seconds, judged.reviewer, judged.reviewed_at, judged.purpose, "
+        f"judged.weight, judged.undone FROM {tracks} "
+        f"WHERE judged.purpose != 'applied' AND NOT EXISTS (SELECT 1 FROM main.reviews AS main_judged WHERE {same}) "
+        "ORDER BY judged.id"
     )
     database.execute(
-        "UPDATE main.reviews AS ours SET undone = 1 WHERE NOT undone AND EXISTS "
-        f"(SELECT 1 FROM {tracks} WHERE theirs.undone AND {same})"
+        "UPDATE main.reviews AS main_judged SET undone = 1 WHERE NOT undone AND EXISTS "
+        f"(SELECT 1 FROM {tracks} WHERE judged.undone AND {same})"
     )
     apply_latest(database)

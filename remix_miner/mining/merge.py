@@ -38,13 +38,13 @@ KEPT = "review IS NOT 'superseded'"
 # part is done with it, or has it done from an older version of the file.
 TAKEN = f"""
 CREATE TEMP TABLE taken AS
-SELECT theirs.id AS part_id, ours.id AS id FROM part.tracks AS theirs
-LEFT JOIN main.tracks AS ours USING (path)
+SELECT of_part.id AS part_id, of_main.id AS id FROM part.tracks AS of_part
+LEFT JOIN main.tracks AS of_main USING (path)
 WHERE path NOT IN (SELECT path FROM left_out)
-  AND (ours.id IS NULL
-       OR (theirs.status = 'done' AND ours.status != 'done')
-       OR (theirs.status = 'done' AND theirs.sha256 != ours.sha256 AND theirs.mtime_ns > ours.mtime_ns)
-       OR (theirs.status = 'failed' AND ours.status = 'pending'));
+  AND (of_main.id IS NULL
+       OR (of_part.status = 'done' AND of_main.status != 'done')
+       OR (of_part.status = 'done' AND of_part.sha256 != of_main.sha256 AND of_part.mtime_ns > of_main.mtime_ns)
+       OR (of_part.status = 'failed' AND of_main.status = 'pending'));
 CREATE INDEX temp.taken_by_part_id ON taken (part_id);
 CREATE INDEX temp.taken_by_id ON taken (id);
 CREATE TEMP TABLE wanted AS
@@ -67,18 +67,18 @@ SELECT new_name, source, part.shards.sha256, excerpts, frames, sample_rate, part
 FROM part.shards JOIN wanted USING (name);
 INSERT INTO main.excerpts (track_id, source, start_seconds, seconds, probability_mean, probability_min,
                            expected_volume_db, shard, shard_start, frames, review)
-SELECT ours.id, source, start_seconds, part.excerpts.seconds, probability_mean, probability_min,
+SELECT of_main.id, source, start_seconds, part.excerpts.seconds, probability_mean, probability_min,
        expected_volume_db, new_name, shard_start, frames, review
 FROM part.excerpts
 JOIN taken ON part_id = track_id
-JOIN part.tracks AS theirs ON theirs.id = track_id
-JOIN main.tracks AS ours USING (path)
+JOIN part.tracks AS of_part ON of_part.id = track_id
+JOIN main.tracks AS of_main USING (path)
 LEFT JOIN wanted ON wanted.name = shard
 WHERE {KEPT} AND (shard IS NULL OR wanted.name IS NOT NULL) ORDER BY part.excerpts.id;
 INSERT INTO main.runs (started, finished, settings_json, versions_json, detector_sha256)
-SELECT started, finished, settings_json, versions_json, detector_sha256 FROM part.runs AS theirs
-WHERE NOT EXISTS (SELECT 1 FROM main.runs AS ours WHERE ours.started = theirs.started
-                  AND ours.finished IS theirs.finished AND ours.versions_json = theirs.versions_json)
+SELECT started, finished, settings_json, versions_json, detector_sha256 FROM part.runs AS of_part
+WHERE NOT EXISTS (SELECT 1 FROM main.runs AS of_main WHERE of_main.started = of_part.started
+                  AND of_main.finished IS of_part.finished AND of_main.versions_json = of_part.versions_json)
 ORDER BY id
 """
 
@@ -176,8 +176,8 @@ def _merge_one(catalogue: Catalogue, part: Path, copy: bool, merged: Merged) -> 
             merged.excerpts += _count(database, "main.excerpts") - before
         merged.parts += 1
         merged.tracks += _count(database, "taken")
-        theirs = "part.tracks WHERE path NOT IN (SELECT path FROM left_out)"
-        merged.repeated += _count(database, theirs) - _count(database, "taken")
+        of_part = "part.tracks WHERE path NOT IN (SELECT path FROM left_out)"
+        merged.repeated += _count(database, of_part) - _count(database, "taken")
         _run(database, "DROP TABLE taken; DROP TABLE wanted")
     finally:
         database.execute("DETACH part")

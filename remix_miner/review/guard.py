@@ -63,9 +63,9 @@ class Guard:
             return "this name is not one that the review page is served under"
         origin = headers.get("origin")
         if origin is not None and not (origin.startswith("http://") and origin[7:] == headers.get("host")):
-            return "another origin may not ask"
+            return "requests from another origin are refused"
         if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
-            return "another site may not ask"
+            return "requests from another site are refused"
         given = path.split("/")[1] if path.startswith("/") else ""
         if not hmac.compare_digest(given.encode(), self.token.encode()) or path == f"/{self.token}":
             return "open the address that remix-miner review printed, as it stands there"

@@ -84,7 +84,8 @@ def text(result: dict[str, Any]) -> str:
         lines.append("  cost: CPU seconds of estimation for a second of audio")
     songs, seeds = result["claims"][0]["songs"], result["claims"][0]["seeds"]
     spent = f"scale '{result['scale']['name']}', {result['cpu_seconds'] / 60:.0f} CPU minutes"
-    lines.append(f"\n{songs} songs and {seeds} seeds behind the first claim, {spent}. {SMALL}")
+    of_seeds = "1 seed" if seeds == 1 else f"{seeds} seeds"
+    lines.append(f"\n{songs} songs and {of_seeds} behind the first claim, {spent}. {SMALL}")
     return "\n".join(lines)
 
 
