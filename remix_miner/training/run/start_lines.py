@@ -18,8 +18,8 @@ HARM = (
 )
 
 NO_EXCERPTS = (
-    "WARNING: no remix steps: they need excerpts, see --mined. The settings ask for one after {probability:.0%} of the "
-    "steps; to train on the stems alone, add --set remix.probability=0"
+    "no remix steps: they need excerpts, see --mined. The settings ask for one after {probability:.0%} of the steps; "
+    "--set remix.probability=0 trains on the stems alone, without this line"
 )
 
 
