@@ -142,13 +142,13 @@ class WorkerProcesses:
             return WorkerLost(f"ended with status {status}")
 
     def _start(self, number: int) -> None:
-        ours, worker_end = self.context.Pipe()
+        parent_end, worker_end = self.context.Pipe()
         arguments = (self._make, number, self.arguments, worker_end, os.getpid())
         process = self.context.Process(target=_serve, args=arguments, daemon=True)
         with worker_environment():
             process.start()
         worker_end.close()
-        self._workers[number] = process, ours
+        self._workers[number] = process, parent_end
 
     def _end(self, number: int) -> None:
         process, connection = self._workers.pop(number)

@@ -154,3 +154,9 @@ def reading_errors(path: Path) -> Iterator[None]:
         raise DataError(
             f"{path} is damaged: {type(error).__name__}: {error}; restore it, or scan into another folder"
         ) from error
+
+
+def has_table(database: sqlite3.Connection, name: str, schema: str = "main") -> bool:
+    """Return whether a table exists; catalogues of older versions lack some. ``schema``: of an attached database."""
+    query = f"SELECT 1 FROM {schema}.sqlite_master WHERE type = 'table' AND name = ?"
+    return database.execute(query, (name,)).fetchone() is not None

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from remix_miner.errors import DataError, UsageError
-from remix_miner.mined.catalogue_db import CATALOGUE_NAME, check_version, clear_errors, connect
+from remix_miner.mined.catalogue_db import CATALOGUE_NAME, check_version, clear_errors, connect, has_table
 
 DECISIONS = ("accepted", "rejected", "unsure")
 PURPOSES = ("browse", "audit", "control", "threshold", "applied")
@@ -82,8 +82,7 @@ class Review:
 
 def has_reviews(database: sqlite3.Connection, schema: str = "main") -> bool:
     """Return whether the catalogue has the table. Folders of earlier versions or without reviews have none."""
-    query = f"SELECT 1 FROM {schema}.sqlite_master WHERE type = 'table' AND name = 'reviews'"
-    return database.execute(query).fetchone() is not None
+    return has_table(database, "reviews", schema)
 
 
 def create_reviews(database: sqlite3.Connection) -> None:

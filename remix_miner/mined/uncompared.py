@@ -8,6 +8,8 @@ others and empties the table in one transaction; until then all of them have exc
 import sqlite3
 from collections.abc import Iterable
 
+from remix_miner.mined.catalogue_db import has_table
+
 SCHEMA = "CREATE TABLE IF NOT EXISTS uncompared (track_id INTEGER PRIMARY KEY)"
 
 
@@ -24,7 +26,7 @@ def add_uncompared(database: sqlite3.Connection, names: Iterable[str]) -> None:
 
 def uncompared_tracks(database: sqlite3.Connection) -> set[str]:
     """Return the names of the tracks that are done and not yet compared. Folders of older versions have none."""
-    if not _has(database):
+    if not has_table(database, "uncompared"):
         return set()
     query = "SELECT path FROM uncompared JOIN tracks ON tracks.id = track_id WHERE status = 'done'"
     return {name for (name,) in database.execute(query)}
@@ -32,7 +34,7 @@ def uncompared_tracks(database: sqlite3.Connection) -> set[str]:
 
 def end_comparison(database: sqlite3.Connection) -> None:
     """List no track as uncompared any more, within a transaction."""
-    if _has(database):
+    if has_table(database, "uncompared"):
         database.execute("DELETE FROM uncompared")
 
 
@@ -43,7 +45,7 @@ def judged_tracks(database: sqlite3.Connection) -> set[str]:
         "audit_draws": "id IN (SELECT track_id FROM excerpts WHERE id IN (SELECT excerpt_id FROM audit_draws))",
         "threshold_draws": "id IN (SELECT track_id FROM threshold_draws)",
     }
-    chosen = " OR ".join(["false", *(text for table, text in conditions.items() if _has(database, table))])
+    chosen = " OR ".join(["false", *(text for table, text in conditions.items() if has_table(database, table))])
     return {name for (name,) in database.execute(f"SELECT path FROM tracks WHERE {chosen}")}
 
 
@@ -55,7 +57,7 @@ def drop_tracks(database: sqlite3.Connection, names: Iterable[str]) -> None:
     database.execute("CREATE TEMP TABLE dropped (id INTEGER PRIMARY KEY)")
     database.executemany("INSERT INTO dropped SELECT id FROM tracks WHERE path = ?", [(name,) for name in names])
     for table in ("uncompared", "threshold_draws", "reviews", "excerpts"):
-        if _has(database, table):
+        if has_table(database, table):
             database.execute(f"DELETE FROM {table} WHERE track_id IN (SELECT id FROM dropped)")
     database.execute("DELETE FROM tracks WHERE id IN (SELECT id FROM dropped)")
     database.execute("DROP TABLE dropped")
@@ -66,8 +68,3 @@ def unread_frames(database: sqlite3.Connection) -> int:
     (stored,) = database.execute("SELECT ifnull(sum(frames), 0) FROM shards").fetchone()
     query = "SELECT ifnull(sum(frames), 0) FROM excerpts WHERE shard IS NOT NULL AND review IS NOT 'superseded'"
     return int(stored) - int(database.execute(query).fetchone()[0])
-
-
-def _has(database: sqlite3.Connection, table: str = "uncompared") -> bool:
-    query = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
-    return database.execute(query, (table,)).fetchone() is not None

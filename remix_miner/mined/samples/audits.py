@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from remix_miner.atomic import write_json
+from remix_miner.mined.catalogue_db import has_table
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS audits (
@@ -81,8 +82,7 @@ def create_audit(
 
 def has_audits(database: sqlite3.Connection) -> bool:
     """Return whether the catalogue has the tables of audits."""
-    query = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'audits'"
-    return database.execute(query).fetchone() is not None
+    return has_table(database, "audits")
 
 
 def latest_audit(database: sqlite3.Connection, source: str, reviewer: str) -> tuple[int, dict[str, Any]] | None:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from remix_miner.mined.catalogue_db import has_table
+
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS threshold_samples (
     id INTEGER PRIMARY KEY,
@@ -80,8 +82,7 @@ def latest_sample(
     database: sqlite3.Connection, source: str, reviewer: str
 ) -> tuple[int, dict[str, Any], dict[str, Any]] | None:
     """Return id, settings and population of the reviewer's latest sample of a source, or None."""
-    query = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'threshold_samples'"
-    if database.execute(query).fetchone() is None:
+    if not has_table(database, "threshold_samples"):
         return None
     row = database.execute(
         "SELECT id, settings_json, population_json FROM threshold_samples WHERE source = ? AND reviewer = ? "
