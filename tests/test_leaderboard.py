@@ -252,6 +252,29 @@ def test_the_page_works_in_a_browser(page: Path, tmp_path: Path) -> None:
     assert image.stat().st_size > 10_000
 
 
+@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+def test_a_wide_table_scrolls_inside_its_card_on_a_phone(page: Path) -> None:
+    """At 390 px the page is as wide as the screen; the last column comes into view by the keyboard."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")
+    last_shown = """(region) => {
+      const last = region.querySelector("thead th:last-child").getBoundingClientRect();
+      return last.right <= region.getBoundingClientRect().right + 1;
+    }"""
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--headless", "--no-sandbox"])
+        shown = browser.new_page(viewport={"width": 390, "height": 844})
+        shown.goto(page.as_uri())
+        assert shown.evaluate("() => document.documentElement.scrollWidth") <= 390
+        region = shown.locator(".card > .scroll").first
+        assert not region.evaluate(last_shown)
+        region.focus()
+        for _ in range(20):
+            shown.keyboard.press("ArrowRight")
+        shown.wait_for_timeout(500)
+        assert region.evaluate(last_shown)
+        browser.close()
+
+
 def _chromium(*arguments: str, profile: Path) -> str:
     command = [str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={profile}", *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout

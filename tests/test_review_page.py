@@ -269,6 +269,21 @@ def test_a_sample_around_a_threshold_to_its_end(folder, probabilities, serve, op
     assert [row[:2] for row in reviews(folder)] == [(None, name) for name in ("accepted", *2 * ["rejected"], "unsure")]
 
 
+def test_on_a_phone_nothing_covers_a_control(serve, open_page):
+    """On a low screen play and the decisions are reachable at once, the options after scrolling."""
+    page = open_page(serve()[0], 390, 640)
+    page.wait_for_url(re.compile("#e1$"))
+    on_top = """(name) => {
+      const at = document.getElementById(name), box = at.getBoundingClientRect();
+      return document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2)?.closest("#" + name) === at;
+    }"""
+    for name in ("back", "play", "next", "accept", "reject", "unsure", "undo"):
+        assert page.evaluate(on_top, name), name
+    page.evaluate("() => window.scrollTo(0, document.documentElement.scrollHeight)")
+    for name in ("play", "loop", "with-context", "speed", "gain", "advance", "accept", "undo"):
+        assert page.evaluate(on_top, name), name
+
+
 def test_a_phone(folder, serve, open_page):
     page = open_page(serve()[0], 390, 844)
     page.wait_for_url(re.compile("#e1$"))

@@ -88,7 +88,7 @@ function corpusCard(name, rows) {
   const measured = rows.filter((row) => row.kind === "measured");
   const described = measured[0]?.corpus_text ?? "";
   const card = element("section", { class: "card" }, element("header", {}, element("h2", {}, name), element("span", { class: "quiet" }, described)));
-  card.append(element("div", { class: "scroll" }, boardTable(rows)));
+  card.append(scrolling(`Scores on ${name}`, boardTable(rows)));
   const plotted = measured.filter((row) => (row.tracks ?? []).length > 1);
   if (plotted.length) {
     const order = ranked(plotted, sortOf(COLUMNS.filter((column) => plotted.some((row) => entry(row, column)?.value !== undefined))));
@@ -96,6 +96,9 @@ function corpusCard(name, rows) {
   }
   return card;
 }
+
+// A table in a region of its own that scrolls sideways, by keyboard too.
+const scrolling = (label, table) => element("div", { class: "scroll", role: "region", tabindex: "0", "aria-label": label }, table);
 
 const value = (row, column) => (column === "cost" ? row.cost?.compute_seconds_per_audio_second ?? null : entry(row, column)?.value ?? null);
 
@@ -180,7 +183,7 @@ function panel(row) {
   made.append(element("h3", {}, "Model and cost"), facts(row.facts));
   if (row.inference.length) made.append(element("h3", {}, "Inference settings"), facts(row.inference));
   if (row.excluded.length) made.append(element("h3", {}, "Excluded"), element("ul", { class: "notes" }, ...row.excluded.map((line) => element("li", {}, line))));
-  if (row.tracks.length) made.append(element("h3", {}, "Every track"), element("div", { class: "scroll" }, trackTable(row)));
+  if (row.tracks.length) made.append(element("h3", {}, "Every track"), scrolling(`Tracks of ${row.system}`, trackTable(row)));
   return made;
 }
 
