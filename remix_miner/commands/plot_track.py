@@ -11,7 +11,8 @@ from remix_miner.commands._options.labelled import calibration_for, calibration_
 @verb(
     "Draw one song: spectrogram, probability of silence of each source with its threshold, harvested spans, and the "
     "true relative volumes where stems are given. FILE is an audio file or a folder with the stems of one song, whose "
-    "sum is then the mixture.",
+    "sum is then the mixture. Probabilities and thresholds are those of the detector alone, without the second opinion "
+    "on vocals that a scan may use.",
     "remix-miner plot-track song.mp3 --out song.png",
 )
 @click.argument("file", type=click.Path(path_type=Path, exists=True))
@@ -49,7 +50,7 @@ def command(
     song = predict_song(loaded.model, file, stems)
     thresholds: dict[str, float | None] = dict.fromkeys(SOURCES)
     if calibration is not None:
-        thresholds.update({source: one.threshold for source, one in calibration.sources.items()})
+        thresholds.update({source: fitted.threshold for source, fitted in calibration.sources.items()})
     save_picture(song_figure(song, thresholds, min_seconds=min_seconds), out)
     spans = {
         source: silent_spans(song.probabilities[index], threshold, song.seconds, min_seconds, song.valid)
