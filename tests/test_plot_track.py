@@ -36,13 +36,16 @@ def test_stems_give_the_picture_of_their_sum_and_its_true_volumes(song: Path, ti
     made = song_figure(predicted, {"drums": 0.1, "bass": None})
     # A spectrogram, and for each source its probability and its volume.
     assert len(made.axes) == 9
+    assert "true volume" in made.axes[-1].get_xlabel()
     assert any("no threshold" in text.get_text() for axis in made.axes for text in axis.texts)
 
 
 def test_a_file_alone_has_no_truth(song: Path, tiny_detector: Path) -> None:
     predicted = predict_song(load_detector(tiny_detector).model, song / "vocals.wav")
     assert predicted.volumes is None
-    assert len(song_figure(predicted, {}).axes) == 5
+    made = song_figure(predicted, {})
+    assert len(made.axes) == 5
+    assert "true volume" not in made.axes[-1].get_xlabel()
 
 
 def test_a_file_with_stems_is_drawn_itself_with_their_volumes(song: Path, tiny_detector: Path, tmp_path: Path) -> None:

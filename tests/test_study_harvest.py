@@ -5,8 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from remix_miner.calibration.labelled_songs import LabelledSong
+from remix_miner.cli import app
 from remix_miner.errors import DataError
 from remix_miner.studies.harvest_report import harvest_text, write_harvest
 from remix_miner.studies.papers.harvest import measure
@@ -64,3 +66,21 @@ def test_the_page_holds_every_study(tmp_path: Path) -> None:
     assert harvest_text(json.loads((tmp_path / "harvest" / "study.json").read_text())).splitlines()[0] in written
     with pytest.raises(DataError, match="no study"):
         read_results(tmp_path / "harvest")
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "reason"),
+    [
+        ("harvest", ["--scale", "gpu"], "harvest trains nothing: it takes no --scale"),
+        ("harvest", ["--work", "models"], "harvest trains nothing: it takes no --work"),
+        ("random-mix-share", ["--mute", "0"], "--mute is an option of the study harvest"),
+        ("random-mix-share", ["--library", "music"], "--library is an option of the study harvest"),
+    ],
+)
+def test_an_option_that_a_study_does_not_use_is_refused(
+    name: str, options: list[str], reason: str, tmp_path: Path
+) -> None:
+    refused = CliRunner().invoke(app, ["study", name, "--stems", "none", "--out", str(tmp_path / "out"), *options])
+    assert refused.exit_code != 0
+    assert reason in str(refused.exception)
+    assert not (tmp_path / "out").exists()

@@ -17,31 +17,40 @@ from remix_miner.errors import UsageError
 )
 @click.argument("name", required=False)
 @click.option("--stems", multiple=True, metavar="STEMS", help="Songs with stems; repeatable.")
-@click.option("--scale", default="cpu", show_default=True, metavar="cpu|gpu|FILE", help="Model and length of training.")
+@click.option(
+    "--scale",
+    default=None,
+    metavar="cpu|gpu|FILE",
+    help="Model and length of training; not for harvest, which trains nothing.  [default: cpu]",
+)
 @click.option("--out", default=None, metavar="DIR", help="Results, study.json, study.txt and study.png.")
 @click.option(
     "--work",
     default=None,
     metavar="DIR",
-    help="Songs and trained models; studies that share it train a common arm once. Default: --out.",
+    help="Songs and trained models; studies that share it train a common arm once. Default: --out. Not for harvest.",
 )
 @click.option("--mined", default=None, metavar="MINED", help="Excerpts, for remixed arms and the hours of a harvest.")
 @click.option("--library", multiple=True, metavar="LIBRARY", help="harvest: music to mine into --out; repeatable.")
-@click.option("--detector", default="default", show_default=True, help="harvest: the detector that is measured.")
+@click.option("--detector", default=None, help="harvest: the detector that is measured.  [default: default]")
 @click.option(
-    "--mute", "muted_variants", default=2, show_default=True, help="harvest: variants of each song with muted sources."
+    "--mute",
+    "muted_variants",
+    default=None,
+    type=click.IntRange(0),
+    help="harvest: variants of each song with muted sources.  [default: 2]",
 )
 @device_option
 def command(
     name: str | None,
     stems: tuple[str, ...],
-    scale: str,
+    scale: str | None,
     out: str | None,
     work: str | None,
     mined: str | None,
     library: tuple[str, ...],
-    detector: str,
-    muted_variants: int,
+    detector: str | None,
+    muted_variants: int | None,
     device: str,
     as_json: bool,
 ) -> None:
@@ -63,9 +72,15 @@ def command(
     if not stems or out is None:
         raise UsageError(f"study {name} needs songs and a folder: --stems STEMS --out DIR")
     if name == HARVEST:
-        result = _harvest(stems, out, (mined, library), (detector, muted_variants), device)
+        _refuse({"--scale": scale, "--work": work}, "harvest trains nothing: it takes no {option}")
+        variants = 2 if muted_variants is None else muted_variants
+        result = _harvest(stems, out, (mined, library), (detector or "default", variants), device)
         show(result, as_json, f"{harvest_text(result)}\ndetails and figure: {out}")
         return
+    _refuse(
+        {"--library": library or None, "--detector": detector, "--mute": muted_variants},
+        f"{{option}} is an option of the study harvest; {name} does not take it",
+    )
     from remix_miner.outputs import check_output_folder
     from remix_miner.studies.bench import Bench
     from remix_miner.studies.report import document, text, write_report
@@ -74,7 +89,7 @@ def command(
     from remix_miner.studies.songs import prepare_songs
     from remix_miner.studies.verdict import judge
 
-    folder, chosen = check_output_folder(out), load_scale(scale).for_study(name)
+    folder, chosen = check_output_folder(out), load_scale(scale or "cpu").for_study(name)
     place = folder if work is None else check_output_folder(work)
     remixed = {arm.name for arm in study.arms if arm.remixed and mined is None}
     if remixed:
@@ -90,6 +105,13 @@ def command(
     result = document(study, chosen, runs, verdicts, songs.artists)
     write_report(result, folder)
     show(result, as_json, f"{text(result)}\ndetails and figure: {folder}")
+
+
+def _refuse(options: dict[str, object], why: str) -> None:
+    """Raise `UsageError` for the first option that was given a value; ``why`` states the reason, with {option}."""
+    for option, given in options.items():
+        if given is not None:
+            raise UsageError(why.format(option=option))
 
 
 def _harvest(

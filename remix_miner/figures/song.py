@@ -56,9 +56,8 @@ def song_figure(
         note = f"harvested {harvested:.0f} s" if threshold is not None else "not harvested: no threshold"
         axis.text(1.0, 1.02, note, transform=axis.transAxes, ha="right", va="bottom", fontsize=8, color=colour)
     time_axis(axes[-1], song.seconds)
-    axes[-1].set_xlabel(
-        "time (min:s). Lines: probability of silence, dashed its threshold; V: true volume relative to the mixture"
-    )
+    truth_legend = "; V: true volume relative to the mixture" if any(known) else ""
+    axes[-1].set_xlabel(f"time (min:s). Lines: probability of silence, dashed its threshold{truth_legend}")
     return made
 
 
