@@ -32,7 +32,8 @@ from remix_miner.calibration.settings import CalibrationSettings
 from remix_miner.calibration.thresholds import Rule
 from remix_miner.calibration.window_table import windows_of
 from remix_miner.detector.spans import silent_spans
-from remix_miner.detector.windows import HOP_SECONDS, SAMPLE_RATE, WINDOW_SECONDS, window_volumes_db
+from remix_miner.detector.window_volumes import window_volumes_db
+from remix_miner.detector.windows import HOP_SECONDS, SAMPLE_RATE, WINDOW_SECONDS
 from remix_miner.mined.catalogue_view import CatalogueView
 from remix_miner.mined.probabilities import ProbabilityStore, StoredTrack
 from remix_miner.mining.detect import MineSettings, mine

@@ -44,7 +44,8 @@ from remix_miner.detector.loading import load_detector
 from remix_miner.detector.scattering.filters import CHANNELS, FIRST_ORDER, paths
 from remix_miner.detector.spans import silent_spans
 from remix_miner.detector.stream import ProbabilityStream
-from remix_miner.detector.windows import SAMPLE_RATE, window_volumes_db
+from remix_miner.detector.window_volumes import window_volumes_db
+from remix_miner.detector.windows import SAMPLE_RATE
 from remix_miner.device import Precision
 from remix_miner.duplicates.fingerprints import FingerprintStream
 from remix_miner.mined.writer import ShardWriter

@@ -5,13 +5,13 @@ weighted and added: a logistic regression that `remix_miner.calibration.fusion` 
 The calibration file holds the weights of the fusion and the identity of the network.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int
-from scipy.special import expit, logit
 
 from remix_miner.detector.windows import HOP_SECONDS, WINDOW_SECONDS
 from remix_miner.errors import UsageError
@@ -19,7 +19,8 @@ from remix_miner.errors import UsageError
 EDGE = 1e-4
 """Probabilities of evidence are clipped to [EDGE, 1 - EDGE] before their log-odds are taken."""
 
-LARGEST_LOG_ODDS = float(logit(1 - EDGE))
+SUREST = 1 - EDGE
+LARGEST_LOG_ODDS = math.log(SUREST / (1 - SUREST))
 DETECTOR_EDGE = 1e-6
 
 
@@ -86,6 +87,8 @@ class Fusion:
         self, probabilities: Float[np.ndarray, " W"], open_: Bool[np.ndarray, " W"], log_odds: Float[np.ndarray, " W"]
     ) -> Float32[np.ndarray, " W"]:
         """Return joint probabilities; ``log_odds`` are used where ``open_`` is true."""
+        from scipy.special import expit, logit
+
         certain = np.where(np.asarray(probabilities) >= self.sure, LARGEST_LOG_ODDS, -LARGEST_LOG_ODDS)
         clipped = np.clip(np.asarray(probabilities, dtype=np.float64), DETECTOR_EDGE, 1 - DETECTOR_EDGE)
         evidence = np.where(open_, np.clip(log_odds, -LARGEST_LOG_ODDS, LARGEST_LOG_ODDS), certain)

@@ -4,15 +4,19 @@ The evidence is computed in pieces that start at fixed windows, so the result do
 blocks. Memory is bounded: audio is kept from the first window without a joint probability on.
 """
 
+import functools
 from collections import deque
 from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Bool, Float32
 
-from remix_miner.detector.evidence import Evidence, Fusion, runs
+from remix_miner.detector.evidence import Evidence, Fusion, difference, runs
 from remix_miner.detector.stream import ProbabilityStream
+from remix_miner.detector.voice_activity import load_voice_activity
 from remix_miner.detector.windows import HOP_FRAMES, SAMPLE_RATE, WINDOW_FRAMES
+from remix_miner.errors import DataError
+from remix_miner.sources import SOURCES
 
 PIECE_WINDOWS = 480
 JOIN_WINDOWS = 32
@@ -138,3 +142,25 @@ def fused_probabilities(
     """Return joint probabilities of a whole track (S, W), exactly as a scan computes them."""
     fused = FusedStream(stream, fusion, evidence, sources)
     return np.concatenate((fused.push(mono), fused.finish()), axis=1)
+
+
+def joint_stream(
+    stream: ProbabilityStream, fusion: Fusion | None, wanted: Bool[np.ndarray, " W"] | None = None
+) -> ProbabilityStream | FusedStream:
+    """Return ``stream``, or with a ``fusion`` its `FusedStream`; `DataError` if the evidence is absent or differs.
+
+    ``wanted``: windows in which the joint probability is used; None: all.
+    """
+    if fusion is None:
+        return stream
+    evidence = _loaded()
+    problem = f"{fusion.evidence} is not installed" if evidence is None else difference(fusion, evidence)
+    if evidence is None or problem is not None:
+        raise DataError(f"the scan was begun with {fusion.evidence} {fusion.version}: {problem}; install that version")
+    return FusedStream(stream, fusion, evidence, SOURCES, wanted)
+
+
+@functools.lru_cache(maxsize=1)
+def _loaded() -> Evidence | None:
+    """Return the evidence, loaded once per process."""
+    return load_voice_activity()

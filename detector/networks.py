@@ -25,7 +25,6 @@ from remix_miner.device import Precision
 from remix_miner.sources import SOURCES
 
 Network = Literal["paper", "small", "light"]
-NAME = "silent-source-detector"
 POOLED_FREQUENCIES = 14
 RANK = 16
 """Channels between the two halves of a separable kernel; fewer do not fill the vector registers of a CPU."""

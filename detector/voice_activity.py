@@ -3,21 +3,15 @@
 The network's training data are not published. Its input are samples; `remix_miner.audio` decodes the files.
 """
 
-import functools
 import hashlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Int
-from scipy.special import logit
+from jaxtyping import Float, Float32, Int
 
-from remix_miner.detector.evidence import EDGE, Fusion, difference
-from remix_miner.detector.fused_stream import FusedStream
-from remix_miner.detector.stream import ProbabilityStream
+from remix_miner.detector.evidence import EDGE
 from remix_miner.detector.windows import WINDOW_FRAMES
-from remix_miner.errors import DataError
-from remix_miner.sources import SOURCES
 
 FRAME_HOP = 160
 SHORTEST = 400
@@ -54,30 +48,10 @@ class VoiceActivity:
         first = np.clip(np.round((centres - WINDOW_FRAMES // 2) / FRAME_HOP).astype(int), 0, len(voice) - 1)
         after = np.clip(np.round((centres + WINDOW_FRAMES // 2) / FRAME_HOP).astype(int), first + 1, len(voice))
         mean = (total[after] - total[first]) / (after - first)
+        from scipy.special import logit
+
         odds: np.ndarray = -logit(np.clip(mean, EDGE, 1 - EDGE))
         return odds
-
-
-def joint_stream(
-    stream: ProbabilityStream, fusion: Fusion | None, wanted: Bool[np.ndarray, " W"] | None = None
-) -> ProbabilityStream | FusedStream:
-    """Return ``stream``, or with a ``fusion`` its `FusedStream`; `DataError` if the evidence is absent or differs.
-
-    ``wanted``: windows in which the joint probability is used; None: all.
-    """
-    if fusion is None:
-        return stream
-    evidence = _loaded()
-    problem = f"{fusion.evidence} is not installed" if evidence is None else difference(fusion, evidence)
-    if evidence is None or problem is not None:
-        raise DataError(f"the scan was begun with {fusion.evidence} {fusion.version}: {problem}; install that version")
-    return FusedStream(stream, fusion, evidence, SOURCES, wanted)
-
-
-@functools.lru_cache(maxsize=1)
-def _loaded() -> "VoiceActivity | None":
-    """Return the evidence, loaded once per process."""
-    return load_voice_activity()
 
 
 def load_voice_activity() -> VoiceActivity | None:

@@ -54,18 +54,31 @@ def _separate_tensors(state: Mapping[str, Any]) -> dict[str, Any]:
 
 def load_model(path: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return (state, description) of a saved model, after checking that weights and description belong together."""
+    description = describe_model(path)
+    return load_weights(weights_path(path)), description
+
+
+def load_weights(weights: Path) -> dict[str, Any]:
+    """Return the tensors of a safetensors file."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
+    try:
+        state: dict[str, Any] = load_file(weights)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise DataError(f"{weights}: cannot be read as a model: {error}") from error
+    return state
+
+
+def describe_model(path: str | Path) -> dict[str, Any]:
+    """Return the description of a saved model, as `load_model` does, without its weights and without torch."""
     weights = weights_path(path)
     if not weights.is_file():
         raise DataError(f"no model at {path}: {weights} does not exist")
     try:
-        description = _description_of(weights, sha256_of_file(weights))
-        state = load_file(weights)
-    except (OSError, ValueError, SafetensorError) as error:
+        return _description_of(weights, sha256_of_file(weights))
+    except (OSError, ValueError) as error:
         raise DataError(f"{weights}: cannot be read as a model: {error}") from error
-    return state, description
 
 
 def _description_of(weights: Path, digest: str) -> dict[str, Any]:

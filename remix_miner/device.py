@@ -14,6 +14,8 @@ def resolve_device(name: str = "auto") -> str:
 
     Raises `UsageError` for a device that torch does not know or this machine does not have.
     """
+    if name == "cpu":
+        return name
     import torch
 
     if name == "auto":

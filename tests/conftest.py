@@ -207,7 +207,7 @@ def harvest_of() -> Callable[[Path], dict[tuple[str, str, int], str]]:
     import hashlib
 
     from remix_miner.mined.reader import Shard
-    from remix_miner.mined.writer import shard_paths, temporary_paths
+    from remix_miner.mined.shard_files import shard_paths, temporary_paths
 
     def read(folder: Path) -> dict[tuple[str, str, int], str]:
         found: dict[tuple[str, str, int], str] = {}

@@ -16,7 +16,8 @@ from remix_miner.errors import DataError
 from remix_miner.mined.catalogue import Catalogue, ScannedTrack
 from remix_miner.mined.catalogue_db import LIVE
 from remix_miner.mined.catalogue_view import CatalogueView
-from remix_miner.mined.writer import ShardWriter, shard_paths
+from remix_miner.mined.shard_files import shard_paths
+from remix_miner.mined.writer import ShardWriter
 
 SETTINGS = {"detector_sha256": "d" * 64, "min_seconds": 5.0, "thresholds": {"drums": 0.9, "bass": 0.9}}
 TWO_TRACKS = {"a.mp3": {"drums": [5.0, 6.0], "bass": [7.0]}, "b.mp3": {"drums": [8.0]}}

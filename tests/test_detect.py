@@ -69,6 +69,26 @@ def test_the_summary_and_the_report_tell_the_same(library: Path, detect: Any, ha
     assert "this run: nothing new" in out
 
 
+@pytest.mark.parametrize(("workers", "computes_here"), [(1, False), (0, True)])
+def test_only_the_process_that_computes_imports_torch(
+    library: Path, tmp_path: Path, workers: int, computes_here: bool
+) -> None:
+    code = (
+        "import sys\n"
+        "from remix_miner.cli import main\n"
+        "try: main(sys.argv[1:])\n"
+        "except SystemExit as end: assert not end.code, end.code\n"
+        "print(*sorted({name.split('.')[0] for name in sys.modules}), file=sys.stderr)"
+    )
+    arguments = ["detect", str(library), "--out", str(tmp_path / "mined"), "--workers", str(workers)]
+    ran = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
+    imported = set(ran.stderr.splitlines()[-1].split())
+    assert "3 tracks scanned" in ran.stdout
+    slow = {"torch", "scipy", "kymatio"} & imported
+    assert slow == ({"torch", "scipy", "kymatio"} if computes_here else set())
+    assert not {"torchaudio", "librosa", "sklearn", "matplotlib", "pandas"} & imported
+
+
 def test_shards_are_as_the_contract_says(library: Path, detect: Any, tiny_detector: Path, tmp_path: Path) -> None:
     detect(library, "--out", tmp_path, "--min-seconds", 1, "--sources", "vocals,drums")
     (path,) = (tmp_path / "shards").glob("drums-*.h5")

@@ -6,7 +6,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from remix_miner.detector.features import Features
 from remix_miner.detector.networks import SilentSourceDetector, build_detector
-from remix_miner.detector.windows import window_count, window_volumes_db
+from remix_miner.detector.window_volumes import window_volumes_db
+from remix_miner.detector.windows import window_count
 
 DEVICES = ["cpu"] + (["cuda"] if torch.cuda.is_available() else [])
 

@@ -18,7 +18,7 @@ from remix_miner.mined.excerpts import MinedExcerpts
 from remix_miner.mined.inspection import inspect_folder
 from remix_miner.mined.probabilities import ProbabilityStore, StoredTrack, encode
 from remix_miner.mined.reader import Shard
-from remix_miner.mined.writer import shard_paths
+from remix_miner.mined.shard_files import shard_paths
 from remix_miner.mining.merge import merge
 from remix_miner.mining.remine import RemineSettings, remine
 

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from remix_miner.checkpoint import sha256_of_file
 from remix_miner.errors import DataError, UsageError
 from remix_miner.mined.reader import Shard
-from remix_miner.mined.writer import ShardWriter, shard_paths, temporary_paths
+from remix_miner.mined.shard_files import shard_paths, temporary_paths
+from remix_miner.mined.writer import ShardWriter
 
 RATE = 8000
 

@@ -15,7 +15,8 @@ from remix_miner.detector.training.material import PEAK, Material, WeakSong
 from remix_miner.detector.training.mixing import DetectorMixer
 from remix_miner.detector.training.settings import DetectorTrainingSettings
 from remix_miner.detector.training.targets import distillation_targets, silence_labels
-from remix_miner.detector.windows import HOP_FRAMES, window_volumes_db
+from remix_miner.detector.window_volumes import window_volumes_db
+from remix_miner.detector.windows import HOP_FRAMES
 
 
 class DetectorBatch(NamedTuple):

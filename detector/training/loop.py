@@ -12,7 +12,8 @@ from torch import Tensor
 
 from remix_miner.checkpoint import save_model
 from remix_miner.config import to_mapping
-from remix_miner.detector.networks import NAME, SilentSourceDetector
+from remix_miner.detector.description import DETECTOR_NAME
+from remix_miner.detector.networks import SilentSourceDetector
 from remix_miner.detector.training.batches import DetectorBatch, load_batches
 from remix_miner.detector.training.material import Material, Song
 from remix_miner.detector.training.settings import DetectorTrainingSettings, learning_rate
@@ -134,7 +135,7 @@ class DetectorTraining:
         if _mean(areas) >= _mean(self.best):
             self.best = areas
             found = {"step": self.step, "validation_auc": areas, "training": to_mapping(self.settings)}
-            description = {"name": NAME, "settings": self.model.settings, **found, **self.description}
+            description = {"name": DETECTOR_NAME, "settings": self.model.settings, **found, **self.description}
             save_model(self.folder.path, model.state_dict(), description)
 
     def save(self) -> None:

@@ -7,8 +7,9 @@ from typing import Any
 import torch
 
 from remix_miner.config import to_mapping
+from remix_miner.detector.description import DETECTOR_NAME
 from remix_miner.detector.loading import LoadedDetector
-from remix_miner.detector.networks import NAME, SilentSourceDetector, build_detector
+from remix_miner.detector.networks import SilentSourceDetector, build_detector
 from remix_miner.detector.training.loop import DetectorTraining
 from remix_miner.detector.training.material import Material, Song
 from remix_miner.detector.training.settings import DetectorTrainingSettings
@@ -60,7 +61,7 @@ def train_detector(
         training.resume()
     data = {"fingerprint": material.fingerprint(), **(description or {})}
     folder.write_description(
-        to_mapping(settings), data, {"name": NAME, "settings": training.model.settings, **origins}, resume
+        to_mapping(settings), data, {"name": DETECTOR_NAME, "settings": training.model.settings, **origins}, resume
     )
     return training.run(workers)
 

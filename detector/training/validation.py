@@ -11,7 +11,8 @@ from remix_miner.datasets.tracks import StemTrack
 from remix_miner.detector.networks import SilentSourceDetector
 from remix_miner.detector.stream import track_probabilities
 from remix_miner.detector.training.material import PEAK, Song
-from remix_miner.detector.windows import SAMPLE_RATE, window_volumes_db
+from remix_miner.detector.window_volumes import window_volumes_db
+from remix_miner.detector.windows import SAMPLE_RATE
 from remix_miner.sources import SOURCES
 from remix_miner.volume import SILENT_MINING_DB
 

@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 
 from remix_miner.checkpoint import load_model, save_model
-from remix_miner.detector.loading import PRETRAINED
+from remix_miner.detector.description import PRETRAINED
 
 
 def main() -> None:

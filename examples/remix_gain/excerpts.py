@@ -11,7 +11,8 @@ from songs import Song
 
 from remix_miner.audio import Audio, resample, to_channels
 from remix_miner.mined.excerpts import MinedExcerpts
-from remix_miner.mined.writer import ShardWriter, shard_paths
+from remix_miner.mined.shard_files import shard_paths
+from remix_miner.mined.writer import ShardWriter
 
 NO_DETECTOR = "0" * 64
 CONTAMINATION_DB = -3.0

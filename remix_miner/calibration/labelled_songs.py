@@ -17,15 +17,14 @@ from remix_miner.datasets.tracks import PairTrack, StemTrack, artist_of
 from remix_miner.detector.evidence import Evidence
 from remix_miner.detector.networks import SilentSourceDetector
 from remix_miner.detector.stream import track_probabilities
+from remix_miner.detector.window_volumes import centred_energies, window_volumes_db
 from remix_miner.detector.windows import (
     HOP_FRAMES,
     HOP_SECONDS,
     SAMPLE_RATE,
     WINDOW_FRAMES,
     WINDOW_SECONDS,
-    centred_energies,
     window_count,
-    window_volumes_db,
 )
 from remix_miner.errors import DataError
 from remix_miner.progress import track as progress

@@ -16,7 +16,8 @@ from remix_miner.datasets.tracks import PairTrack, StemTrack
 from remix_miner.detector.networks import SilentSourceDetector
 from remix_miner.detector.spans import silent_spans
 from remix_miner.detector.stream import track_probabilities
-from remix_miner.detector.windows import SAMPLE_RATE, WINDOW_FRAMES, centred_energies
+from remix_miner.detector.window_volumes import centred_energies
+from remix_miner.detector.windows import SAMPLE_RATE, WINDOW_FRAMES
 from remix_miner.progress import track as progress
 from remix_miner.sources import SOURCES
 

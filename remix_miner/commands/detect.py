@@ -129,7 +129,6 @@ def command(
     from remix_miner.detector.calibration import Calibration
     from remix_miner.duplicates.scan_filter import ScanFilter
     from remix_miner.errors import UsageError
-    from remix_miner.export.run import check_target, export
     from remix_miner.export.settings import ExportSettings
     from remix_miner.mining.detect import MineSettings, mine
     from remix_miner.mining.engines.choice import Engine, usable_cores
@@ -152,6 +151,8 @@ def command(
         silent, together = tuple(source for source in SOURCES if source != isolated), True
     exported = ExportSettings("labels", min_seconds=min_seconds)
     if labels is not None:
+        from remix_miner.export.run import check_target, export
+
         check_target(labels, out, exported)
     scanner = Engine(engine, workers, device, address, gpus_per_worker)
     here = min(scanner.processes, usable_cores())

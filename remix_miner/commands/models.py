@@ -33,7 +33,8 @@ def command(as_json: bool) -> None:
 
 def _detectors() -> list[dict[str, Any]]:
     """Detectors that come with the package, ready to scan."""
-    from remix_miner.detector.loading import PRETRAINED, load_detector
+    from remix_miner.detector.description import PRETRAINED
+    from remix_miner.detector.loading import load_detector
 
     rows = []
     for file in sorted(PRETRAINED.glob("*.safetensors")):

@@ -55,7 +55,7 @@ def command(
     as_json: bool,
 ) -> int:
     from remix_miner.detector.calibration import Calibration
-    from remix_miner.detector.loading import load_detector
+    from remix_miner.detector.description import describe_detector
     from remix_miner.errors import UsageError
     from remix_miner.mined.catalogue_view import CatalogueView
     from remix_miner.mining.engines.choice import Engine
@@ -72,7 +72,7 @@ def command(
     if as_scanned:
         chosen = scanned["thresholds"]
     if purity is not None:
-        calibration = load_detector(detector).calibration
+        calibration = describe_detector(detector).calibration
         if calibration_path is not None:
             calibration = Calibration.load(calibration_path)
         if calibration is None:

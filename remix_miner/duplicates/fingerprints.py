@@ -13,7 +13,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-import scipy.fft
 from jaxtyping import Float32, Int64, UInt64
 
 from remix_miner.audio import Audio, AudioReader, StreamResampler, display_name, downmix
@@ -136,6 +135,8 @@ def groups(peaks: Peaks, size: int) -> tuple[UInt64[np.ndarray, " N"], Int64[np.
 
 def _peaks(samples: Float32[np.ndarray, " T"], first_hop: int, margin: int) -> Peaks:
     """Return the peaks of the hops inside the margins."""
+    import scipy.fft  # here: a process that only compares fingerprints starts without it
+
     frames = np.lib.stride_tricks.sliding_window_view(samples, WINDOW_FRAMES)[::HOP_FRAMES]
     window = np.hanning(WINDOW_FRAMES).astype(np.float32) * np.float32(2 / WINDOW_FRAMES)
     spectrum = scipy.fft.rfft(frames * window, axis=1)[:, LOWEST_BIN - 1 : HIGHEST_BIN + 1]

@@ -10,9 +10,7 @@ under its name when it is complete and on the disk, and is never altered afterwa
 import contextlib
 import json
 import os
-import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -25,6 +23,7 @@ from remix_miner.atomic import start_sync, sync_file, sync_folder
 from remix_miner.audio import display_name
 from remix_miner.checkpoint import sha256_of_file
 from remix_miner.errors import DataError, UsageError, WriteError
+from remix_miner.mined.shard_files import ClosedShard, is_shard_name
 from remix_miner.sources import SOURCES
 
 FORMAT = "remix-miner/excerpts"
@@ -52,19 +51,6 @@ EXCERPT_DTYPE = np.dtype(
         ("probability_min", "<f4"),
     ]
 )
-
-
-@dataclass(frozen=True)
-class ClosedShard:
-    """A finished shard: its path, its table (one row per excerpt), and the SHA-256 of the file."""
-
-    path: Path
-    source: str
-    excerpts: list[dict[str, Any]]
-    sha256: str
-    bytes: int
-    frames: int
-    sample_rate: int
 
 
 class ShardWriter:
@@ -258,32 +244,3 @@ def _quantised(audio: Float32[np.ndarray, "T C"], scale: np.float32) -> Int16[np
         piece = audio[start : start + PIECE_FRAMES] / scale
         quantised[start : start + PIECE_FRAMES] = np.rint(piece, out=piece)
     return quantised
-
-
-def is_shard_name(name: str) -> bool:
-    """Return whether a file name has the form of `ShardWriter`: ``<source>-<id>.h5``, id of letters, digits, '-', '_'.
-
-    >>> is_shard_name("drums-a1.h5"), is_shard_name("../drums-a1.h5"), is_shard_name("drums-a/b.h5")
-    (True, False, False)
-    """
-    return re.fullmatch(rf"(?:{'|'.join(SOURCES)})-[\w-]+\.h5", name) is not None
-
-
-def shard_path(folder: str | os.PathLike[str], name: str) -> Path:
-    """Return the path of a shard named in a catalogue; `DataError` for a name that is not of the writer's form."""
-    if not is_shard_name(name):
-        raise DataError(
-            f"{display_name(folder)}: the catalogue names a shard {display_name(name)!r}, which is no shard's name; "
-            "it is damaged or was not made by remix-miner"
-        )
-    return Path(folder) / "shards" / name
-
-
-def shard_paths(folder: str | os.PathLike[str]) -> list[Path]:
-    """Return the closed shards of a mined folder, sorted by name, without temporary files of writers."""
-    return sorted(path for path in (Path(folder) / "shards").glob("*.h5") if not path.name.startswith("."))
-
-
-def temporary_paths(folder: str | os.PathLike[str]) -> list[Path]:
-    """Return the temporary files that killed writers left in a mined folder."""
-    return sorted((Path(folder) / "shards").glob(".*.tmp-*"))

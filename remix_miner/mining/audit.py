@@ -6,7 +6,6 @@ compared with the stems and never stored.
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,32 +22,11 @@ from remix_miner.detector.spans import Span
 from remix_miner.detector.windows import HOP_SECONDS
 from remix_miner.errors import DataError
 from remix_miner.mining.messages import Found, TrackScan
+from remix_miner.mining.purity import Purity
 from remix_miner.sources import SOURCES
 from remix_miner.volume import SILENT_MINING_DB
 
 BOOTSTRAP_DRAWS = 10_000
-
-
-@dataclass(frozen=True)
-class Purity:
-    """Purity of the harvest of one source from the planted songs.
-
-    ``purity``: share of the harvested audio's windows (0.64 s, every 64 ms) with V <= ``volume_db``; None without
-    harvest. ``low``, ``high``: 95% bootstrap interval of it over the songs with a harvest; None for a single one,
-    and too narrow for a handful. ``median_db`` and ``percentile_95_db``: of V over those windows (-80 stands for this
-    or less).
-    """
-
-    songs: int
-    songs_harvested: int
-    excerpts: int
-    seconds: float
-    purity: float | None
-    low: float | None
-    high: float | None
-    median_db: float | None
-    percentile_95_db: float | None
-    volume_db: float
 
 
 def plant(stems: Sequence[Path], folder: Path) -> dict[str, StemTrack]:
@@ -86,11 +64,6 @@ def judge(
     """Compare what was found in the planted songs with their stems, per source."""
     songs = [_labelled(planted[scan.task.file.name], scan) for scan in scans]
     return {source: _purity(scans, songs, source, volume_db, seed) for source in sources}
-
-
-def purity_json(purities: Mapping[str, Purity]) -> dict[str, dict[str, float | int | None]]:
-    """Return the purity per source, as in report.json."""
-    return {source: dataclasses.asdict(purity) for source, purity in purities.items()}
 
 
 def _labelled(track: StemTrack, scan: TrackScan) -> LabelledSong:

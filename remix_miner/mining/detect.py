@@ -13,7 +13,7 @@ from remix_miner.audio import display_name
 from remix_miner.checkpoint import versions
 from remix_miner.datasets.library import LibraryFile, Skipped, find_audio
 from remix_miner.detector.calibration import Calibration
-from remix_miner.detector.loading import load_detector
+from remix_miner.detector.description import DetectorDescription, describe_detector
 from remix_miner.device import Precision, Sampling
 from remix_miner.duplicates.moved import follow_moved
 from remix_miner.duplicates.scan_filter import ScanFilter
@@ -24,10 +24,10 @@ from remix_miner.mined.catalogue import Catalogue
 from remix_miner.mined.library_folders import remember_folders
 from remix_miner.mined.probabilities import ProbabilityStore
 from remix_miner.mined.uncompared import drop_tracks
-from remix_miner.mining.audit import Purity, judge, plant, planted_files
 from remix_miner.mining.engines.choice import Engine
 from remix_miner.mining.messages import BatchLimits, JobSetup, ScanSettings
 from remix_miner.mining.plan import check_share, share_of, tasks_for
+from remix_miner.mining.purity import Purity
 from remix_miner.mining.recorder import Recorder
 from remix_miner.mining.report import REPORT_NAME, RunTally, ScanReport, report_of
 from remix_miner.mining.thresholds import Thresholds, choose_thresholds, fusion_for
@@ -80,7 +80,7 @@ def mine(
     is also written to ``out/report.json``; it includes files that fail. Raises `DataError` if the scan itself cannot
     continue: ``out`` is in use or has other settings, or the disk is full.
     """
-    detector = load_detector(settings.detector)
+    detector = checked_detector(settings.detector)
     thresholds = choose_thresholds(detector, settings.calibration, settings.sources, settings.purity)
     if settings.together and thresholds.refused:
         source, reason = next(iter(thresholds.refused.items()))
@@ -121,6 +121,8 @@ def mine(
             skipped = [*skipped, *left_out]
         songs, plants = {}, []
         if settings.planted:
+            from remix_miner.mining.audit import judge, plant, planted_files
+
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="remix-miner-")))
             songs = plant(settings.planted, folder)
             plants = planted_files(folder, songs)
@@ -159,6 +161,19 @@ def mine(
         report = dataclasses.replace(report, moved=moved)
         write_json(out / REPORT_NAME, report.as_json())
         return report
+
+
+def checked_detector(name: str) -> DetectorDescription:
+    """Return the description of a detector that can be loaded; `DataError` otherwise.
+
+    One that is not part of the package is loaded to find out, which takes the second that torch needs to start.
+    """
+    found = describe_detector(name)
+    if not found.built_in:
+        from remix_miner.detector.loading import load_detector
+
+        load_detector(name)
+    return found
 
 
 def without(files: Sequence[LibraryFile], left_out: Sequence[Skipped], catalogue: Catalogue) -> list[LibraryFile]:

@@ -14,8 +14,8 @@ from remix_miner.mined.catalogue_db import LIVE
 from remix_miner.mined.probabilities import PROBABILITIES_NAME, ProbabilityStore
 from remix_miner.mined.samples.audits import audit_results
 from remix_miner.mined.uncompared import uncompared_tracks
-from remix_miner.mining.audit import Purity, purity_json
 from remix_miner.mining.messages import FAILURES
+from remix_miner.mining.purity import Purity, purity_json
 from remix_miner.sources import SOURCES
 
 REPORT_NAME = "report.json"

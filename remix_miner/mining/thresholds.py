@@ -3,14 +3,17 @@
 import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from remix_miner.detector.calibration import Calibration
+from remix_miner.detector.description import DetectorDescription
 from remix_miner.detector.evidence import Fusion
-from remix_miner.detector.loading import LoadedDetector
 from remix_miner.detector.voice_activity import load_voice_activity
 from remix_miner.errors import DataError, UsageError
 from remix_miner.sources import MINED_SOURCES
+
+if TYPE_CHECKING:
+    from remix_miner.detector.loading import LoadedDetector
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class Thresholds:
 
 
 def choose_thresholds(
-    detector: LoadedDetector,
+    detector: "DetectorDescription | LoadedDetector",
     calibration: Calibration | None,
     sources: Iterable[str] = MINED_SOURCES,
     purity: float | None = None,

@@ -1,4 +1,7 @@
-"""Lanes on this machine: worker processes, or this process itself."""
+"""Lanes on this machine: worker processes, or this process itself.
+
+The process that computes imports torch and the detector. With workers, the process that starts them does not.
+"""
 
 import dataclasses
 import functools
@@ -6,7 +9,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from remix_miner.device import share_of_device
-from remix_miner.mining.batch import mine_batch
 from remix_miner.mining.job_queue import LOADING, Counts
 from remix_miner.mining.jobs import Watch
 from remix_miner.mining.messages import Batch, JobSetup, Task
@@ -37,6 +39,8 @@ class ThisProcess:
     def finished(self, timeout: float) -> list[tuple[int, Batch | Exception]]:
         assert self._job is not None
         (tasks, name), self._job = self._job, None
+        from remix_miner.mining.batch import mine_batch
+
         try:
             return [(0, mine_batch(self.setup, tasks, name, self._report))]
         except Exception as error:
@@ -112,6 +116,8 @@ class SharedReport:
 def _miner(lane: int, setup: JobSetup, board: Any) -> Callable[[Sequence[Task], str], Batch]:
     """Return the function that runs a worker's jobs, in its process."""
     import torch
+
+    from remix_miner.mining.batch import mine_batch
 
     torch.set_num_threads(1)
     device = share_of_device(setup.device, lane, torch.cuda.device_count())

@@ -22,10 +22,9 @@ from jaxtyping import Bool, Float32
 
 from remix_miner.audio import Block, StreamResampler
 from remix_miner.detector.evidence import Fusion, in_long_runs, runs, shortest_run
-from remix_miner.detector.fused_stream import FusedStream
+from remix_miner.detector.fused_stream import FusedStream, joint_stream
 from remix_miner.detector.networks import SilentSourceDetector
 from remix_miner.detector.stream import ProbabilityStream
-from remix_miner.detector.voice_activity import joint_stream
 from remix_miner.detector.windows import HOP_FRAMES, HOP_SECONDS, SAMPLE_RATE, WINDOW_FRAMES, WINDOW_SECONDS
 from remix_miner.sources import SOURCES
 from remix_miner.volume import SILENT_MINING_DB

@@ -8,9 +8,9 @@ import numpy as np
 from jaxtyping import Bool, Float32
 
 from remix_miner.audio import AudioReader, StreamResampler, display_name, downmix
+from remix_miner.detector.fused_stream import joint_stream
 from remix_miner.detector.networks import SilentSourceDetector
 from remix_miner.detector.stream import ProbabilityStream
-from remix_miner.detector.voice_activity import joint_stream
 from remix_miner.detector.windows import HOP_SECONDS, SAMPLE_RATE
 from remix_miner.duplicates.fingerprints import FingerprintStream
 from remix_miner.duplicates.recordings import Fingerprint
