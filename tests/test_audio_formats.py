@@ -12,8 +12,8 @@ import pytest
 import soundfile
 
 from remix_miner.audio import AudioReader, audio_info, read_audio
+from remix_miner.audio.containers.mpeg import find_frames, frame_header
 from remix_miner.audio.formats import kind_of
-from remix_miner.audio.mpeg import find_frames, frame_header
 from remix_miner.datasets.library import find_audio
 from remix_miner.errors import AudioError
 

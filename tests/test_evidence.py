@@ -15,7 +15,7 @@ from remix_miner.calibration.fit import calibrate
 from remix_miner.calibration.fusion import cross_fused, fit_fusion
 from remix_miner.calibration.scores import score_source
 from remix_miner.calibration.settings import CalibrationSettings
-from remix_miner.detector import voice_activity
+from remix_miner.detector import fused_stream
 from remix_miner.detector.calibration import Calibration
 from remix_miner.detector.evidence import LARGEST_LOG_ODDS, Fusion, difference, runs
 from remix_miner.detector.fused_stream import FusedStream, fused_probabilities
@@ -270,7 +270,7 @@ def test_a_scan_uses_the_joint_probabilities(tmp_path: Path, monkeypatch: pytest
     model = SilentSourceDetector(width=4, hidden=8).eval()
     mono = np.random.default_rng(1).normal(0, 0.1, 12 * 16000).astype(np.float32)
     soundfile.write(tmp_path / "a.wav", mono, 16000, subtype="FLOAT")
-    monkeypatch.setattr(voice_activity, "_loaded", Loudness)
+    monkeypatch.setattr(fused_stream, "_loaded", Loudness)
     eager = fusion(gate=1e-6, sure=1.0)
     settings = ScanSettings({"vocals": 0.5}, min_seconds=1.0, fusion=eager)
     joint = scan_audio(tmp_path / "a.wav", model, settings).probabilities
@@ -278,7 +278,7 @@ def test_a_scan_uses_the_joint_probabilities(tmp_path: Path, monkeypatch: pytest
     np.testing.assert_allclose(joint, expected, atol=1e-5)
     alone = scan_audio(tmp_path / "a.wav", model, dataclasses.replace(settings, fusion=None)).probabilities
     assert np.abs(joint[3] - alone[3]).max() > 0.01
-    monkeypatch.setattr(voice_activity, "_loaded", lambda: None)
+    monkeypatch.setattr(fused_stream, "_loaded", lambda: None)
     with pytest.raises(DataError, match="loudness is not installed"):
         scan_audio(tmp_path / "a.wav", model, settings)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from remix_miner.audio.arrays import Block
+from remix_miner.audio.containers.headers import HeaderCheck, check_header
 from remix_miner.audio.formats import PYAV_KINDS, PYAV_SUFFIXES, sniff
 from remix_miner.audio.pyav_decoder import PyavDecoder
 from remix_miner.audio.soundfile_decoder import SoundfileDecoder
@@ -48,14 +49,15 @@ def open_decoder(path: Path) -> Decoder:
             what = path.suffix if kind is None else kind
             raise AudioError(f"{display_name(path)}: {what} needs an extra: {EXTRA}")
         return PyavDecoder(path)
+    header = check_header(path, kind) if kind else HeaderCheck()
     try:
-        return SoundfileDecoder(path, kind)
+        return SoundfileDecoder(path, kind, header)
     except AudioError as error:
         if not has_pyav:
             if kind is None:
                 raise
             raise AudioError(f"{error}; perhaps FFmpeg reads it: {EXTRA}") from error
         try:
-            return PyavDecoder(path)
+            return PyavDecoder(path, header.problem)
         except AudioError:
             raise error from None

@@ -2,7 +2,7 @@
 
 import os
 
-from remix_miner.audio.mpeg import find_frames, id3_bytes
+from remix_miner.audio.containers.mpeg import find_frames, id3_bytes
 
 SOUNDFILE_SUFFIXES = (
     *(".wav", ".wave", ".bwf", ".rf64", ".w64", ".flac", ".mp3", ".ogg", ".oga", ".opus"),
@@ -59,7 +59,7 @@ def sniff(path: str | os.PathLike[str]) -> str | None:
 
 def kind_of(head: bytes) -> str | None:
     """Return the format that the first bytes of a file state; None where they state none."""
-    if head[:4] in (b"RIFF", b"RIFX", b"RF64") and head[8:12] == b"WAVE":
+    if head[:4] in (b"RIFF", b"RIFX", b"RF64", b"BW64") and head[8:12] == b"WAVE":
         return "WAV"
     if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
         return "AIFF"

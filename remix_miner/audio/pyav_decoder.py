@@ -12,19 +12,23 @@ from remix_miner.errors import AudioError
 from remix_miner.paths import display_name
 
 CONTAINERS = (
-    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,ogg,aac,mp3,mp2,flac,wav,w64,aiff,au,caf,ac3,eac3,wv,tta,asf,ape,mpc,mpc8"
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,ogg,aac,mp3,mp2,flac,wav,w64,aiff,au,caf,ac3,eac3,wv,tta,asf,ape,mpc,mpc8,"
+    "mpegts,avi,flv"
 )
 """No playlists or scripts, which would open other files or addresses."""
 
 
 class PyavDecoder:
-    """The first audio stream of a container; see `remix_miner.audio.decoder.Decoder`."""
+    """The first audio stream of a container; see `remix_miner.audio.decoder.Decoder`.
 
-    def __init__(self, path: Path) -> None:
+    ``problem``: what its header is known to state wrongly.
+    """
+
+    def __init__(self, path: Path, problem: str | None = None) -> None:
         import av
 
         self.path = path
-        self.problem: str | None = None
+        self.problem = problem
         try:
             self._container = av.open(str(path), options={"format_whitelist": CONTAINERS, "protocol_whitelist": "file"})
         except (av.FFmpegError, OSError, ValueError) as error:
@@ -87,6 +91,6 @@ class PyavDecoder:
 
 
 def reason_of(error: BaseException) -> str:
-    """Return the first line of an error's text, or its type."""
-    text = str(error).strip() or type(error).__name__
+    """Return the first line of an error's text without FFmpeg's number and function, or its type."""
+    text = str(getattr(error, "strerror", None) or error).strip() or type(error).__name__
     return text.splitlines()[0][:300]

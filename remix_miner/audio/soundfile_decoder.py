@@ -12,11 +12,12 @@ import soundfile
 
 from remix_miner.audio.arrays import Block
 from remix_miner.audio.channels import to_channels
+from remix_miner.audio.containers.flac import end_of_audio
+from remix_miner.audio.containers.headers import HeaderCheck, RawAudio
+from remix_miner.audio.containers.mpeg import audio_start, find_frames, states_length
+from remix_miner.audio.containers.ogg import ends_whole, find_links
 from remix_miner.audio.file_part import FilePart
-from remix_miner.audio.headers import HeaderCheck, RawAudio, check_header
 from remix_miner.audio.lengths import is_possible, shorter_than_stated
-from remix_miner.audio.mpeg import audio_start, find_frames, states_length
-from remix_miner.audio.ogg import find_links
 from remix_miner.audio.resampling import resample
 from remix_miner.audio.silence_stderr import without_decoder_messages
 from remix_miner.errors import AudioError
@@ -38,12 +39,15 @@ class _ForwardFile(soundfile.SoundFile):  # type: ignore[misc]
 
 
 class SoundfileDecoder:
-    """A file that libsndfile reads; see `remix_miner.audio.decoder.Decoder`. ``kind``: as `formats.sniff` gives it."""
+    """A file that libsndfile reads; see `remix_miner.audio.decoder.Decoder`. ``kind``: as `formats.sniff` gives it.
 
-    def __init__(self, path: Path, kind: str | None) -> None:
+    ``header``: how its header compares with the file's size.
+    """
+
+    def __init__(self, path: Path, kind: str | None, header: HeaderCheck) -> None:
         self.path = path
         self._mp3 = kind in ("MP3", None)
-        header = check_header(path, kind) if kind else HeaderCheck()
+        self._kind = kind
         self.problem = header.problem
         self._parts: list[tuple[int, int | None]] = [(0, None)]
         if kind in ("Ogg Vorbis", "Ogg Opus"):
@@ -51,6 +55,8 @@ class SoundfileDecoder:
             self._parts = list(zip(links, [*links[1:], None], strict=True))
         elif self._mp3:
             self._parts = [(audio_start(path), None)]
+        elif kind == "FLAC":
+            self._parts = [(0, end_of_audio(path))]
         self._raw = header.read_on
         self._file = self._open(0)
         self.sample_rate: int = self._file.samplerate
@@ -120,6 +126,10 @@ class SoundfileDecoder:
             yield buffer[:filled]
         if not self.problem:
             self.problem = shorter_than_stated(position, self._stated, self.sample_rate)
+        if not self.problem and self._kind in ("Ogg Vorbis", "Ogg Opus") and not ends_whole(self.path):
+            self.problem = (
+                f"truncated after {position / self.sample_rate:.2f} s: the last page of the stream is missing"
+            )
 
     def _pieces(self, start_frame: int) -> Iterator[Block]:
         """Yield what libsndfile gives for each request, of every part of the file; the array is overwritten."""
@@ -163,11 +173,13 @@ class SoundfileDecoder:
             else:  # a link of its own rate or channels: short, as announcements between songs of a radio stream are
                 audio = to_channels(np.ascontiguousarray(buffer[:read].T), self.channels)
                 yield resample(audio, file.samplerate, self.sample_rate).T
-        if self._mp3 and self._stated is None and self._audio_is_left():
-            self.problem = (
-                f"read for the {position / file.samplerate:.2f} s that its first frames state; more audio follows "
-                "(an mp3 of variable bit rate without Xing header)"
-            )
+        if self._mp3 and self._audio_is_left():
+            self.problem = f"read for the {position / file.samplerate:.2f} s that its header states; more audio follows"
+            if self._stated is None:
+                self.problem = (
+                    f"read for the {position / file.samplerate:.2f} s that its first frames state; more audio follows "
+                    "(an mp3 of variable bit rate without Xing header)"
+                )
 
     def _seek(self, frame: int) -> None:
         try:

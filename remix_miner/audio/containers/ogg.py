@@ -7,6 +7,16 @@ from pathlib import Path
 _FIRST_PAGE = re.compile(rb"OggS\x00[\x02\x03\x06\x07]")
 
 
+END_OF_STREAM = 4
+
+
+def ends_whole(path: Path) -> bool:
+    """Return whether the last page of the file is the last page of its stream."""
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        place = data.rfind(b"OggS")
+        return 0 <= place < len(data) - 5 and bool(data[place + 5] & END_OF_STREAM)
+
+
 def find_links(path: Path) -> list[int]:
     """Return the byte at which each link begins; one for a file that is not chained.
 

@@ -81,11 +81,11 @@ def find_frames(data: Bytes, start: int = 0, most: int | None = None) -> int | N
 def audio_start(path: Path) -> int:
     """Return where the audio of an mp3 file, or its ID3 tag, begins behind zeros or garbage; 0 where none is found."""
     with open(path, "rb") as file:
-        head = file.read(4)
-        if head[:3] == b"ID3" or frame_header(head, 0) is not None:
+        head = file.read(10)
+        if frame_header(head, 0) is not None or (head[:3] == b"ID3" and id3_bytes(head) < path.stat().st_size):
             return 0
         head += file.read(2 * MOST_GARBAGE_BYTES)
-    tag = head.find(b"ID3", 0, MOST_GARBAGE_BYTES)
+    tag = head.find(b"ID3", 1, MOST_GARBAGE_BYTES)
     if tag > 0 and find_frames(head[tag:], id3_bytes(head[tag:]), most=4096) is not None:
         return tag
     return find_frames(head, most=MOST_GARBAGE_BYTES) or 0

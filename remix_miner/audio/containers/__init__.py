@@ -1,0 +1,1 @@
+"""Structure of audio files: where their samples lie, and what their headers state."""

@@ -1,0 +1,180 @@
+"""Audio that a header hides: it is read, or a remark states that it is not."""
+
+import io
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from remix_miner.audio import AudioReader
+
+RATE = 8000
+SECONDS = 4
+
+
+@pytest.fixture(scope="module")
+def noise() -> np.ndarray:
+    return np.random.default_rng(0).normal(0, 0.1, (SECONDS * RATE, 2)).astype(np.float32)
+
+
+def encoded(audio: np.ndarray, form: str, subtype: str | None = None, rate: int = RATE) -> bytes:
+    file = io.BytesIO()
+    soundfile.write(file, audio, rate, format=form, subtype=subtype)
+    return file.getvalue()
+
+
+def seconds_and_problem(path: Path) -> tuple[float, str | None]:
+    with AudioReader(path) as reader:
+        frames = sum(len(block) for block in reader.blocks())
+        return frames / reader.sample_rate, reader.problem
+
+
+def wav(
+    samples: bytes, tag: bytes = b"RIFF", before: bytes = b"", size: int | None = None, after: bytes = b""
+) -> bytes:
+    form = struct.pack("<HHIIHH", 1, 2, RATE, 4 * RATE, 4, 16)
+    length = len(samples) if size is None else size
+    body = b"WAVE" + before + chunk(b"fmt ", form) + b"data" + struct.pack("<I", length) + samples + after
+    return tag + struct.pack("<I", len(body) if tag == b"RIFF" else 2**32 - 1) + body
+
+
+def chunk(name: bytes, content: bytes, padding: bytes = b"") -> bytes:
+    return name + struct.pack("<I", len(content)) + content + padding
+
+
+def ds64(data_bytes: int) -> bytes:
+    return chunk(b"ds64", struct.pack("<QQQI", data_bytes + 72, data_bytes, data_bytes // 4, 0))
+
+
+def pcm(noise: np.ndarray) -> bytes:
+    return (noise * 32767).astype("<i2").tobytes()
+
+
+@pytest.mark.parametrize("tag", [b"RF64", b"BW64"])
+@pytest.mark.parametrize("stated", [1.0, 0.0, None])
+def test_an_rf64_file_is_read_whole_also_where_its_size_is_not_stated(
+    noise: np.ndarray, tmp_path: Path, tag: bytes, stated: float | None
+) -> None:
+    samples = pcm(noise)
+    before = b"" if stated is None else ds64(int(stated * len(samples)))
+    (tmp_path / "a.wav").write_bytes(wav(samples, tag, before, 2**32 - 1))
+    assert seconds_and_problem(tmp_path / "a.wav") == (SECONDS, None)
+
+
+HALF = "its header states 2.00 s, and the file holds 4.00 s; the rest is not read"
+
+
+@pytest.mark.parametrize(
+    ("make", "seconds", "problem"),
+    [
+        (lambda samples: wav(samples, b"RF64", ds64(len(samples) // 2), 2**32 - 1), 2, HALF),
+        (lambda samples: wav(samples, before=chunk(b"JUNK", bytes(3 << 20)), size=len(samples) // 2), 2, HALF),
+        (lambda samples: wav(samples, before=chunk(b"junk", b"abc")), 4, None),
+        (lambda samples: wav(samples, before=chunk(b"junk", b"abc", b"\0")), 4, None),
+        (lambda samples: wav(samples) + wav(samples), 4, "another file follows its 4.00 s and is not read"),
+        (
+            lambda samples: wav(samples, after=chunk(b"data", samples)),
+            4,
+            "a second chunk of audio follows its 4.00 s and is not read",
+        ),
+    ],
+    ids=["RF64", "behind 3 MiB", "odd chunk without padding", "odd chunk", "two files", "two chunks of audio"],
+)
+def test_a_wav_file_is_read_whole_or_remarked(
+    noise: np.ndarray, tmp_path: Path, make: Callable[[bytes], bytes], seconds: float, problem: str | None
+) -> None:
+    (tmp_path / "a.wav").write_bytes(make(pcm(noise)))
+    assert seconds_and_problem(tmp_path / "a.wav") == (seconds, problem)
+
+
+def with_size(content: bytes, place: int, form: str, size: int) -> bytes:
+    return content[:place] + struct.pack(form, size) + content[place + struct.calcsize(form) :]
+
+
+@pytest.mark.parametrize(
+    ("form", "place", "field", "size", "seconds", "problem"),
+    [
+        ("CAF", b"data", ">q", 4 + 2 * RATE * 4, 2, HALF),
+        ("CAF", b"data", ">q", -1, 4, None),
+        ("AIFF", b"SSND", ">I", 0, 4, None),
+        ("AU", b".snd\0\0\0\x18", ">I", 0, 4, None),
+        ("W64", None, "<Q", 24, 4, None),
+    ],
+)
+def test_other_uncompressed_files_are_read_whole_or_remarked(
+    noise: np.ndarray,
+    tmp_path: Path,
+    form: str,
+    place: bytes | None,
+    field: str,
+    size: int,
+    seconds: float,
+    problem: str | None,
+) -> None:
+    content = encoded(noise, form, "PCM_16")
+    after = content.index(b"data") + 16 if place is None else content.index(place) + len(place)
+    (tmp_path / "a").write_bytes(with_size(content, after, field, size))
+    assert seconds_and_problem(tmp_path / "a") == (seconds, problem)
+
+
+def with_total(flac: bytes, frames: int) -> bytes:
+    """Return a FLAC file whose STREAMINFO states another number of frames (36 bits)."""
+    fields = struct.unpack(">Q", flac[18:26])[0]
+    return with_size(flac, 18, ">Q", fields >> 36 << 36 | frames)
+
+
+def test_a_flac_header_that_states_half_of_the_file_is_remarked(noise: np.ndarray, tmp_path: Path) -> None:
+    content = encoded(noise, "FLAC", "PCM_16")
+    for frames in (1, 2 * RATE):
+        (tmp_path / "a.flac").write_bytes(with_total(content, frames))
+        seconds, problem = seconds_and_problem(tmp_path / "a.flac")
+        assert seconds == frames / RATE
+        assert problem == f"its header states {seconds:.2f} s, and the file holds 4.00 s; the rest is not read"
+
+
+APE_TAG = b"APETAGEX" + struct.pack("<4I8x", 2000, 40, 1, 1 << 31) + bytes(8)
+APE_TAG += b"APETAGEX" + struct.pack("<4I8x", 2000, 40, 1, 1 << 31)
+
+
+@pytest.mark.parametrize("tail", [b"TAG" + bytes(125), APE_TAG, APE_TAG + b"TAG" + bytes(125)])
+def test_tags_behind_flac_are_no_damage_and_cost_no_frame(noise: np.ndarray, tmp_path: Path, tail: bytes) -> None:
+    (tmp_path / "a.flac").write_bytes(encoded(noise, "FLAC", "PCM_16") + tail)
+    assert seconds_and_problem(tmp_path / "a.flac") == (SECONDS, None)
+
+
+@pytest.mark.parametrize("frames", [5, 20])
+def test_an_mp3_header_that_states_less_than_the_file_is_remarked(
+    noise: np.ndarray, tmp_path: Path, frames: int
+) -> None:
+    content = encoded(noise, "MP3", "MPEG_LAYER_III")
+    place = max(content.find(b"Xing"), content.find(b"Info")) + 8
+    (tmp_path / "a.mp3").write_bytes(with_size(content, place, ">I", frames))
+    seconds, problem = seconds_and_problem(tmp_path / "a.mp3")
+    assert seconds < SECONDS
+    assert problem == f"read for the {seconds:.2f} s that its header states; more audio follows"
+
+
+def test_a_second_mp3_in_the_same_file_is_remarked(noise: np.ndarray, tmp_path: Path) -> None:
+    content = encoded(noise, "MP3", "MPEG_LAYER_III")
+    for between in (b"", b"TAG" + bytes(125) + b"ID3\4\0\0\0\0\0\12" + bytes(10)):
+        (tmp_path / "a.mp3").write_bytes(content + between + content)
+        assert "4.00 s that its header states; more audio follows" in str(seconds_and_problem(tmp_path / "a.mp3")[1])
+
+
+def test_an_id3_tag_longer_than_the_file_is_passed_over(noise: np.ndarray, tmp_path: Path) -> None:
+    content = encoded(noise, "MP3", "MPEG_LAYER_III")
+    (tmp_path / "a.mp3").write_bytes(b"ID3\4\0\0\x7f\x7f\x7f\x7f" + content)
+    assert seconds_and_problem(tmp_path / "a.mp3") == (SECONDS, None)
+
+
+@pytest.mark.parametrize("kept", [0.5, 0.9])
+def test_an_ogg_file_without_its_last_page_is_remarked(noise: np.ndarray, tmp_path: Path, kept: float) -> None:
+    content = encoded(noise, "OGG", "VORBIS")
+    (tmp_path / "a.ogg").write_bytes(content)
+    assert seconds_and_problem(tmp_path / "a.ogg") == (SECONDS, None)
+    for whole in (b"", content):
+        (tmp_path / "a.ogg").write_bytes(whole + content[: int(kept * len(content))])
+        assert "the last page of the stream is missing" in str(seconds_and_problem(tmp_path / "a.ogg")[1])
