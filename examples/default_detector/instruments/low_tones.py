@@ -89,3 +89,13 @@ def _with_kicks(rng: np.random.Generator, notes: list[Note], pitch: np.ndarray, 
     tone = np.sin(2 * np.pi * np.cumsum(frequency(pitch + bend)) / SAMPLE_RATE)
     drive = 10 ** (rng.uniform(-20, 20) / 20)
     return np.tanh(drive * level * tone) / np.tanh(drive)
+
+
+def glided_808(rng: np.random.Generator, notes: list[Note], seconds: float) -> np.ndarray:
+    """Return an 808 line, (T,): notes up to 98 Hz that glide into one another, each with a kick's attack or without."""
+    frames = int(seconds * SAMPLE_RATE)
+    notes = sorted(lowered(notes, LOWEST, LOWEST + float(rng.uniform(12, 19))), key=lambda note: note.start_seconds)
+    pitch = pitch_line(notes, frames, rng.uniform(0.05, 0.4))
+    level = level_line(notes, frames, 0.003, rng.uniform(0.1, 0.6), rng.uniform(0.6, 4))
+    struck = rng.choice([0.0, 0.3, 1.0])
+    return _with_kicks(rng, [note for note in notes if rng.random() < struck], pitch, level)

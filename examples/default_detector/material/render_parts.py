@@ -17,9 +17,10 @@ sys.path[:0] = [str(folder) for folder in sorted(Path(__file__).resolve().parent
 from generators import GENERATORS  # noqa: E402
 from ingredients import Library  # noqa: E402
 from kinds import KINDS  # noqa: E402
+from masking_kinds import MASKING  # noqa: E402
 from pool import SAMPLE_RATE, Manifest, parts, write_part  # noqa: E402
 
-EVERY = {**GENERATORS, **KINDS}
+EVERY = {**GENERATORS, **KINDS, **MASKING}
 
 
 def render(library: Library, out: Path, name: str, split: str, count: int, seed: int) -> float:
