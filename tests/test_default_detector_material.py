@@ -278,6 +278,18 @@ def test_a_detector_made_light_is_the_small_one_where_nothing_is_lost() -> None:
         assert torch.allclose(light.logits(features[:, kept]), expected, atol=1e-4)
 
 
+def test_the_mean_of_weights_is_that_of_each_tensor_and_needs_one_architecture() -> None:
+    from average_weights import mean_of
+
+    count = torch.tensor(7)
+    first, second = ({"w": torch.tensor([x, 2.0]), "n": count} for x in (1.0, 4.0))
+    mean = mean_of([first, second])
+    assert mean["w"].tolist() == [2.5, 2.0]
+    assert (mean["w"].dtype, mean["n"].item()) == (torch.float16, 7)
+    with pytest.raises(SystemExit, match="architectures"):
+        mean_of([first, {"w": torch.zeros(3), "n": count}])
+
+
 SYNTHETIC_KINDS = (
     *("sub-bass", "slap-bass", "muffled-drums", "hand-drums", "soft-percussion", "brushes"),
     *("plucked-other", "gated-other", "strummed-other", "lead-other"),
@@ -294,6 +306,74 @@ def test_a_new_kind_sounds_is_finite_and_the_same_for_the_same_seed(kind: str, t
     assert np.isfinite(first.audio).all()
     assert np.sqrt(np.mean(np.square(first.audio))) > 1e-3
     assert first.source == {"bass": "bass", "other": "other"}.get(kind.split("-")[-1], "drums")
+
+
+MASKING_SOURCES = {
+    **{"dry-kit": "drums", "folk-percussion": "drums", "fuzz-bass": "bass", "glide-808": "bass"},
+    **{"power-chords": "other", "reed-other": "other"},
+}
+
+
+@pytest.mark.parametrize("kind", list(MASKING_SOURCES))
+def test_a_masking_kind_sounds_is_finite_and_the_same_for_the_same_seed(kind: str, tmp_path: Path) -> None:
+    from ingredients import Library
+    from masking_kinds import MASKING
+
+    first, again = (MASKING[kind](Library(tmp_path / "none"), np.random.default_rng(4), "train") for _ in range(2))
+    np.testing.assert_array_equal(first.audio, again.audio)
+    assert np.isfinite(first.audio).all()
+    assert np.sqrt(np.mean(np.square(first.audio))) > 1e-3
+    assert first.source == MASKING_SOURCES[kind]
+    assert set(MASKING) == set(MASKING_SOURCES)
+
+
+def test_a_dry_kit_is_silent_between_its_strokes(tmp_path: Path) -> None:
+    """No stroke lasts 0.3 s, and the styles have longer gaps; a room or cymbals would fill them."""
+    from ingredients import Library
+    from masking_kinds import dry_kit
+
+    for seed in range(3):
+        audio = dry_kit(Library(tmp_path / "none"), np.random.default_rng(seed), "train").audio
+        levels = np.abs(audio[: len(audio) // 800 * 800].reshape(-1, 800)).max(axis=1)
+        assert (levels < 1e-3 * levels.max()).mean() > 0.1
+
+
+def test_an_accordion_note_swells_and_holds_its_level_until_it_ends() -> None:
+    from masking_kinds import accordion
+    from scores import Note, Score
+
+    audio = accordion(np.random.default_rng(3), Score("", 120, 3.0, [Note(0.5, 2.0, 60, 1.0)]))
+    level = np.sqrt(np.square(audio).reshape(-1, 1600).mean(axis=1))
+    assert (level[:5] == 0).all()
+    assert level[22] > 0.5 * level[8] > 0  # 2.2 s and 0.8 s
+    assert level[27] < 0.01 * level[8]
+
+
+def test_guitars_of_a_game_become_pieces_where_they_play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 60 s the middle 20 s are silent: two pieces, at the pool's level."""
+    import game_guitars
+
+    time = np.arange(60 * 16000) / 16000
+    tone = 0.02 * np.sin(2 * np.pi * 220 * time) * ((time < 20) | (time >= 40))
+    song = tmp_path / "songs" / "band" / "a song"
+    song.mkdir(parents=True)
+    soundfile.write(song / "guitar.ogg", tone, 16000, format="OGG")
+    soundfile.write(song / "song.ogg", tone, 16000, format="OGG")
+    monkeypatch.setattr(sys, "argv", ["", str(tmp_path / "songs"), str(tmp_path / "out")])
+    game_guitars.main()
+    pieces = sorted((tmp_path / "out" / "other").iterdir())
+    assert [path.name for path in pieces] == ["band-a-song_00.flac", "band-a-song_02.flac"]
+    audio, rate = soundfile.read(pieces[0])
+    assert (rate, len(audio)) == (16000, 320000)
+    assert 20 * np.log10(np.sqrt(np.mean(np.square(audio)))) == pytest.approx(-20, abs=0.5)
+
+
+def test_no_guitar_in_a_games_folder_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import game_guitars
+
+    monkeypatch.setattr(sys, "argv", ["", str(tmp_path), str(tmp_path / "out")])
+    with pytest.raises(SystemExit, match=r"no guitar\.ogg"):
+        game_guitars.main()
 
 
 def test_a_sub_bass_without_effects_lies_below_eighty_hertz_and_muffled_drums_below_their_cutoff(

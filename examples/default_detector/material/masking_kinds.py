@@ -165,13 +165,15 @@ def power_chords(library: Library, rng: RNG, split: str) -> Part:
     score = chord_score(rng, part_seconds(rng))
     found = [i for i in library.instruments("other", split) if "guitar" in i.name] if library.samples else []
     drive, cabinet = rng.uniform(15, 45), drum_machine.log_uniform(rng, 2500, 6500)
-    audio, used = np.zeros(int(score.seconds * SAMPLE_RATE)), made("plucked strings")
+    audio, used = np.zeros(int(score.seconds * SAMPLE_RATE)), list[Ingredient]()
     for _ in range(int(rng.integers(1, 3))):
         if found and rng.random() < 0.5:
             instrument = one_of(rng, found, "guitars")
-            dry, used = instrument.play(score.notes, score.seconds, 0.05), [instrument.ingredient]
+            dry = instrument.play(score.notes, score.seconds, 0.05)
+            used.append(instrument.ingredient)
         else:
             dry = guitars.play_strings(rng, score, body=False)
+            used += made("plucked strings")
         audio = audio + amplified(rng, dry, drive, cabinet)
     return Part("other", studio(audio, "other", rng), score.style, used)
 
