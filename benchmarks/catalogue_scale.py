@@ -79,7 +79,7 @@ def measure(folder: Path, tracks: int, per_track: int) -> dict[str, Any]:
     with timed("open to resume", lambda: Catalogue.open(folder, SETTINGS)) as catalogue:
         left = timed("register all files again, nothing new", lambda: catalogue.register(files))
         assert left == []
-        changed = [LibraryFile(one.path, one.name, one.size, 2) for one in files[:: max(tracks // 1000, 1)]]
+        changed = [LibraryFile(file.path, file.name, file.size, 2) for file in files[:: max(tracks // 1000, 1)]]
         left = timed("register 1,000 changed files", lambda: catalogue.register(changed))
         assert len(left) == len(changed)
     with CatalogueView.read(folder) as view:

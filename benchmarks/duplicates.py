@@ -67,12 +67,14 @@ def main() -> None:
     heads = {name: heads[name] for name in dict.fromkeys(changed)}
     copies, same_songs = false_matches(prints)
     print(
-        "copies in the material:", *(f"\n  {one} = {other}: {seconds} s" for one, other, seconds in copies), flush=True
+        "copies in the material:",
+        *(f"\n  {first} = {other}: {seconds} s" for first, other, seconds in copies),
+        flush=True,
     )
     related = {frozenset(copy[:2]) for copy in copies}
     positives, negatives, found = changed_songs(prints, heads, related)
-    for (one, other), seconds in same_songs.items():
-        negatives[one].append(seconds)
+    for (first, other), seconds in same_songs.items():
+        negatives[first].append(seconds)
         negatives[other].append(seconds)
     chosen = tables([*heads, *(name for name in names if name not in heads)], positives, negatives)
     print(f"threshold chosen here {chosen} s, in use {LEAST_MATCHED_SECONDS} s; {found}")
@@ -137,12 +139,12 @@ CHANGES: dict[str, Callable[[Audio, int], Audio]] = {
 def false_matches(prints: dict[str, Peaks]) -> tuple[list[tuple[str, str, int]], dict[tuple[str, str], int]]:
     """Return (copies in the material, matched seconds of every other pair of songs)."""
     copies, others = [], {}
-    for one, other in itertools.combinations(prints, 2):
-        seconds = match(prints[one], prints[other]).matched_seconds
+    for first, other in itertools.combinations(prints, 2):
+        seconds = match(prints[first], prints[other]).matched_seconds
         if seconds >= COPY_SECONDS:
-            copies.append((one, other, seconds))
+            copies.append((first, other, seconds))
         else:
-            others[one, other] = seconds
+            others[first, other] = seconds
     return copies, others
 
 
@@ -168,7 +170,7 @@ def changed_songs(
                 if other != name and frozenset((name, other)) not in related
             ]
     pairs, shares = proposed_pairs(everything)
-    share = {(one, other): share for (one, other), share in zip(pairs.tolist(), shares.tolist(), strict=True)}
+    share = {(first, other): share for (first, other), share in zip(pairs.tolist(), shares.tolist(), strict=True)}
     own = [(owners.index(owner), at) for at, owner in enumerate(owners) if at >= len(prints)]
     of_copies = [share.get(pair, 0.0) for pair in own]
     wrong = [
@@ -220,10 +222,10 @@ def simulate(prints: list[Peaks], tracks: int) -> dict[str, float]:
     started = time.process_time()
     pairs, shares = proposed_pairs(made)
     seconds = time.process_time() - started
-    one = time.process_time()
+    comparison_seconds = time.process_time()
     for first, second in itertools.pairwise(made[:50]):
         match(first, second)
-    one = (time.process_time() - one) / min(49, max(tracks - 1, 1))
+    comparison_seconds = (time.process_time() - comparison_seconds) / min(49, max(tracks - 1, 1))
     result = {
         "tracks": tracks,
         "fingerprint_bytes": float(np.mean([track.nbytes for track in made])),
@@ -232,13 +234,13 @@ def simulate(prints: list[Peaks], tracks: int) -> dict[str, float]:
         "seconds": seconds,
         "proposed": float(len(pairs)),
         "proposed_as_copies": float((shares >= COPY_SHARE).sum()),
-        "match_seconds": one,
+        "match_seconds": comparison_seconds,
         "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0,
     }
     print(
         f"\nindex of {tracks} tracks of 200 s: {seconds:.1f} s of CPU, {len(pairs)} pairs proposed, "
         f"{int(result['proposed_as_copies'])} of them as copies, "
-        f"{1000 * one:.1f} ms for each comparison, {result['fingerprint_bytes'] / 1000:.1f} kB for each fingerprint, "
+        f"{1000 * comparison_seconds:.1f} ms a comparison, {result['fingerprint_bytes'] / 1000:.1f} kB a fingerprint, "
         f"peak memory {result['peak_bytes'] / 1e6:.0f} MB"
     )
     return result

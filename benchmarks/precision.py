@@ -83,9 +83,9 @@ def both(name: str) -> str:
 def mined_frames(scan: ScannedAudio, source: str) -> np.ndarray:
     """Return for each frame of a track whether it is in an excerpt without the source."""
     frames = np.zeros(scan.frames, dtype=bool)
-    for one in scan.found:
-        if one.source == source:
-            frames[one.start_frame : one.start_frame + one.frames] = True
+    for span in scan.found:
+        if span.source == source:
+            frames[span.start_frame : span.start_frame + span.frames] = True
     return frames
 
 

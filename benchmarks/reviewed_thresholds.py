@@ -162,15 +162,15 @@ def trial(drawn: list[Drawn], truth: Truth, labels: WindowLabels, bound: Rule) -
 
 
 def summary(outcomes: list[Outcome]) -> dict[str, float | int | None]:
-    chosen = [one for one in outcomes if one.threshold is not None]
-    purities = [one.purity for one in chosen if one.purity is not None]
+    chosen = [outcome for outcome in outcomes if outcome.threshold is not None]
+    purities = [outcome.purity for outcome in chosen if outcome.purity is not None]
     return {
         "trials": len(outcomes),
         "chosen": len(chosen),
-        "threshold": float(np.median([one.threshold for one in chosen])) if chosen else None,
+        "threshold": float(np.median([outcome.threshold for outcome in chosen])) if chosen else None,
         "purity": float(np.mean(purities)) if purities else None,
         "purity_lowest": min(purities, default=None),
-        "found": float(np.mean([one.found for one in chosen])) if chosen else None,
+        "found": float(np.mean([outcome.found for outcome in chosen])) if chosen else None,
     }
 
 
@@ -210,7 +210,7 @@ def main() -> None:
                 for kind, draw in (("audit", audit), ("around", around)):
                     for answers in ANSWERS:
                         drawn = [draw(tracks, truth, start, answers, seed) for seed in range(options.trials)]
-                        found = summary([trial(one, truth, labels, options.bound) for one in drawn])
+                        found = summary([trial(draw, truth, labels, options.bound) for draw in drawn])
                         rows.append({"source": source, "start": start, "kind": kind, "answers": answers, **found})
                         print(f"    {kind:6} {answers:3} answers: {shown(found)}", flush=True)
     (out / "reviewed_thresholds.json").write_text(json.dumps(rows, indent=1))

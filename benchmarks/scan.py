@@ -263,14 +263,14 @@ def stages(folder: Path, detector: str, precision: Precision) -> dict[str, float
     def store() -> None:
         with tempfile.TemporaryDirectory() as out:
             writer = ShardWriter(Path(out), "drums", detector_sha256="", threshold=0, settings={}, shard_id="a")
-            for one, audio in cut(scanned.held.blocks(), scanned.found):
+            for span, audio in cut(scanned.held.blocks(), scanned.found):
                 writer.append(
                     excerpt_audio(audio, RATE, settings),
                     track="",
                     track_sha256="",
                     start_seconds=0,
-                    probability_mean=one.probability_mean,
-                    probability_min=one.probability_min,
+                    probability_mean=span.probability_mean,
+                    probability_min=span.probability_min,
                 )
             writer.close()
 

@@ -213,7 +213,7 @@ def _duplicates(tracks: list[Track]) -> list[Problem]:
 
 
 def _sounds(track: Track, source: str) -> bool:
-    """Whether a source is more than digital silence; silent files of equal length are equal and prove nothing."""
+    """Return whether a source is more than digital silence. Silent files are equal without being copies."""
     block = 30 * track.sample_rate
     starts = range(0, track.frames, block)
     return any(track.read_source(source, start, min(block, track.frames - start)).any() for start in starts)

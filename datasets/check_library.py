@@ -54,7 +54,7 @@ def check_library(path: Path, decode: bool = False) -> LibraryReport:
 
 
 def _of_error(file: LibraryFile, error: AudioError) -> Problem:
-    """The problem of a file that cannot be opened; its path is not repeated."""
+    """Return the problem of a file that cannot be opened; its path is not repeated."""
     what, _, fix = str(error).removeprefix(display_name(file.path)).lstrip(": ").partition("; ")
     return Problem(display_name(file.name), what, fix or "replace or remove the file; detect passes over it")
 
@@ -106,7 +106,7 @@ def _copies(files: list[LibraryFile]) -> list[Problem]:
 
 
 def _stems_without_layout(files: list[LibraryFile]) -> list[Problem]:
-    """Folders whose files name two sources or more: stems in no known layout, not songs of a library."""
+    """Return the folders whose files name two sources or more: stems in no known layout, not songs of a library."""
     of_folder: dict[Path, list[LibraryFile]] = defaultdict(list)
     for file in files:
         of_folder[file.path.parent].append(file)

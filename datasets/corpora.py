@@ -133,7 +133,7 @@ def _declared(songs: Iterable[Song], declaration: Declaration) -> list[Song]:
 
 
 def _with_more_sources(song: Song, declaration: Declaration) -> Song:
-    """The song with its declared further sources (guitar, piano) as parts of 'other'."""
+    """Return the song with its declared further sources (guitar, piano) as parts of 'other'."""
     names = {source.casefold() for source in declaration.sources if source not in SOURCES}
     more = [path for path in song.unread if path.stem.casefold() in names]
     if not more:

@@ -131,7 +131,7 @@ def _mapped(instrument: str, mapping: Mapping[str, str]) -> str | None:
 
 
 def _names(paths: list[Path]) -> list[str]:
-    """File names that are all different, whatever their case."""
+    """Return file names that differ in more than case."""
     names: list[str] = []
     for path in paths:
         name, number = path.name, 2
@@ -164,7 +164,7 @@ def _link(path: Path, target: Path) -> str:
 
 
 def _differ_in_length(plan: ImportPlan) -> bool:
-    """Whether the files of any song differ in length, rate or channels; opens every file."""
+    """Return whether the files of any song differ in length, rate or channels; opens every file."""
     differ = False
     for files in progress(list(plan.files.values()), "reading headers"):
         formats = set()

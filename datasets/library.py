@@ -59,8 +59,9 @@ def find_audio(paths: AnyPath | Iterable[AnyPath]) -> tuple[list[LibraryFile], l
 
 
 def folder_labels(paths: Iterable[AnyPath]) -> dict[str, Path]:
-    """The label of each path that is scanned: its last name, numbered where two paths share it. It begins the names
-    of the files below the path.
+    """Return the label of each path that is scanned: its last name, numbered where two paths share it.
+
+    Names of files below the path begin with it.
 
     >>> folder_labels(["a/rock", "b/rock"])
     {'rock': PosixPath('a/rock'), 'rock (2)': PosixPath('b/rock')}
@@ -152,7 +153,7 @@ class _Walk:
             return []
 
     def _seen_before(self, path: Path, status: os.stat_result) -> bool:
-        """Whether another path led to this very folder or file. Hard links are two files: they have two names."""
+        """Return whether another path led to this folder or file. Hard links count as two files."""
         identity = (status.st_dev, status.st_ino)
         linked = status.st_nlink > 1 and stat.S_ISREG(status.st_mode) and not path.is_symlink()
         first = self._seen.get(identity)
@@ -167,7 +168,7 @@ class _Walk:
 
 
 def _content_kind(path: Path, status: os.stat_result) -> str | None:
-    """The format of a file by its content; None where it is no audio, or cannot be read."""
+    """Return the format of a file by its content; None where it is no audio, or cannot be read."""
     if not stat.S_ISREG(status.st_mode) or status.st_size == 0:
         return None
     try:

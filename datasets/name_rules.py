@@ -106,6 +106,6 @@ def sources_named(file_stems: Iterable[str]) -> set[str]:
 
 
 def _words(text: str) -> list[str]:
-    """Lower-case words of letters; a capital after a small letter begins a word, a number ends one."""
+    """Return lower-case words of letters; a capital after a small letter begins a word, a number ends one."""
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text)
     return [word.lower() for word in re.findall(r"[^\W\d_]+", spaced)]

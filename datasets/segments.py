@@ -104,7 +104,7 @@ class SegmentReader:
         return min(place, len(self) - 1)
 
     def _shares_of(self, source: str | None, shares: list[float]) -> np.ndarray:
-        """Cumulative shares of the songs that may be drawn for a source; all songs where none may."""
+        """Return cumulative shares of the songs that may be drawn for a source; all songs where none may."""
         usable = np.array([track.isolated in (None, source) for track in self.tracks]) * np.array(shares)
         kept = usable if usable.sum() > 0 else np.array(shares)
         cumulative: np.ndarray = np.cumsum(kept) / kept.sum()

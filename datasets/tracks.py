@@ -114,7 +114,7 @@ class PairTrack(Track):
 
 
 def accompaniment_as_other(pair: PairTrack) -> StemTrack:
-    """A song of stems whose whole accompaniment stands in the place of 'other', and which has no drums and no bass.
+    """Return a song without drums and bass, whose whole accompaniment takes the place of 'other'.
 
     Only for models of vocals against the rest, which use nothing but the sum of the three.
     """

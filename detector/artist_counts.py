@@ -44,7 +44,7 @@ class ArtistCounts:
         table = np.concatenate((harvested, np.round(seconds * TENTHS)[None])).astype("<i4")
         encoded = base64.b64encode(zlib.compress(table.tobytes(), 9)).decode("ascii")
         everything, silent = ([int(count) for count in row] for row in labelled)
-        return cls(list(artists), [bool(one) for one in trained_on], everything, silent, encoded)
+        return cls(list(artists), [bool(flag) for flag in trained_on], everything, silent, encoded)
 
     def arrays(self) -> tuple[Int[np.ndarray, "2 A J"], Float[np.ndarray, "A J"]]:
         """Return (all, silent) windows in the harvest, and harvested seconds; `ValueError` where they are damaged."""
@@ -60,7 +60,7 @@ class ArtistCounts:
         harvested, seconds = self.arrays()
         labelled = np.array([self.windows, self.silent_windows], dtype=np.int64).reshape(2, -1)
         names = [name for name, keep in zip(self.artists, kept, strict=True) if keep]
-        trained_on = [one for one, keep in zip(self.trained_on, kept, strict=True) if keep]
+        trained_on = [flag for flag, keep in zip(self.trained_on, kept, strict=True) if keep]
         return ArtistCounts.of(names, trained_on, labelled[:, kept], harvested[:, kept], seconds[kept])
 
     def without(self, artists: Collection[str]) -> "ArtistCounts":

@@ -122,7 +122,7 @@ class Calibration:
     fused: dict[str, FusedSource] = field(default_factory=dict)
 
     def __repr__(self) -> str:
-        thresholds = {source: one.threshold for source, one in self.sources.items()}
+        thresholds = {source: fitted.threshold for source, fitted in self.sources.items()}
         shown = (f"{source} {'refused' if at is None else format(at, '.3f')}" for source, at in thresholds.items())
         return f"Calibration({self.detector!r}: {', '.join(shown)})"
 
@@ -131,13 +131,13 @@ class Calibration:
 
         The reason states the loss of recall. Without a fused source it is None.
         """
-        for source, one in self.fused.items():
+        for source, joint in self.fused.items():
             problem = (
-                f"{one.fusion.evidence} is not installed" if evidence is None else difference(one.fusion, evidence)
+                f"{joint.fusion.evidence} is not installed" if evidence is None else difference(joint.fusion, evidence)
             )
             if problem is not None:
-                return self, None, f"{source} by the detector alone: {problem}; {_loss(self.sources[source], one)}"
-            return self.joint(source), one.fusion, None
+                return self, None, f"{source} by the detector alone: {problem}; {_loss(self.sources[source], joint)}"
+            return self.joint(source), joint.fusion, None
         return self, None, None
 
     def joint(self, source: str) -> "Calibration":
@@ -154,12 +154,12 @@ class Calibration:
         The bound is of the harvested seconds, at the confidence of ``settings``. Without a curve (files of older
         versions) the one threshold is returned for any purity up to its own target.
         """
-        one = self._source(source)
-        if purity == one.precision_target:
-            return one.threshold
-        if one.curve is None:
-            return one.threshold if purity < one.precision_target else None
-        return one.curve.threshold_for(purity)
+        fitted = self._source(source)
+        if purity == fitted.precision_target:
+            return fitted.threshold
+        if fitted.curve is None:
+            return fitted.threshold if purity < fitted.precision_target else None
+        return fitted.curve.threshold_for(purity)
 
     def expected_volume_db(self, source: str, probability: float) -> float:
         """Return the expected relative volume in dB at P_i = ``probability``; nan where unknown."""
@@ -207,14 +207,16 @@ class Calibration:
         apart = ("format", "format_version", "sources", "fused")
         rest = {name: value for name, value in values.items() if name not in apart}
         try:
-            read = {name: from_mapping(SourceCalibration, one, f"sources.{name}.") for name, one in sources.items()}
+            read = {
+                name: from_mapping(SourceCalibration, fitted, f"sources.{name}.") for name, fitted in sources.items()
+            }
             joint = values.get("fused", {}).items()
-            fused = {name: from_mapping(FusedSource, one, f"fused.{name}.") for name, one in joint}
+            fused = {name: from_mapping(FusedSource, fitted, f"fused.{name}.") for name, fitted in joint}
             calibration = dataclasses.replace(from_mapping(cls, {**rest, "sources": {}}), sources=read, fused=fused)
         except (UsageError, AttributeError) as error:
             raise DataError(f"{where} is damaged or from another version: {error}; calibrate again") from error
-        for source, one in [*read.items(), *((name, each.calibration) for name, each in fused.items())]:
-            _check(source, one, where)
+        for source, fitted in [*read.items(), *((name, each.calibration) for name, each in fused.items())]:
+            _check(source, fitted, where)
         return calibration
 
     def _source(self, source: str) -> SourceCalibration:
@@ -225,7 +227,7 @@ class Calibration:
 
 def _loss(alone: SourceCalibration, fused: FusedSource) -> str:
     """Return a sentence with the recall on the calibration songs, without and with the evidence."""
-    shares = [one.span_recall or 0.0 for one in (alone, fused.calibration)]
+    shares = [fitted.span_recall or 0.0 for fitted in (alone, fused.calibration)]
     return f"it finds {shares[0]:.0%} of the silent audio of the calibration songs, with the evidence {shares[1]:.0%}"
 
 
@@ -235,16 +237,16 @@ def _interpolate(probability: float, source: SourceCalibration, table: str) -> f
     return float(np.interp(probability, source.probability, getattr(source, table)))
 
 
-def _check(source: str, one: SourceCalibration, where: str) -> None:
-    if one.threshold is not None and not 0 <= one.threshold <= 1:
-        raise DataError(f"{where}: threshold of {source} is {one.threshold}, not a probability")
-    if one.threshold is None and not one.reason:
+def _check(source: str, fitted: SourceCalibration, where: str) -> None:
+    if fitted.threshold is not None and not 0 <= fitted.threshold <= 1:
+        raise DataError(f"{where}: threshold of {source} is {fitted.threshold}, not a probability")
+    if fitted.threshold is None and not fitted.reason:
         raise DataError(f"{where}: {source} has neither a threshold nor a reason for its absence")
-    lengths = {len(one.probability), len(one.expected_volume_db), len(one.expected_silent)}
-    if len(lengths) != 1 or any(np.diff(one.probability) < 0):
+    lengths = {len(fitted.probability), len(fitted.expected_volume_db), len(fitted.expected_silent)}
+    if len(lengths) != 1 or any(np.diff(fitted.probability) < 0):
         raise DataError(f"{where}: the tables of {source} must have equal lengths and ascending probabilities")
-    if one.curve is not None and (problem := one.curve.problem()):
+    if fitted.curve is not None and (problem := fitted.curve.problem()):
         raise DataError(f"{where}: the curve of {source} has {problem}; calibrate again")
-    thresholds = 0 if one.curve is None else len(one.curve.threshold)
-    if one.artist_counts is not None and (problem := one.artist_counts.problem(thresholds)):
+    thresholds = 0 if fitted.curve is None else len(fitted.curve.threshold)
+    if fitted.artist_counts is not None and (problem := fitted.artist_counts.problem(thresholds)):
         raise DataError(f"{where}: the artist counts of {source} have {problem}; calibrate again")

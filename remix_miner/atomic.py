@@ -68,7 +68,7 @@ def _write_problem(error: Exception, temporary: Path) -> str | None:
 
 
 def _is_about(error: OSError, temporary: Path) -> bool:
-    """Whether an error is one of writing: it names the temporary file or its folder, or no file at all."""
+    """Return whether an error is one of writing: it names the temporary file or its folder, or no file at all."""
     if error.filename is None:
         return error.errno in NO_ROOM
     named = Path(os.fsdecode(error.filename))

@@ -56,7 +56,7 @@ VERBS = {verb: summary for group in GROUPS.values() for verb, summary in group.i
 
 
 def module_name(verb: str) -> str:
-    """File of a verb: ``check-data`` is check_data.py, ``yield`` (a keyword) is yield_.py."""
+    """Return the file of a verb: ``check-data`` is check_data.py, ``yield`` (a keyword) is yield_.py."""
     name = verb.replace("-", "_")
     return f"{name}_" if keyword.iskeyword(name) else name
 

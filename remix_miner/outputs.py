@@ -36,7 +36,7 @@ def check_output_file(path: str | os.PathLike[str], option: str = "--out") -> Pa
 
 
 def _nearest_existing(path: Path) -> Path:
-    """The path itself, or the nearest of its parents that exists; a broken link counts as existing."""
+    """Return the path itself, or the nearest of its parents that exists; a broken link counts as existing."""
     for place in (path, *path.parents):
         if os.path.lexists(place):
             return place

@@ -98,7 +98,7 @@ class WorkerProcesses:
         self._workers: dict[int, tuple[Any, Connection]] = {}
 
     def running(self, number: int) -> bool:
-        """Whether a process was started and has not been seen to end."""
+        """Return whether a process was started and has not been seen to end."""
         return number in self._workers
 
     def submit(self, number: int, *request: Any) -> None:

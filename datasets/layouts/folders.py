@@ -24,12 +24,12 @@ def _many(corpus: Path) -> Iterator[Song]:
 
 
 def is_pair(folder: Path) -> bool:
-    """Whether ``folder`` holds vocals and an accompaniment, and no other source."""
+    """Return whether ``folder`` holds vocals and an accompaniment, and no other source."""
     return StemFolder(folder).is_pair()
 
 
 def has_source(folder: Path) -> bool:
-    """Whether ``folder`` holds a file of any of the four sources, and not a pair."""
+    """Return whether ``folder`` holds a file of any of the four sources, and not a pair."""
     return StemFolder(folder).has_source()
 
 

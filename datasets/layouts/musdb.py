@@ -33,12 +33,12 @@ VALIDATION_SONGS = frozenset(
 
 
 def split_folders(corpus: Path) -> dict[Path, str]:
-    """The folders of ``corpus`` that are named after a split."""
+    """Return the folders of ``corpus`` that are named after a split."""
     return {folder: split for folder in subfolders(corpus) if (split := split_of_folder(folder))}
 
 
 def official_split(name: str, folder_split: str, splits: dict[Path, str]) -> str:
-    """'valid' for the 14 songs, unless the corpus has a validation folder of its own."""
+    """Return 'valid' for the 14 songs, unless the corpus has a validation folder of its own."""
     return (
         "valid"
         if folder_split == "train" and "valid" not in splits.values() and name in VALIDATION_SONGS

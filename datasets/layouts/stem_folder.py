@@ -62,12 +62,12 @@ class StemFolder:
         return StemPath(file)
 
     def is_pair(self) -> bool:
-        """Whether vocals and an accompaniment lie here, and no other source."""
+        """Return whether vocals and an accompaniment lie here, and no other source."""
         sources = [source for source in SOURCES if self.named(source)]
         return sources == ["vocals"] and any(self.named(name) for name in ACCOMPANIMENT_NAMES)
 
     def has_source(self) -> bool:
-        """Whether a file of any of the four sources lies here, and not a pair."""
+        """Return whether a file of any of the four sources lies here, and not a pair."""
         return any(self.named(source) for source in SOURCES) and not self.is_pair()
 
     def unread(self, names: Iterable[str]) -> list[Path]:

@@ -18,7 +18,7 @@ from remix_miner.sources import SOURCES
 
 
 def _source_folders(root: Path) -> dict[str, StemFolder]:
-    """Folders called after a source, in any case, that hold audio."""
+    """Return the folders that have the name of a source, in any case, and hold audio."""
     found = {child.name.casefold(): StemFolder(child) for child in subfolders(root)}
     return {source: found[source] for source in SOURCES if source in found and found[source].files}
 

@@ -59,8 +59,8 @@ def calibrate(
     }
     if not sources:
         raise DataError("no window has a label: every song is digital silence, or shorter than a window")
-    if all(one.silent_windows in (0, one.windows) for one in sources.values()):
-        kind = "silent" if all(one.silent_windows == 0 for one in sources.values()) else "sounding"
+    if all(fitted.silent_windows in (0, fitted.windows) for fitted in sources.values()):
+        kind = "silent" if all(fitted.silent_windows == 0 for fitted in sources.values()) else "sounding"
         raise DataError(
             f"no window of any source is {kind} at {settings.volume_db} dB, so no threshold can be chosen; "
             "use songs in which sources pause, or --mute 1"
@@ -95,11 +95,11 @@ def _fused(
     return {evidence.source: FusedSource(fitted, calibrate_source(crossed, source, settings))}
 
 
-def prior_counts(one: SourceCalibration | None) -> ArtistCounts | None:
+def prior_counts(fitted: SourceCalibration | None) -> ArtistCounts | None:
     """Return the counts of a source's artists, None where the calibration has none at the present thresholds."""
-    if one is None or one.curve is None or one.curve.threshold != list(THRESHOLDS):
+    if fitted is None or fitted.curve is None or fitted.curve.threshold != list(THRESHOLDS):
         return None
-    return one.artist_counts
+    return fitted.artist_counts
 
 
 def calibrate_source(

@@ -190,7 +190,7 @@ def guess_artists(names: Sequence[str]) -> dict[str, str]:
     beginnings = {name: [] if " - " in name else _beginnings(name) for name in names}
     shared = Counter(beginning for each in beginnings.values() for beginning in each)
     return {
-        name: next((one for one in beginnings[name] if shared[one] > 1), artist_of(name))
+        name: next((beginning for beginning in beginnings[name] if shared[beginning] > 1), artist_of(name))
         for name in dict.fromkeys(names)
     }
 

@@ -79,7 +79,7 @@ def recalibrate(folder: Path, calibration: Calibration, settings: CalibrationSet
             fused[source] = dataclasses.replace(fused[source], calibration=changed)
         else:
             sources[source] = _with_threshold(sources[source], chosen, settings)
-    answers = {source: sum(one.draws for one in draws) for source, draws in reviewed.items()}
+    answers = {source: sum(draw.draws for draw in draws) for source, draws in reviewed.items()}
     data = {**calibration.data, "reviewed_draws": answers}
     return dataclasses.replace(calibration, data=data, sources=sources, fused=fused)
 
@@ -102,10 +102,10 @@ def _with_threshold(before: SourceCalibration, chosen: Threshold, settings: Cali
 
 def threshold_from_draws(draws: Sequence[ReviewedDraw], settings: CalibrationSettings) -> Threshold:
     """Return the lowest threshold at which enough of the harvested seconds are silent; tracks are the units."""
-    probabilities = np.concatenate([one.thresholds for one in draws]).astype(np.float64)
-    silent = np.concatenate([one.silent for one in draws])
-    tracks = np.concatenate([np.full(len(one.silent), one.track) for one in draws])
-    weights = np.concatenate([np.full(len(one.silent), one.weight / max(len(one.silent), 1)) for one in draws])
+    probabilities = np.concatenate([draw.thresholds for draw in draws]).astype(np.float64)
+    silent = np.concatenate([draw.silent for draw in draws])
+    tracks = np.concatenate([np.full(len(draw.silent), draw.track) for draw in draws])
+    weights = np.concatenate([np.full(len(draw.silent), draw.weight / max(len(draw.silent), 1)) for draw in draws])
     if not len(probabilities):
         return Threshold(None, "no harvested window lies wholly in a reviewed excerpt")
     rule = "bootstrap" if settings.bound == "harvest" else settings.bound

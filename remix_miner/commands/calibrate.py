@@ -174,14 +174,14 @@ def command(
         write_calibration_page(out.with_suffix(".html"), calibration, songs)
         note(f"pictures in {out.with_suffix('.html')}")
     text = _table(calibration)
-    if bound == "harvest" and any(one.threshold is None for one in calibration.sources.values()):
+    if bound == "harvest" and any(fitted.threshold is None for fitted in calibration.sources.values()):
         from remix_miner.calibration.promise import supported
 
         text += "\n\n" + _support(supported(songs, settings, counts_of(prior)), settings.precision)
         if loaded.calibration is not None:
             text += f"\n- Keep the calibration beside {loaded.name}: it holds on music like its own songs."
     show(_summary(calibration, out), as_json, text)
-    return 0 if any(one.threshold is not None for one in calibration.sources.values()) else 1
+    return 0 if any(fitted.threshold is not None for fitted in calibration.sources.values()) else 1
 
 
 def _from_reviews(
@@ -197,11 +197,11 @@ def _from_reviews(
     reviewed = calibration.data["reviewed_draws"]
     changed = {source: _changed(detector.calibration, calibration, source) for source in reviewed}
     for source, draws in reviewed.items():
-        before, one = changed[source][0].threshold, changed[source][1]
-        found = f"p = {one.threshold:.4f}" if one.threshold is not None else f"no threshold: {one.reason}"
+        before, fitted = changed[source][0].threshold, changed[source][1]
+        found = f"p = {fitted.threshold:.4f}" if fitted.threshold is not None else f"no threshold: {fitted.reason}"
         lines.append(f"{source:7} {draws} draws: {found} (before {'none' if before is None else f'{before:.4f}'})")
     show(_summary(calibration, out), as_json, "\n".join(lines))
-    return 0 if any(one.threshold for _, one in changed.values()) else 1
+    return 0 if any(fitted.threshold for _, fitted in changed.values()) else 1
 
 
 def _changed(before: "Calibration", after: "Calibration", source: str) -> "tuple[SourceCalibration, SourceCalibration]":
@@ -251,19 +251,19 @@ def _table(calibration: "Calibration") -> str:
             f"(confidence {calibration.settings['confidence']:.0%}, worst artist "
             f"{calibration.settings['worst_artist']:.0%})"
         )
-    lines += [f"{source:7} {_line(one)}" for source, one in calibration.sources.items()]
+    lines += [f"{source:7} {_line(fitted)}" for source, fitted in calibration.sources.items()]
     return "\n".join(lines)
 
 
-def _line(one: "SourceCalibration") -> str:
-    if one.threshold is None or one.precision is None or one.recall is None or one.spans is None:
-        return f"no threshold: {one.reason}"
-    sure = f" (at least {one.precision_lower_bound:.1%})" if one.precision_lower_bound is not None else ""
+def _line(fitted: "SourceCalibration") -> str:
+    if fitted.threshold is None or fitted.precision is None or fitted.recall is None or fitted.spans is None:
+        return f"no threshold: {fitted.reason}"
+    sure = f" (at least {fitted.precision_lower_bound:.1%})" if fitted.precision_lower_bound is not None else ""
     sure = sure or (
-        f" ({one.held_out_precision:.1%} on artists left out)" if one.held_out_precision is not None else ""
+        f" ({fitted.held_out_precision:.1%} on artists left out)" if fitted.held_out_precision is not None else ""
     )
-    before, after = one.spans.before.p95, one.spans.after.p95
-    effect = f"spans of {one.spans.min_seconds:g} s keep {one.spans.kept:.0%}"
+    before, after = fitted.spans.before.p95, fitted.spans.after.p95
+    effect = f"spans of {fitted.spans.min_seconds:g} s keep {fitted.spans.kept:.0%}"
     if before is not None and after is not None:
         effect += f", 95th percentile {before:.0f} -> {after:.0f} dB"
-    return f"p = {one.threshold:.4f}  precision {one.precision:.1%}{sure}  recall {one.recall:.0%}  {effect}"
+    return f"p = {fitted.threshold:.4f}  precision {fitted.precision:.1%}{sure}  recall {fitted.recall:.0%}  {effect}"

@@ -86,7 +86,7 @@ class LibraryPath(click.Path):
     multiple=True,
     metavar="STEMS",
     type=click.Path(path_type=Path, exists=True),
-    help="Test sets, as stems or as audio: no file that holds a recording of theirs is mined. Repeatable.",
+    help="Test sets, as stems or as audio: files that hold one of these recordings are not mined. Repeatable.",
 )
 @click.option("--keep-duplicates", is_flag=True, help="Mine every copy of a recording; without it, one.")
 @click.option(

@@ -19,7 +19,7 @@ def command() -> None:
 
 
 def _named(pairs: tuple[str, ...], what: str) -> dict[str, str]:
-    """``name=value`` arguments as a dict, each name once."""
+    """Return ``name=value`` arguments as a dict, each name once."""
     named: dict[str, str] = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")

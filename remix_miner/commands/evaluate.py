@@ -132,7 +132,7 @@ def _beside(plot: Path | None, paths: tuple[Path, ...]) -> list[dict[str, Any]]:
 
 
 def _is_estimates(model: str) -> bool:
-    """Whether MODEL is a zip or a folder of audio; a model's folder holds weights."""
+    """Return whether MODEL is a zip or a folder of audio; a model's folder holds weights."""
     from remix_miner.audio import AUDIO_SUFFIXES, display_name
     from remix_miner.evaluation.estimates import ESTIMATE_SUFFIXES
     from remix_miner.evaluation.oracles import ORACLES

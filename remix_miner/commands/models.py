@@ -32,7 +32,7 @@ def command(as_json: bool) -> None:
 
 
 def _detectors() -> list[dict[str, Any]]:
-    """Detectors that come with the package, ready to scan."""
+    """Return the detectors that come with the package, ready to scan."""
     from remix_miner.detector.description import PRETRAINED
     from remix_miner.detector.loading import load_detector
 
@@ -55,7 +55,7 @@ def _detectors() -> list[dict[str, Any]]:
 
 
 def _networks() -> list[dict[str, Any]]:
-    """Networks that train-detector can train: ``--set network.network=NAME``."""
+    """Return the networks that train-detector can train: ``--set network.network=NAME``."""
     import torch
 
     from remix_miner.detector.networks import NETWORKS, SilentSourceDetector
@@ -69,7 +69,7 @@ def _networks() -> list[dict[str, Any]]:
 
 
 def _separators() -> list[dict[str, Any]]:
-    """Separators that train can train; parameters at their default settings, counted without making weights."""
+    """Return the separators that train can train, with parameters at default settings, counted without weights."""
     import torch
 
     from remix_miner.errors import RemixMinerError
@@ -96,7 +96,7 @@ def _separators() -> list[dict[str, Any]]:
 
 
 def _published() -> list[dict[str, Any]]:
-    """Models whose weights others publish: built-in names of separate, evaluate and ensembles."""
+    """Return the models whose weights others publish: built-in names of separate, evaluate and ensembles."""
     from remix_miner.separators.external.published import PUBLISHED
 
     return [

@@ -31,7 +31,7 @@ def command(name: str | None, as_json: bool) -> None:
 
 
 def _describe(path: Path) -> dict[str, Any]:
-    """What a recipe is for, from its first comment and its settings."""
+    """Return the purpose of a recipe, from its first comment and its settings."""
     from remix_miner.config import read_toml
 
     values = read_toml(path)
@@ -81,7 +81,7 @@ def _separator_facts(path: Path) -> dict[str, Any]:
 
 
 def _first_comment(path: Path) -> str:
-    """The first sentence of the comment that a recipe starts with."""
+    """Return the first sentence of the comment that a recipe starts with."""
     comment = []
     for line in path.read_text(encoding="utf-8").splitlines():
         if not line.startswith("#"):

@@ -73,7 +73,7 @@ def command(
     if calibration is None:
         note(f"detector {loaded.name!r} has no calibration: figures that need a threshold are left out")
     else:
-        thresholds = {source: one.threshold for source, one in calibration.sources.items()}
+        thresholds = {source: fitted.threshold for source, fitted in calibration.sources.items()}
     warn_of_training_songs(loaded, songs, fold_detectors)
     names = list(dict.fromkeys(song.name for song in songs))
     twice = sorted(set(names) & set(calibration.data.get("tracks", []))) if calibration else []

@@ -136,7 +136,7 @@ def command(
 
 
 def _remarks(report: "SeparatedFile", file_format: str) -> list[str]:
-    """What was converted, replaced or clipped, and what is lacking."""
+    """Return remarks: conversions, replaced and clipped samples, missing sources."""
     remarks = list(report.notes)
     if report.replaced_in_input:
         remarks.append(f"{report.replaced_in_input:,} samples of the file are NaN or infinite and were read as zeros")
@@ -153,7 +153,7 @@ def _remarks(report: "SeparatedFile", file_format: str) -> list[str]:
 
 
 def _minutes(paths: list[Path], audio_info: Any) -> float | None:
-    """Total length as the headers state it; None where one cannot be read."""
+    """Return the total length in minutes by the headers; None where a header cannot be read."""
     try:
         return sum(float(audio_info(path).seconds) for path in paths) / 60
     except AudioError:

@@ -1,7 +1,6 @@
 """Finished estimates on disk: the file of each source of each track.
 
-One rule covers the layouts in use: a file named after a source belongs to the track its folder is named after
-(ours, and museval's with its ``test/`` folder around), and ``<track>_<source>.wav`` names both (MVSep).
+Layouts: ``<track>/<source>.wav``, also below folders of splits (museval), and ``<track>_<source>.wav`` (MVSep).
 """
 
 from collections.abc import Iterable, Mapping

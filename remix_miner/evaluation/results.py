@@ -41,7 +41,7 @@ class Result:
     created: str = ""
 
     def document(self) -> dict[str, Any]:
-        """The JSON document, aggregates included (computed from the tracks, never edited by hand)."""
+        """Return the JSON document, aggregates included (computed from the tracks, never edited by hand)."""
         created = self.created or datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         head = {"format": FORMAT, "format_version": FORMAT_VERSION}
         body = {**asdict(self), "sources": list(self.sources), "metrics": list(self.metrics), "created": created}

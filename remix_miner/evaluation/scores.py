@@ -84,7 +84,7 @@ def _add_framewise(
 
 
 def _finite(row: dict[str, Any]) -> dict[str, Any]:
-    """JSON has no nan and no infinity: both become None, infinities are named. No leak at all is None too."""
+    """Replace nan and infinity, which JSON lacks, by None, and name infinities. No leakage at all is None too."""
     infinite = [name for name, value in row.items() if value == np.inf]
     clean = {
         name: None if isinstance(value, float) and not np.isfinite(value) else value for name, value in row.items()

@@ -1,4 +1,4 @@
-"""Configuration for Music-Source-Separation-Training: a part to copy, or a copy of one of its files with our settings.
+"""Configuration for Music-Source-Separation-Training: a part to copy, or one of its files, completed.
 
 Its files are YAML with tags of Python, which only its own reader accepts. Lines are therefore replaced as text, and
 everything else, comments included, stays as it is.

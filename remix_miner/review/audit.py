@@ -236,7 +236,7 @@ class Audit:
         return draws
 
     def _find_controls(self, probabilities: TrackProbabilities | None) -> None:
-        """Fill the places of later controls, as far as tracks in which the source sounds are found."""
+        """Fill the places of later controls with stretches in which the source sounds, as far as there are any."""
         if probabilities is None:
             return
         generator = np.random.default_rng([self.settings.seed, self.id])

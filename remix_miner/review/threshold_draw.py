@@ -91,12 +91,12 @@ def _parts(track: TrackScores, span: Span, min_seconds: float) -> Iterator[Stret
 
 def strata_of(candidates: Sequence[Stretch], threshold: float) -> dict[str, list[Stretch]]:
     """Return the candidates by stratum, each in the order of their scores."""
-    ordered = sorted(candidates, key=lambda one: (one.score, one.track_id, one.start_seconds))
-    above = [one for one in ordered if one.score >= threshold]
-    ends = np.cumsum([one.seconds for one in above])
+    ordered = sorted(candidates, key=lambda candidate: (candidate.score, candidate.track_id, candidate.start_seconds))
+    above = [candidate for candidate in ordered if candidate.score >= threshold]
+    ends = np.cumsum([candidate.seconds for candidate in above])
     half = int(np.searchsorted(ends, ends[-1] / 2)) if above else 0
     return {
-        "below": [one for one in ordered if one.score < threshold],
+        "below": [candidate for candidate in ordered if candidate.score < threshold],
         "near": above[:half],
         "far": above[half:],
     }
@@ -125,11 +125,11 @@ def _systematic(
     candidates: Sequence[Stretch], stratum: str, count: int, generator: np.random.Generator
 ) -> list[ThresholdDraw]:
     """Draw at equal steps along the candidates' seconds, from a random start."""
-    ends: Float[np.ndarray, " N"] = np.cumsum([one.seconds for one in candidates])
+    ends: Float[np.ndarray, " N"] = np.cumsum([candidate.seconds for candidate in candidates])
     step = ends[-1] / count
     at = np.searchsorted(ends, (np.arange(count) + generator.random()) * step, side="right")
     chosen, times = np.unique(np.minimum(at, len(candidates) - 1), return_counts=True)
     return [
-        ThresholdDraw(one.track_id, one.start_seconds, one.seconds, stratum, float(step * repeats))
-        for one, repeats in zip((candidates[place] for place in chosen), times, strict=True)
+        ThresholdDraw(candidate.track_id, candidate.start_seconds, candidate.seconds, stratum, float(step * repeats))
+        for candidate, repeats in zip((candidates[place] for place in chosen), times, strict=True)
     ]

@@ -139,7 +139,7 @@ class ThresholdSample:
         }
 
     def close(self) -> None:
-        """Release nothing; the sample holds no files open."""
+        """Do nothing: the sample holds no files open."""
 
     def _next(self) -> int | None:
         return next((place for place, draw in enumerate(self._draws) if draw.decision is None), None)
@@ -171,7 +171,7 @@ class ThresholdSample:
         population = {
             "tracks": len(tracks),
             "lowest": lowest,
-            "seconds": {name: sum(one.seconds for one in some) for name, some in strata.items()},
+            "seconds": {name: sum(draw.seconds for draw in some) for name, some in strata.items()},
         }
         with review_transaction(self.folder) as database:
             sample_id = create_sample(database, settings.source, self.reviewer, stored, population, draws)

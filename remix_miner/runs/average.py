@@ -47,7 +47,7 @@ class Ema(Generic[Model]):
             torch._foreach_lerp_(averages, currents, self._weight())
 
     def _weight(self) -> float:
-        """Share of the current weights in the average of all updates so far."""
+        """Return the share of the current weights in the average of all updates so far."""
         if self.memory == "growing":
             return 1 - min(self.decay, self.updates / (self.updates + 9))
         return (1 - self.decay) / (1 - self.decay**self.updates)

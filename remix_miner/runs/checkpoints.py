@@ -16,7 +16,7 @@ STOPPING = "stopping after this step and saving a checkpoint; press Ctrl-C again
 
 
 class CheckpointSchedule:
-    """Tells when a checkpoint is due: every ``every_steps`` steps, and ``every_seconds`` after the last one."""
+    """Times of checkpoints: every ``every_steps`` steps, and ``every_seconds`` after the last one."""
 
     def __init__(self, every_steps: int, every_seconds: float = EVERY_SECONDS) -> None:
         self.every_steps = every_steps

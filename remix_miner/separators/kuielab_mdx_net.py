@@ -65,7 +65,7 @@ class KuielabMdxNet(Separator):
                 raise DataError(f"{path} does not fit: {error}") from error
 
     def train(self, mode: bool = True) -> Self:
-        """Training mode for the Mixer; the separators, which are frozen, stay in evaluation mode."""
+        """Set training mode for the Mixer; the separators, which are frozen, stay in evaluation mode."""
         super().train(mode)
         self.parts.eval()
         return self

@@ -127,5 +127,5 @@ class Block(nn.Module):
 
 
 def _activated(channels: int, layer: nn.Module) -> nn.Sequential:
-    """Instance norm, GELU, ``layer``."""
+    """Apply instance norm, GELU and ``layer``."""
     return nn.Sequential(nn.InstanceNorm2d(channels, affine=True), nn.GELU(), layer)

@@ -46,7 +46,7 @@ def harvest_text(result: dict[str, Any]) -> str:
     library = result["library"]
     if library is not None:
         found = ", ".join(
-            f"{name} {one['hours']:.2f} h ({one['share']:.0%})" for name, one in library["sources"].items()
+            f"{name} {mined['hours']:.2f} h ({mined['share']:.0%})" for name, mined in library["sources"].items()
         )
         lines.append(f"\nlibrary of {library['hours']:.2f} h, mined with the calibrated thresholds: {found}; ")
         lines[-1] += f"paper: {LIBRARY_SHARE:.0%}, with overlaps, of 4.5 days"

@@ -48,7 +48,7 @@ def perturb(stems: Stems, sample_rate: int, perturbation: Perturbation, rng: np.
 
 
 def _moved(stem: Float32[np.ndarray, "C T"], frames: int) -> Float32[np.ndarray, "C T"]:
-    """``stem`` later by ``frames`` (earlier where negative), with silence where it has left."""
+    """Return ``stem`` moved later by ``frames`` (earlier where negative), with silence in the gap."""
     moved = np.zeros_like(stem)
     length = stem.shape[-1] - abs(frames)
     if length > 0:

@@ -154,7 +154,7 @@ def _nan(value: float | None) -> float:
 
 
 def _finite(value: Any) -> Any:
-    """NaN, which JSON does not have, as None."""
+    """Replace NaN, which JSON lacks, by None."""
     if isinstance(value, dict):
         return {name: _finite(item) for name, item in value.items()}
     if isinstance(value, list):

@@ -89,11 +89,11 @@ def separates(
     scored = {run.seed: run.scores[test_set] for run in runs if run.arm == arm}
     mixture = {run.seed: run.scores[test_set] for run in runs if run.arm == floor}
     seeds = sorted(scored.keys() & mixture.keys())
-    songs = sorted({song for one in seeds for song in scored[one]})
+    songs = sorted({song for seed in seeds for song in scored[seed]})
     table = np.full((len(seeds), len(songs)), np.nan)
-    for row, one in enumerate(seeds):
-        for song, by_source in scored[one].items():
-            table[row, songs.index(song)] = song_mean(by_source) - max(song_mean(mixture[one][song]), 0.0)
+    for row, seed in enumerate(seeds):
+        for song, by_source in scored[seed].items():
+            table[row, songs.index(song)] = song_mean(by_source) - max(song_mean(mixture[seed][song]), 0.0)
     known = ~np.isnan(table).all(axis=0)
     names = [artists.get(song, song) for song, ok in zip(songs, known, strict=True) if ok]
     return bootstrap(table[:, known], names, seed).above_zero
@@ -105,10 +105,10 @@ def _paired(claim: Claim, runs: Sequence[Run]) -> tuple[Float[np.ndarray, "R N"]
     seeds = sorted(first.keys() & second.keys())
     if not seeds:
         raise DataError(f"no seed has runs of both {claim.better!r} and {claim.worse!r}")
-    songs = sorted({song for one in seeds for song in first[one].scores[claim.better_set]})
+    songs = sorted({song for seed in seeds for song in first[seed].scores[claim.better_set]})
     table = np.full((len(seeds), len(songs)), np.nan)
-    for row, one in enumerate(seeds):
-        better, worse = first[one].scores[claim.better_set], second[one].scores[claim.worse_set]
+    for row, seed in enumerate(seeds):
+        better, worse = first[seed].scores[claim.better_set], second[seed].scores[claim.worse_set]
         for song in better.keys() & worse.keys():
             difference = song_mean(better[song], claim.source) - song_mean(worse[song], claim.source)
             table[row, songs.index(song)] = difference
@@ -162,6 +162,6 @@ def song_mean(by_source: Mapping[str, Sequence[float]], source: str | None = Non
 
 
 def _mean(values: Sequence[float]) -> float | None:
-    """The mean of the values that are not nan; None where there are none."""
+    """Return the mean of the values that are not nan; None where there are none."""
     known = [value for value in values if not np.isnan(value)]
     return float(np.mean(known)) if known else None

@@ -29,7 +29,7 @@ def inference_options(function: Function) -> Function:
 
 
 def inference_settings(values: dict[str, Any]) -> "InferenceSettings":
-    """The settings that `inference_options` parsed."""
+    """Return the settings that `inference_options` parsed."""
     from remix_miner.separators.overlap_add import InferenceSettings
 
     return InferenceSettings(**values)

@@ -43,7 +43,7 @@ class Several(click.Option):
 
 
 def labelled_songs(function: Function) -> Function:
-    """Options ``stems``, ``pairs``, ``split``, ``artists``, ``mute`` and ``seed`` of a `SongChoice`, and ``folds``."""
+    """Add ``--folds`` and the options of a `SongChoice`, which a command receives as one argument ``choice``."""
     folder = click.Path(path_type=Path)
     for option in reversed(
         [
@@ -172,14 +172,16 @@ def _shared_out(
     candidates = [detector, *folds]
     shares: list[list[StemTrack | PairTrack]] = [[] for _ in candidates]
     for track in tracks:
-        allowed = [i for i, one in enumerate(candidates) if track.name not in one.description.get("songs", [])]
+        allowed = [
+            i for i, candidate in enumerate(candidates) if track.name not in candidate.description.get("songs", [])
+        ]
         if not allowed:
             raise DataError(
                 f"{track.name!r} is among the training songs of {detector.name!r} and of every one of --folds; "
                 "add a fold that was trained without it, or leave the song out"
             )
         shares[allowed[0]].append(track)
-    return [(one, share) for one, share in zip(candidates, shares, strict=True) if share]
+    return [(candidate, share) for candidate, share in zip(candidates, shares, strict=True) if share]
 
 
 def load_folds(paths: Sequence[str], device: str) -> "list[LoadedDetector]":
@@ -209,7 +211,7 @@ def warn_of_training_songs(
 
 
 def calibration_for(detector: "LoadedDetector", path: Path | None) -> "Calibration | None":
-    """The calibration in ``path``, or else the one beside the detector; checked to be of this detector."""
+    """Return the calibration in ``path``, or else the one beside the detector; checked to be of this detector."""
     from remix_miner.detector.calibration import Calibration
 
     calibration = detector.calibration if path is None else Calibration.load(path)
@@ -219,7 +221,7 @@ def calibration_for(detector: "LoadedDetector", path: Path | None) -> "Calibrati
 
 
 def silence_rates(text: str | None, muted: bool) -> dict[str, float]:
-    """The shares of silence that precision is referred to: 'data', 'musdb', or 'drums=0.1,vocals=0.3'.
+    """Return the shares of silence that precision is referred to: 'data', 'musdb', or 'drums=0.1,vocals=0.3'.
 
     None: those of MUSDB18 when songs are muted, since their own silence is then artificial; else the data's own.
     """

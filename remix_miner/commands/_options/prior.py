@@ -73,16 +73,16 @@ def counts_of(prior: "Calibration | None") -> "dict[str, ArtistCounts]":
 
     if prior is None:
         return {}
-    counts = {source: prior_counts(one) for source, one in prior.sources.items()}
-    return {source: one for source, one in counts.items() if one is not None}
+    counts = {source: prior_counts(fitted) for source, fitted in prior.sources.items()}
+    return {source: known for source, known in counts.items() if known is not None}
 
 
 def artists_of_prior(prior: "Calibration", songs: "Sequence[LabelledSong]") -> list[str]:
     """Return the artists that ``prior`` adds: not among ``songs``, with a song that did not train the detector."""
     names = {
         artist
-        for one in counts_of(prior).values()
-        for artist, trained_on in zip(one.artists, one.trained_on, strict=True)
+        for harvest in counts_of(prior).values()
+        for artist, trained_on in zip(harvest.artists, harvest.trained_on, strict=True)
         if not trained_on
     }
     return sorted(names - {song.artist for song in songs})

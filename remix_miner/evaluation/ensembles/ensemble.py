@@ -111,7 +111,7 @@ def run_recipe(
 
 
 def refine_with_residuals(mixture: Float32[np.ndarray, "C T"], stems: Stems, shares: Sequence[float]) -> Stems:
-    """Average each source with what the others leave of the mixture; then take the mixture less the others.
+    """Average each source with the mixture less the others; then take the mixture less the others.
 
     r_k = clip(mixture - sum_{j != k} x_j, -1, 1); y_k = shares_k r_k + (1 - shares_k) x_k; result_k = mixture -
     sum_{j != k} y_j. ``mixture`` lacks what earlier stages took out. The last steps of MVSep's 2023 solution.
@@ -187,7 +187,7 @@ def _rule(member: Member, name: str, source: str, available: tuple[str, ...]) ->
 
 
 def _input_blocks(song: _Song, stage: Stage) -> Iterator[Block]:
-    """The song in blocks, less the estimates that the stage subtracts."""
+    """Return the song in blocks, less the estimates that the stage subtracts."""
     with contextlib.ExitStack() as stack:
         reader = stack.enter_context(AudioReader(song.path))
         others = [stack.enter_context(AudioReader(song.estimate(source))) for source in stage.subtract]

@@ -56,7 +56,7 @@ class Stage:
             raise UsageError("residual_shares names one share for each source of its stage")
 
     def shares(self, source: str) -> dict[str, float]:
-        """Weights of the members for one source, as they are applied."""
+        """Return the weights of the members for one source, as they are applied."""
         weights = self.weights[source]
         total = sum(weights.values()) if self.normalize else 1.0
         return {member: weight / total for member, weight in weights.items()}

@@ -1,7 +1,7 @@
 """Published scores, each with its paper, its exact table and the variant of the metric.
 
-published.json holds them as the papers print them: nothing in it is computed, rounded or averaged. A table whose metric
-is defined as ours is shown beside our rows; others have a view of their own.
+published.json holds them as the papers print them: nothing in it is computed, rounded or averaged. Scores whose metric
+is defined as in this project are shown beside measured rows, other scores in a table of their own.
 """
 
 import json

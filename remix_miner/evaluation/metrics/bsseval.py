@@ -112,7 +112,7 @@ class _Frames:
 
 
 def _sounding(signals: Float[Tensor, "S C T"], size: int) -> Tensor:
-    """(F,): frames in which no source is digital silence, by museval's rule, which adds up the channels first."""
+    """Return (F,): frames in which no source is digital silence, by museval's rule, which sums channels first."""
     frames = signals.sum(dim=1).unfold(-1, size, size)
     return (frames != 0).any(dim=-1).all(dim=0)
 
@@ -146,12 +146,12 @@ def _correlations(frames: _Frames, taps: int) -> Float[Tensor, "R E K"]:
 def _projection_filters(
     correlations: Float[Tensor, "R E K"], sources: int, channels: int, taps: int
 ) -> tuple[Float[Tensor, "SC SC L"], Float[Tensor, "SC SC L"]]:
-    """Least-squares filters (reference, estimate, taps) from all references, and from those of the same source."""
+    """Return least-squares filters (reference, estimate, taps), from all references and from the same source."""
     rows = sources * channels
     kept = _independent_channels(correlations[:, :rows, taps - 1].cpu().numpy(), channels)
 
     def solve(chosen: list[int], columns: slice) -> Tensor:
-        """(all references, columns, taps); the references not chosen get zeros."""
+        """Return (all references, columns, taps), with zeros for references that are not chosen."""
         gram = _gram(correlations[chosen][:, chosen], taps)
         wanted = correlations[chosen, rows:, taps - 1 :][:, columns].transpose(1, 2).flatten(0, 1)
         filters = wanted.new_zeros(rows, wanted.shape[1], taps)
@@ -167,7 +167,7 @@ def _projection_filters(
 
 
 def _gram(correlations: Float[Tensor, "R R K"], taps: int) -> Float[Tensor, "RL RL"]:
-    """Inner products of all references at all delays: blocks of Toeplitz matrices."""
+    """Return the inner products of all references at all delays: blocks of Toeplitz matrices."""
     rows = len(correlations)
     backwards = correlations.flip(-1)
     gram = correlations.new_empty(rows, taps, rows, taps)
@@ -215,7 +215,7 @@ def _energies(
     on_all, on_own = torch.bmm(true, joint), torch.bmm(true, own)
 
     def energy(part: Tensor) -> Tensor:
-        """(S, F), from the positive frequencies: all but the first and the last stand for two."""
+        """Return (S, F), from the positive frequencies: all but the first and the last count twice."""
         powers = torch.view_as_real(part).flatten(1)
         total = 2 * torch.linalg.vector_norm(powers, dim=0).square() - powers[0].square()
         if length % 2 == 0:

@@ -1,1 +1,1 @@
-"""Separators of other projects: their networks behind our interface, their published weights, ONNX files."""
+"""Separators of other projects: their networks as `Separator`, their published weights, ONNX files."""

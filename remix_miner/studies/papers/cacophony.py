@@ -10,7 +10,7 @@ ORIGINAL_MIXES = {"mixing": {"original_probability": 1.0}}
 
 
 def random_mix_share() -> Study:
-    """Share p of original mixes among the training mixes (figure 1)."""
+    """Return the study of the share p of original mixes among the training mixes (figure 1)."""
     shares = (0.0, 0.1, 0.5, 0.9, 1.0)
     return Study(
         "random-mix-share",
@@ -28,7 +28,7 @@ def random_mix_share() -> Study:
 
 
 def unique_mixes() -> Study:
-    """Number R of distinct random mixes, from all songs and from half of them (figure 3)."""
+    """Return the study of the number R of distinct random mixes, from all songs and from half of them (figure 3)."""
     shares = (0.0009, 0.01, 0.1, 1.0)
     whole = [Arm(f"R={100 * share:g}%", unique_share=share) for share in shares]
     half = [Arm(f"half of the songs, R={100 * share:g}%", songs=0.5, unique_share=share) for share in (0.1, 1.0)]
@@ -48,7 +48,7 @@ def unique_mixes() -> Study:
 
 
 def test_shifts() -> Study:
-    """Test songs whose stems are shifted in time or pitch (figure 4)."""
+    """Return the study of test songs whose stems are shifted in time or pitch (figure 4)."""
     sets = {ORIGINAL: Perturbation()}
     sets |= {f"time {shift:g} s": Perturbation(time_shift_seconds=shift, draws=3) for shift in (0.03, 0.3, 1.0)}
     sets |= {f"pitch {step}": Perturbation(semitones=step, draws=3) for step in (1, 3)}
@@ -69,7 +69,7 @@ def test_shifts() -> Study:
 
 
 def train_shifts() -> Study:
-    """Original mixes whose stems are shifted in time or pitch, in training (figure 5)."""
+    """Return the study of original mixes with stems shifted in time or pitch, in training (figure 5)."""
     arms = [Arm("original", ORIGINAL_MIXES)]
     for shift in (0.03, 0.1, 1.0):
         arms.append(Arm(f"time {shift:g} s", {"mixing": {"original_probability": 1.0, "time_shift_seconds": shift}}))
@@ -95,7 +95,7 @@ def train_shifts() -> Study:
 
 
 def song_level_mixes() -> Study:
-    """Songs made of stems of different songs, fixed once (table 1)."""
+    """Return the study of songs made of stems of different songs, fixed once (table 1)."""
     shuffled = {"mixing": {"original_probability": 1.0, "shuffle_songs": True}}
     return Study(
         "song-level-mixes",
@@ -112,7 +112,7 @@ def song_level_mixes() -> Study:
 
 
 def training_dynamics() -> Study:
-    """Scores during training, on original and random mixes of training and test songs (figure 2)."""
+    """Return the study of scores during training, on mixes of training and test songs (figure 2)."""
     arms = tuple(Arm(f"p={share:g}", {"mixing": {"original_probability": share}}) for share in (1.0, 0.5, 0.0))
     sets = {stage_name(name, quarter): Perturbation() for quarter in range(1, QUARTERS + 1) for name in SETS}
     trained, unseen = SETS[0], SETS[2]

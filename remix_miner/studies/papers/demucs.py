@@ -13,7 +13,7 @@ def _separator(**settings: Any) -> Mapping[str, Any]:
 
 
 def demucs_ablation() -> Study:
-    """Elements of Demucs, each left out (table 2), the shift trick, and remix steps where excerpts are given."""
+    """Return the study of Demucs without each of its elements (table 2), the shift trick, and remix steps."""
     return Study(
         "demucs-ablation",
         "Défossez et al. 2019, table 2",
@@ -40,7 +40,7 @@ def demucs_ablation() -> Study:
 
 
 def simplified_demucs() -> Study:
-    """Losses, z-score, chunks and width of the simplified Demucs (the reimplementation report, sections 2 to 5).
+    """Return the study of losses, z-score, chunks and width of the simplified Demucs (report, sections 2 to 5).
 
     1.25 chunks of 10 s per minute of song are 12.5 s of 60 s. The report compares its smaller model, on its smaller
     data, with the original of 100 channels in one row (table 3); here each change stands alone.

@@ -61,21 +61,21 @@ def measure(songs: Sequence[LabelledSong], mined: Path | None = None) -> dict[st
 
 
 def _source(songs: Sequence[LabelledSong], row: int, settings: CalibrationSettings) -> dict[str, Any]:
-    one = calibrate_source(songs, row, settings)
+    fitted = calibrate_source(songs, row, settings)
     windows = windows_of([song for song in songs if song.known(row).any()], row, settings.volume_db)
     found: dict[str, Any] = {
-        "threshold": one.threshold,
-        "reason": one.reason,
-        "precision": one.precision,
-        "recall": one.recall,
+        "threshold": fitted.threshold,
+        "reason": fitted.reason,
+        "precision": fitted.precision,
+        "recall": fitted.recall,
         "silence_rate": windows.silence_rate,
         "correlation": _interval(windows, _correlation, np.ones(len(windows), dtype=bool)),
         "volume_against_probability": _bins(windows),
     }
-    if one.threshold is None or one.spans is None:
+    if fitted.threshold is None or fitted.spans is None:
         return found
-    accepted = windows.probabilities >= one.threshold
-    kept = harvest(windows, HarvestRule(one.threshold, settings.min_seconds)).kept
+    accepted = windows.probabilities >= fitted.threshold
+    kept = harvest(windows, HarvestRule(fitted.threshold, settings.min_seconds)).kept
 
     def share(weights: Float[np.ndarray, " N"]) -> float:
         return float(weights[kept].sum() / weights[accepted].sum()) if weights[accepted].sum() else float("nan")
@@ -86,11 +86,11 @@ def _source(songs: Sequence[LabelledSong], row: int, settings: CalibrationSettin
 
     return found | {
         "kept": _interval(windows, lambda _, weights: share(weights), accepted),
-        "p95_before_db": one.spans.before.p95,
-        "p95_after_db": one.spans.after.p95,
+        "p95_before_db": fitted.spans.before.p95,
+        "p95_after_db": fitted.spans.after.p95,
         "fall_db": _interval(windows, lambda _, weights: fall(weights), kept),
-        "seconds": one.spans.seconds,
-        "labelled_seconds": one.spans.labelled_seconds,
+        "seconds": fitted.spans.seconds,
+        "labelled_seconds": fitted.spans.labelled_seconds,
     }
 
 
@@ -148,8 +148,8 @@ def _hours(mined: Path) -> dict[str, Any]:
     return {
         "hours": total,
         "sources": {
-            name: {"hours": one["seconds"] / 3600, "share": one["seconds"] / 3600 / total if total else None}
-            for name, one in found.sources.items()
+            name: {"hours": totals["seconds"] / 3600, "share": totals["seconds"] / 3600 / total if total else None}
+            for name, totals in found.sources.items()
         },
     }
 

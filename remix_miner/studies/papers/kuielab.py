@@ -32,7 +32,7 @@ class MixerOptions(Settings):
 
 
 def mixer() -> Study:
-    """Separators alone, with the Mixer, blended with Demucs-v2, and with one transform for all sources."""
+    """Return the study of separators alone, with the Mixer, with Demucs-v2, and with one transform for all."""
     return Study(
         "mixer",
         f"Kim et al. 2021, {TABLE}",

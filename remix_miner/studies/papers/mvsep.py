@@ -34,7 +34,7 @@ class EnsembleOptions(Settings):
 
 
 def ensemble_order() -> Study:
-    """Members added one by one; vocals from one more model, all at once or first; weights equal or fitted.
+    """Return the study of the ensemble: one to three members, vocals first or not, weights equal or fitted.
 
     'All at once' and 'vocals first' have the same vocals: the three members and the vocals' model, averaged. They
     differ in what drums, bass and other are estimated from: the mixture, or the mixture less these vocals. Weights are
