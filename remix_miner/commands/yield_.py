@@ -45,12 +45,7 @@ SHORTEST_SPANS = (3.0, 5.0, 8.0, 10.0, 15.0, 20.0)
 @device_option
 def command(
     detector: str,
-    stems: tuple[Path, ...],
-    pairs: tuple[Path, ...],
-    split: str | None,
-    artists: Path | None,
-    muted_variants: int,
-    seed: int,
+    choice: SongChoice,
     folds: tuple[str, ...],
     calibration_path: Path | None,
     purity: float,
@@ -82,10 +77,9 @@ def command(
     fold_detectors = load_folds(folds, resolve_device(device))
     calibration = calibration_for(loaded, calibration_path)
     evidence = load_voice_activity() if calibration is not None and calibration.fused else None
-    choice = SongChoice(stems, pairs, split, artists, muted_variants, seed)
     songs = label_and_predict_songs(loaded, choice, fold_detectors, evidence)
     calibration, songs = fuse_where_possible(calibration, songs, evidence)
-    rates = silence_rates(silence_rate, muted_variants > 0)
+    rates = silence_rates(silence_rate, choice.muted_variants > 0)
     from remix_miner.calibration.yields import measure
 
     tables, scanned = {}, {}

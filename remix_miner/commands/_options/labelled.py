@@ -1,10 +1,11 @@
 """Options that name labelled songs, and the probabilities and volumes of their windows."""
 
+import functools
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from remix_miner.detector.calibration import Calibration
     from remix_miner.detector.evidence import Evidence
     from remix_miner.detector.loading import LoadedDetector
-
-Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class Several(click.Option):
@@ -42,9 +41,9 @@ class Several(click.Option):
             option.process = take_all
 
 
-def labelled_songs(function: Function) -> Function:
+def labelled_songs(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add ``--folds`` and the options of a `SongChoice`, which a command receives as one argument ``choice``."""
-    folder = click.Path(path_type=Path)
+    folder, function = click.Path(path_type=Path), _with_choice(command)
     for option in reversed(
         [
             click.option(
@@ -87,9 +86,21 @@ def labelled_songs(function: Function) -> Function:
     return function
 
 
+def _with_choice(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a command whose options of a `SongChoice` arrive as ``choice``."""
+    names = [field.name for field in fields(SongChoice)]
+
+    @functools.wraps(function)
+    def command(**values: Any) -> Any:
+        choice = SongChoice(**{name: values.pop(name) for name in names if name in values})
+        return function(choice=choice, **values)
+
+    return command
+
+
 @dataclass(frozen=True)
 class SongChoice:
-    """The labelled songs of a command, as `labelled_songs` collects them."""
+    """The labelled songs of a command: the options of `labelled_songs`, and ``weak`` where the command has --weak."""
 
     stems: Sequence[Path]
     pairs: Sequence[Path] = ()
