@@ -31,7 +31,7 @@ class StemPath(NamedTuple):
 
 @dataclass(frozen=True)
 class Song:
-    """A song as a layout sees it, before any file is opened.
+    """A song as a layout finds it, before any file is opened.
 
     ``files`` maps sources to the files whose sum they are; a source that the layout itself states to be absent is in
     ``absent``; any other source without a file is missing. ``problem`` states why the song cannot be used; ``unread``

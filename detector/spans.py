@@ -1,7 +1,7 @@
 """Spans of audio in which a source is silent, from probabilities per window.
 
 A run is a maximal sequence of windows with P >= threshold. Its span is the audio that lies in no window below the
-threshold. Windows overlap (0.64 s every 64 ms), so audio near the ends of a run also lies in windows that failed and
+threshold. Windows overlap (0.64 s every 64 ms), so audio near the ends of a run also lies in windows below it and
 may hold the source; this audio is cut. At a track's ends nothing is cut. Défossez et al. 2019, section 4.2: "audio
 extracts where P_i >= p_i for at least 5 seconds".
 """

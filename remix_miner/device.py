@@ -12,7 +12,7 @@ Sampling = Literal["sparse", "kymatio"]
 def resolve_device(name: str = "auto") -> str:
     """Return the torch device that ``name`` asks for: 'auto' is 'cuda' where there is a GPU, else 'cpu'.
 
-    Raises `UsageError` for a device that torch does not know or this machine does not have.
+    Raises `UsageError` for a device that torch does not support or this machine does not have.
     """
     if name == "cpu":
         return name

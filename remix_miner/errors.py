@@ -1,4 +1,4 @@
-"""Errors that a user can act on: each message says what was found, where, and what to do."""
+"""Errors that a user can act on: each message states what was found, where, and what to do."""
 
 
 class RemixMinerError(Exception):

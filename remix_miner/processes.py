@@ -80,7 +80,7 @@ def follow_parent(parent: int) -> None:
 
 
 class WorkerLost(Exception):
-    """The process of a request ended; the message says how."""
+    """The process of a request ended; the message states how."""
 
 
 class WorkerProcesses:
@@ -98,7 +98,7 @@ class WorkerProcesses:
         self._workers: dict[int, tuple[Any, Connection]] = {}
 
     def running(self, number: int) -> bool:
-        """Return whether a process was started and has not been seen to end."""
+        """Return whether a process was started and its end was not yet recorded."""
         return number in self._workers
 
     def submit(self, number: int, *request: Any) -> None:

@@ -40,7 +40,7 @@ class StemFolder:
         return sorted(found, key=lambda file: (file.suffix.lower() != ".wav", file))
 
     def stem(self, *names: str) -> StemPath | None:
-        """Return the one file that carries one of ``names``; None if there is none.
+        """Return the one file with a name in ``names``; None if there is none.
 
         Raises `DataError` for two such files, a broken link, something that is not a file, and a lossy format.
         """

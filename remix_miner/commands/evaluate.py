@@ -203,12 +203,12 @@ def _score_model(
 
 
 def _warn_of_training_songs(name: str, provenance: Any, tracks: Any) -> None:
-    """Print a warning where some of the songs trained or chose the model: scores on them flatter it."""
+    """Print a warning where some of the songs trained or chose the model: scores on them are too high."""
     from remix_miner.evaluation.provenance import songs_in_training
 
     seen = songs_in_training(provenance, [track.name for track in tracks])
     if seen:
         warn(
             f"{len(seen)} of {len(tracks)} songs are among the training or validation songs of "
-            f"{name}, e.g. {seen[0]!r}: scores on them flatter it"
+            f"{name}, e.g. {seen[0]!r}: scores on them are too high"
         )

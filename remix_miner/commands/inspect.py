@@ -117,7 +117,8 @@ def _as_table(rows: list[dict[str, Any]]) -> str:
 
 
 def _clock(seconds: float) -> str:
-    """
+    """Return a time as min:s.
+
     >>> _clock(75.25)
     '1:15.2'
     """

@@ -1,4 +1,4 @@
-"""``remix-miner review``: hear what was mined, decide, and measure how pure it is."""
+"""``remix-miner review``: hear mined excerpts, accept or reject them, and measure the purity."""
 
 from pathlib import Path
 

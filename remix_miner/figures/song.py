@@ -47,7 +47,7 @@ def song_figure(
             assert volumes is not None
             truth = next(panels)
             _volume(truth, times, volumes[source], colour, volume_db)
-            for span in spans:  # edges only: a shade would look like the volume itself
+            for span in spans:  # edges only: a shade could be taken for the volume
                 for edge in (span.start_seconds, span.end_seconds):
                     truth.axvline(edge, color=INK, linewidth=0.8, linestyle=":")
         for span in spans:

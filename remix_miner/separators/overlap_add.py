@@ -1,7 +1,7 @@
 """Overlap-add separation of signals of any length, in batches of segments with normalised triangular weights.
 
 A stream takes the mixture in blocks and returns final estimates, so that memory does not grow with the track.
-For any segment, overlap, shifts and blocks, a model that returns its input gives back the mixture.
+For any segment, overlap, shifts and blocks, a model that returns its input results in the mixture.
 """
 
 import math

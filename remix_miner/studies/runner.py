@@ -37,7 +37,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Job:
-    """A result to be made: where it goes, what determines it, and what computes its scores and cost."""
+    """A result to be made: its file, its settings, and the function that computes its scores and cost."""
 
     arm: str
     seed: int

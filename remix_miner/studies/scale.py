@@ -55,7 +55,7 @@ class Scale(Settings):
 
     @property
     def model(self) -> dict[str, Any]:
-        """Settings of the separator that say at which rate and with how many channels it works."""
+        """Settings of the separator, among them its sample rate and channels."""
         settings: dict[str, Any] = self.training.get("separator", {}).get("settings", {})
         return settings
 

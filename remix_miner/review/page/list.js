@@ -111,7 +111,7 @@ export class List {
   step(by, play) { return this.select(this.current + by, play); }
 
   mark(key, review) {
-    const entry = this.entries.find((one) => `e${one.id}` === key);
+    const entry = this.entries.find((each) => `e${each.id}` === key);
     if (entry) {
       entry.review = review;
       this.#label(entry);
@@ -119,7 +119,7 @@ export class List {
   }
 
   point(key) {
-    const at = this.entries.findIndex((one) => `e${one.id}` === key);
+    const at = this.entries.findIndex((each) => `e${each.id}` === key);
     this.entries[this.current]?.button.removeAttribute("aria-current");
     this.current = at;
     this.entries[at]?.button.setAttribute("aria-current", "true");

@@ -127,7 +127,7 @@ export class Picture {
     this.#timeAxis(pen, height);
     if (this.curves?.sources) {
       const first = this.curves.first_seconds - this.curves.item_start_seconds;
-      const ordered = SOURCES.filter((one) => one !== this.item.source).concat(this.item.source);
+      const ordered = SOURCES.filter((name) => name !== this.item.source).concat(this.item.source);
       for (const source of ordered) {
         const values = this.curves.sources[source] ?? [];
         pen.strokeStyle = this.style.getPropertyValue(`--${source}`);
@@ -157,7 +157,7 @@ export class Picture {
   #timeAxis(pen, height) {
     const offset = this.item.start_seconds ?? 0;
     const span = this.end - this.start;
-    const step = [1, 2, 5, 10, 20, 30, 60, 120].find((one) => span / one <= this.width / 70) ?? 300;
+    const step = [1, 2, 5, 10, 20, 30, 60, 120].find((seconds) => span / seconds <= this.width / 70) ?? 300;
     pen.textAlign = "center";
     pen.fillStyle = this.ink;
     for (let tick = Math.ceil((this.start + offset) / step) * step; tick <= this.end + offset; tick += step) {

@@ -69,9 +69,9 @@ function show() {
   at("facts").textContent = facts.join(" · ");
   at("picture-note").textContent = "";
   legend(null);
-  at("history").replaceChildren(...(item.history ?? []).map((one) => {
-    const stretch = one.stretch ? `, wrong from ${clock(one.stretch[0], true)} to ${clock(one.stretch[1], true)}` : "";
-    const text = `${one.decision} by ${one.reviewer}, ${one.reviewed_at.slice(0, 16).replace("T", " ")} UTC${stretch}`;
+  at("history").replaceChildren(...(item.history ?? []).map((review) => {
+    const stretch = review.stretch ? `, wrong from ${clock(review.stretch[0], true)} to ${clock(review.stretch[1], true)}` : "";
+    const text = `${review.decision} by ${review.reviewer}, ${review.reviewed_at.slice(0, 16).replace("T", " ")} UTC${stretch}`;
     return Object.assign(document.createElement("li"), { textContent: text });
   }));
   if (item.history?.[0]?.stretch) setStretch(item.history[0].stretch);
