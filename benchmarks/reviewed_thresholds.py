@@ -39,7 +39,7 @@ from remix_miner.mined.probabilities import ProbabilityStore, StoredTrack
 from remix_miner.mining.detect import MineSettings, mine
 from remix_miner.mining.engines.choice import Engine
 from remix_miner.progress import track
-from remix_miner.review.threshold_draw import draw_stretches, lowest_score, strata_of, stretches, track_scores
+from remix_miner.review.samples.threshold_draw import draw_stretches, lowest_score, strata_of, stretches, track_scores
 from remix_miner.sources import MINED_SOURCES, SOURCES
 from remix_miner.synthesis.song import song_name, synthesize_song
 

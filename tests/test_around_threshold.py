@@ -25,11 +25,11 @@ from remix_miner.mined.catalogue_view import CatalogueView
 from remix_miner.mined.probabilities import ProbabilityStore, StoredTrack, encode
 from remix_miner.mined.reviews import has_reviews, review_transaction
 from remix_miner.mining.merge import merge
-from remix_miner.review.audit import Audit, AuditSettings
+from remix_miner.review.samples.audit import Audit, AuditSettings
+from remix_miner.review.samples.threshold_draw import Stretch, draw_stretches, lowest_score, strata_of, track_scores
+from remix_miner.review.samples.threshold_sample import ThresholdSample, ThresholdSettings
 from remix_miner.review.server import review_app
 from remix_miner.review.session import ReviewSettings, Session
-from remix_miner.review.threshold_draw import Stretch, draw_stretches, lowest_score, strata_of, track_scores
-from remix_miner.review.threshold_sample import ThresholdSample, ThresholdSettings
 
 from .conftest import MINED_SETTINGS
 

@@ -11,8 +11,8 @@ from scipy.stats import binomtest
 from remix_miner.errors import DataError, UsageError
 from remix_miner.mined.catalogue_view import CatalogueView
 from remix_miner.mined.samples.audits import draws_of
-from remix_miner.review.audit import Audit, AuditSettings, sounding_stretch
-from remix_miner.review.purity_bounds import (
+from remix_miner.review.samples.audit import Audit, AuditSettings, sounding_stretch
+from remix_miner.review.samples.purity_bounds import (
     clopper_pearson,
     draws_needed,
     further_clean_needed,

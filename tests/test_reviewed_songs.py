@@ -13,7 +13,7 @@ from remix_miner.detector.calibration import Calibration, SourceCalibration
 from remix_miner.errors import DataError
 from remix_miner.mined.catalogue_view import CatalogueView
 from remix_miner.mined.probabilities import ProbabilityStore, StoredTrack, encode
-from remix_miner.review.audit import Audit, AuditSettings
+from remix_miner.review.samples.audit import Audit, AuditSettings
 from remix_miner.sources import SOURCES
 
 TRUE_THRESHOLD = 0.95

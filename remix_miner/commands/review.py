@@ -68,10 +68,10 @@ def command(
         import uvicorn  # noqa: F401
     except ImportError as error:
         raise UsageError("the review page needs an extra: pip install 'remix-miner[review]'") from error
-    from remix_miner.review.audit import Audit, AuditSettings
+    from remix_miner.review.samples.audit import Audit, AuditSettings
+    from remix_miner.review.samples.threshold_sample import ThresholdSettings
     from remix_miner.review.serve import LOCAL, ServeSettings, serve
     from remix_miner.review.session import ReviewSettings, Session
-    from remix_miner.review.threshold_sample import ThresholdSettings
 
     if audit is not None and around_threshold is not None:
         raise UsageError("--audit and --around-threshold are two samples: play one after the other")

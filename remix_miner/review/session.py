@@ -10,9 +10,9 @@ from remix_miner.mined.catalogue_view import CatalogueView
 from remix_miner.mined.library_folders import LibraryFolders
 from remix_miner.mined.reviews import has_reviews, record, review_transaction, undo
 from remix_miner.review.audio_parts import PARTS, AudioParts, Part
-from remix_miner.review.audit import Audit, AuditSettings
 from remix_miner.review.items import Item, item_of_excerpt
-from remix_miner.review.threshold_sample import ThresholdSample, ThresholdSettings
+from remix_miner.review.samples.audit import Audit, AuditSettings
+from remix_miner.review.samples.threshold_sample import ThresholdSample, ThresholdSettings
 from remix_miner.review.totals import Totals
 from remix_miner.review.track_probabilities import TrackProbabilities, curves
 

@@ -26,7 +26,7 @@ from remix_miner.mined.samples.audits import (
     write_audits,
 )
 from remix_miner.review.items import Item, item_of_excerpt
-from remix_miner.review.purity_bounds import (
+from remix_miner.review.samples.purity_bounds import (
     check_share,
     clopper_pearson,
     draws_needed,

@@ -21,7 +21,7 @@ from remix_miner.mined.samples.threshold_draws import (
     sample_draws,
 )
 from remix_miner.review.items import Item
-from remix_miner.review.threshold_draw import (
+from remix_miner.review.samples.threshold_draw import (
     TrackScores,
     draw_stretches,
     lowest_score,

@@ -1,0 +1,1 @@
+"""Random samples of a harvest: audits of purity, and stretches around a threshold."""
