@@ -32,7 +32,7 @@ def test_help_imports_nothing_heavy() -> None:
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_every_verb_has_help_that_ends_with_an_example_and_takes_json(verb: str) -> None:
+def test_every_verb_describes_its_options_ends_with_an_example_and_takes_json(verb: str) -> None:
     command = app.get_command(click.Context(app), verb)
     assert command is not None
     result = CliRunner().invoke(command, ["--help"])
@@ -41,6 +41,8 @@ def test_every_verb_has_help_that_ends_with_an_example_and_takes_json(verb: str)
     leaves = command.commands.values() if isinstance(command, click.Group) else [command]
     for leaf in leaves:
         assert any("--json" in parameter.opts for parameter in leaf.params), leaf.name
+        options = [parameter for parameter in leaf.params if isinstance(parameter, click.Option)]
+        assert [option.name for option in options if not option.help] == []
 
 
 @pytest.mark.parametrize(

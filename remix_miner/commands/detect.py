@@ -74,12 +74,18 @@ class LibraryPath(click.Path):
     help="Of the scattering transform: as much as envelopes need, or where kymatio does, to check the former.",
 )
 @click.option("--workers", default=None, type=int, help="Processes; one per CPU core if left out, 0: this process.")
-@click.option("--engine", default="local", show_default=True, type=click.Choice(["local", "ray"]))
+@click.option(
+    "--engine",
+    default="local",
+    show_default=True,
+    type=click.Choice(["local", "ray"]),
+    help="Processes of this machine, or actors of a Ray cluster.",
+)
 @click.option("--address", default=None, help="Of a Ray cluster; a local one is started if left out.")
 @click.option("--gpus-per-worker", default=None, type=float, help="Share of a GPU that a Ray actor holds, e.g. 0.25.")
 @click.option("--device", default="cpu", show_default=True, help="'cpu', 'cuda', 'cuda:1'; auto takes a GPU if any.")
 @click.option("--shard", default=None, metavar="I/N", help="Scan share I of N (from 1) only; join them with merge.")
-@click.option("--restart", is_flag=True, help="Throw away what --out holds and begin anew.")
+@click.option("--restart", is_flag=True, help="Delete the contents of --out and scan from the start.")
 @click.option("--retry-failed", is_flag=True, help="Also scan files again that failed before.")
 @click.option(
     "--exclude",
@@ -95,7 +101,7 @@ class LibraryPath(click.Path):
     multiple=True,
     metavar="STEMS",
     type=click.Path(path_type=Path, exists=True),
-    help="Labelled songs to slip in, to measure the purity of the harvest; never stored. Repeatable.",
+    help="Labelled songs to add to the scan, to measure the purity of the harvest; never stored. Repeatable.",
 )
 def command(
     library: tuple[Path, ...],

@@ -73,7 +73,11 @@ def _note_training_songs(result: "Result") -> None:
 
 @verb("Print the board: one table per corpus.", "remix-miner leaderboard show --metric csdr")
 @click.option(
-    "--metric", default="usdr", show_default=True, type=click.Choice(["usdr", "csdr", "si_sdr", "isr", "sir", "sar"])
+    "--metric",
+    default="usdr",
+    show_default=True,
+    type=click.Choice(["usdr", "csdr", "si_sdr", "isr", "sir", "sar"]),
+    help="Metric of the tables.",
 )
 @board_option
 def show_board(metric: str, board: Path, as_json: bool) -> int:
@@ -91,7 +95,9 @@ def show_board(metric: str, board: Path, as_json: bool) -> int:
 
 
 @verb("Write the board as one HTML file that opens from disk.", "remix-miner leaderboard page --out leaderboard.html")
-@click.option("--out", default="leaderboard.html", show_default=True, type=click.Path(path_type=Path))
+@click.option(
+    "--out", default="leaderboard.html", show_default=True, type=click.Path(path_type=Path), help="The HTML file."
+)
 @click.option(
     "--audio-seconds",
     type=float,
