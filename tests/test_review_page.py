@@ -282,6 +282,11 @@ def test_on_a_phone_nothing_covers_a_control(serve, open_page):
     page.evaluate("() => window.scrollTo(0, document.documentElement.scrollHeight)")
     for name in ("play", "loop", "with-context", "speed", "gain", "advance", "accept", "undo"):
         assert page.evaluate(on_top, name), name
+    for key in ("[", "ArrowRight", "]"):
+        page.keyboard.press(key)
+    page.locator("#reject-text", has_text="Reject the stretch").wait_for()
+    fits = "() => { const at = document.getElementById('reject'); return at.scrollHeight <= at.clientHeight; }"
+    assert page.evaluate(fits)  # its longest text
 
 
 def test_a_phone(folder, serve, open_page):
