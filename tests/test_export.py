@@ -255,7 +255,8 @@ def test_loud_audio_is_scaled_in_flac_and_the_manifest_says_so(tmp_path, mine):
 def test_demucs_two_stems_and_its_metadata(tmp_path, folder, songs):
     """Rules of `demucs.wav`: leaf folders, equal lengths and rates, [train, valid] under a hash of the root's path."""
     out = tmp_path / "out"
-    export(folder, out, ExportSettings("demucs", ("vocals",), audio="wav", stems=(songs,)))
+    done = export(folder, out, ExportSettings("demucs", ("vocals",), audio="wav", stems=(songs,)))
+    assert "'dset.sources=[vocals,no_vocals]'" in done.use
     signature = hashlib.sha1(str(out.resolve()).encode()).hexdigest()[:8]
     train, valid = json.loads((out / "metadata" / f"wav_{signature}.json").read_text())
     assert (len(train), len(valid)) == (4, 1)

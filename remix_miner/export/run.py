@@ -128,7 +128,8 @@ def _use(out: Path, settings: ExportSettings) -> str:
         return f"python train.py {paths} --config_path {out / 'config.yaml'} --model_type ... --results_path ..."
     if settings.format == "demucs":
         metadata = metadata_path(out).parent.resolve()
-        return f"dora run dset.wav={out.resolve()} dset.metadata={metadata} dset.use_musdb=false"
+        stems = f"'dset.sources=[{settings.without[0]},{settings.label}]'"
+        return f"dora run dset.wav={out.resolve()} dset.metadata={metadata} dset.use_musdb=false {stems}"
     if settings.format == "labels":
         return f"remix-miner train-detector ... --weak {out / 'labels.csv'}"
     return f"any reader of MUSDB18-HQ: {out}"
