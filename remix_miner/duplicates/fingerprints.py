@@ -25,6 +25,8 @@ LOWEST_BIN, HIGHEST_BIN = 46, 420
 """250 to 2250 Hz, a range that every codec and loudspeaker reproduces."""
 REACH_HOPS, REACH_BINS = 15, 30
 """A peak is the loudest cell within 0.35 s and 161 Hz on either side: five to eight peaks a second in music."""
+BLOCK_HOPS, BLOCK_BINS = (REACH_HOPS + 1) // 2, (REACH_BINS + 1) // 2
+"""The largest blocks of cells of which the neighbouring ones lie within the reach of each cell."""
 FLOOR = 1e-10
 """Power of a cell that is too quiet to be a peak: about -90 dBFS, the noise of 16 bits."""
 CHUNK_HOPS = 1024
@@ -141,9 +143,9 @@ def _peaks(samples: Float32[np.ndarray, " T"], first_hop: int, margin: int) -> P
     window = np.hanning(WINDOW_FRAMES).astype(np.float32) * np.float32(2 / WINDOW_FRAMES)
     spectrum = scipy.fft.rfft(frames * window, axis=1)[:, LOWEST_BIN - 1 : HIGHEST_BIN + 1]
     power = np.log(spectrum.real**2 + spectrum.imag**2 + np.float32(FLOOR / 10))
-    highest = (power == _loudest_around(power)) & (power > np.log(FLOOR))
-    hop, column = np.nonzero(highest[margin : margin + CHUNK_HOPS, 1:-1])
-    hop, column = hop + margin, column + 1
+    hop, column = _highest(power, np.log(FLOOR))
+    used = (hop >= margin) & (hop < margin + CHUNK_HOPS) & (column > 0) & (column < power.shape[1] - 1)
+    hop, column = hop[used], column[used]
     hops = first_hop + hop - margin + _vertex(power[hop - 1, column], power[hop, column], power[hop + 1, column])
     bins = LOWEST_BIN - 1 + column + _vertex(power[hop, column - 1], power[hop, column], power[hop, column + 1])
     peaks = np.empty(len(hop), dtype=PEAK)
@@ -152,22 +154,36 @@ def _peaks(samples: Float32[np.ndarray, " T"], first_hop: int, margin: int) -> P
     return peaks
 
 
-def _loudest_around(power: Float32[np.ndarray, "H B"]) -> Float32[np.ndarray, "H B"]:
-    """Return for each cell the largest value within `REACH_HOPS` and `REACH_BINS`, with minus infinity at the edges.
+def _highest(
+    power: Float32[np.ndarray, "H B"], floor: float
+) -> tuple[Int64[np.ndarray, " N"], Int64[np.ndarray, " N"]]:
+    """Return hop and bin of the cells above ``floor`` that no cell within `REACH_HOPS` and `REACH_BINS` exceeds.
 
-    Equals `scipy.ndimage.maximum_filter`, in less time: along each axis, the maximum over 2, 4, 8 and so on neighbours
-    is that of two adjacent or overlapping shorter ranges.
+    The cells that `scipy.ndimage.maximum_filter` leaves as they are, in a tenth of the time. A cell's block and the
+    eight blocks around it lie within its reach, so only the maximum of nine blocks can be such a cell: a few hundred
+    candidates, whose whole neighbourhoods are then compared.
     """
-    for axis, reach in enumerate((REACH_HOPS, REACH_BINS)):
-        margins = [(reach, reach) if side == axis else (0, 0) for side in range(2)]
-        moved = np.moveaxis(np.pad(power, margins, constant_values=-np.inf), axis, 0)
-        length, wanted = 1, 2 * reach + 1
-        while length < wanted:
-            step = min(length, wanted - length)
-            moved = np.maximum(moved[:-step], moved[step:])
-            length += step
-        power = np.moveaxis(moved, 0, axis)
-    return power
+    hops, bins = power.shape
+    rows, columns = -(-hops // BLOCK_HOPS), -(-bins // BLOCK_BINS)
+    before, after = (REACH_HOPS, REACH_BINS), (BLOCK_HOPS + REACH_HOPS, BLOCK_BINS + REACH_BINS)
+    padded = np.pad(power, list(zip(before, after, strict=True)), constant_values=-np.inf)
+    inner = padded[REACH_HOPS:][: rows * BLOCK_HOPS, REACH_BINS:][:, : columns * BLOCK_BINS]
+    blocks = inner.reshape(rows, BLOCK_HOPS, columns, BLOCK_BINS).max(axis=1).max(axis=-1)  # (rows, columns)
+    around = np.pad(blocks, 1, constant_values=-np.inf)
+    around = np.maximum(np.maximum(around[:-2], around[1:-1]), around[2:])
+    around = np.maximum(np.maximum(around[:, :-2], around[:, 1:-1]), around[:, 2:])
+    row, column = np.nonzero((blocks == around) & (blocks > floor))
+    tiles = np.lib.stride_tricks.sliding_window_view(inner, (BLOCK_HOPS, BLOCK_BINS))
+    number, down, right = np.nonzero(tiles[row * BLOCK_HOPS, column * BLOCK_BINS] == blocks[row, column][:, None, None])
+    hop, bin_ = row[number] * BLOCK_HOPS + down, column[number] * BLOCK_BINS + right
+    along_hops = np.lib.stride_tricks.sliding_window_view(padded, 2 * REACH_HOPS + 1, axis=0)
+    highest = along_hops[hop, bin_ + REACH_BINS].max(axis=1) == power[hop, bin_]  # leaves few for the whole comparison
+    hop, bin_ = hop[highest], bin_[highest]
+    neighbourhoods = np.lib.stride_tricks.sliding_window_view(padded, (2 * REACH_HOPS + 1, 2 * REACH_BINS + 1))
+    highest = neighbourhoods[hop, bin_].max(axis=(1, 2)) == power[hop, bin_]
+    hop, bin_ = hop[highest], bin_[highest]
+    order = np.lexsort((bin_, hop))
+    return hop[order], bin_[order]
 
 
 def _vertex(
