@@ -17,6 +17,7 @@ import hashlib
 import multiprocessing
 import os
 import random
+import re
 import signal
 import sqlite3
 import tempfile
@@ -193,8 +194,6 @@ def kill_detect(folder: Path, kills: int, songs: int = 24) -> None:
 
 def kill_train(folder: Path, kills: int) -> None:
     """Kill a training run at a random step and resume it until it is complete; then begin anew."""
-    from remix_miner.runs.folder import RunFolder
-
     choose = random.Random(0)
     scan(write_songs(folder / "library", 6, 4.0), folder / "mined", 0, STEM_RATE)
     for song in range(3):
@@ -211,14 +210,10 @@ def kill_train(folder: Path, kills: int) -> None:
         out = folder / f"run{runs}"
         runs += 1
         while True:
-            wanted = choose.randrange(1, steps)
+            wanted = steps_logged(out) + choose.randrange(1, steps)
             process = start(train, folder, out)
-
-            def reached(out: Path = out, wanted: int = wanted) -> bool:
-                log = RunFolder(out).read_log() if (out / "log.jsonl").exists() else []
-                return any(record.get("step", 0) >= wanted for record in log)
-
-            if wait_for(reached, process) and process.is_alive():
+            reached = wait_for(lambda out=out, wanted=wanted: steps_logged(out) >= wanted, process)  # type: ignore[misc]
+            if reached and struck < kills and process.is_alive():
                 process.kill()
                 struck += 1
             process.join()
@@ -227,6 +222,13 @@ def kill_train(folder: Path, kills: int) -> None:
         assert (out / "model.safetensors").read_bytes() == expected
         assert not list(out.rglob("*.tmp-*")), list(out.rglob("*.tmp-*"))
     print(f"{struck} kills in {runs} training runs of {steps} steps: each gave the undisturbed model, bit for bit")
+
+
+def steps_logged(run: Path) -> int:
+    """Return the last step in the log of a training run; 0 without one."""
+    log = run / "log.jsonl"
+    lines = log.read_text().splitlines() if log.is_file() else []
+    return max((int(found[1]) for line in lines if (found := re.search(r'"step": (\d+)', line))), default=0)
 
 
 EPOCHS, STEPS = 4, 12
@@ -253,7 +255,7 @@ def train(folder: Path, out: Path) -> None:
         log_every_steps=1,
     )
     inputs = Inputs([folder / "stems"], mined=folder / "mined")
-    prepare(settings, inputs, RunFolder(out), Ranks(), resume=out.exists()).run()
+    prepare(settings, inputs, RunFolder(out), Ranks(), resume=(out / "resume.pt").is_file()).run()
 
 
 def mutate(folder: Path, files: int) -> None:

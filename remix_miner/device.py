@@ -27,7 +27,7 @@ def resolve_device(name: str = "auto") -> str:
     if device.type == "cuda" and not (device.index or 0) < torch.cuda.device_count():
         raise UsageError(f"--device {name}: this machine has {torch.cuda.device_count()} GPUs; use --device cpu")
     try:
-        torch.zeros(1, device=device)
+        torch.zeros(1, device=device).item()
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise UsageError(
             f"device {name!r} cannot be used here: {str(error).splitlines()[0]}; try --device cpu"

@@ -10,6 +10,7 @@ import pytest
 import soundfile
 
 from remix_miner.audio import AudioReader
+from remix_miner.errors import AudioError
 
 RATE = 8000
 SECONDS = 4
@@ -99,6 +100,9 @@ def with_size(content: bytes, place: int, form: str, size: int) -> bytes:
     [
         ("CAF", b"data", ">q", 4 + 2 * RATE * 4, 2, HALF),
         ("CAF", b"data", ">q", -1, 4, None),
+        ("CAF", b"data", ">q", 2**62, 4, None),
+        ("CAF", b"desc", ">q", 2**62, 0, "refused"),
+        ("CAF", b"desc", ">q", -(2**62), 0, "refused"),
         ("AIFF", b"SSND", ">I", 0, 4, None),
         ("AU", b".snd\0\0\0\x18", ">I", 0, 4, None),
         ("W64", None, "<Q", 24, 4, None),
@@ -117,7 +121,11 @@ def test_other_uncompressed_files_are_read_whole_or_remarked(
     content = encoded(noise, form, "PCM_16")
     after = content.index(b"data") + 16 if place is None else content.index(place) + len(place)
     (tmp_path / "a").write_bytes(with_size(content, after, field, size))
-    assert seconds_and_problem(tmp_path / "a") == (seconds, problem)
+    if problem == "refused":
+        with pytest.raises(AudioError, match="cannot be decoded"):
+            seconds_and_problem(tmp_path / "a")
+    else:
+        assert seconds_and_problem(tmp_path / "a") == (seconds, problem)
 
 
 def with_total(flac: bytes, frames: int) -> bytes:

@@ -299,5 +299,13 @@ def test_devices_are_shared_out_and_those_that_are_not_there_are_refused() -> No
     for wrong in ("gpu", "cuda:99"):
         with pytest.raises(UsageError, match="--device"):
             resolve_device(wrong)
+    with pytest.raises(UsageError, match="'meta' cannot be used here"):
+        resolve_device("meta")
     assert [share_of_device("cuda", worker, gpus=2) for worker in range(4)] == ["cuda:0", "cuda:1", "cuda:0", "cuda:1"]
     assert {share_of_device(name, 3, gpus=2) for name in ("cpu", "cuda:1")} == {"cpu", "cuda:1"}
+
+
+@pytest.mark.parametrize("threshold", [float("nan"), float("inf"), -0.1, 2.0])
+def test_thresholds_that_are_no_probabilities_are_refused(threshold: float) -> None:
+    with pytest.raises(UsageError, match="threshold of drums"):
+        ScanSettings({"drums": threshold})

@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 
 from remix_miner.errors import DataError, RemixMinerError
+from remix_miner.export.run import export
+from remix_miner.export.settings import ExportSettings
 from remix_miner.mined.catalogue import Catalogue
 from remix_miner.mined.excerpts import MinedExcerpts
 from remix_miner.mined.inspection import inspect_folder
@@ -98,6 +100,26 @@ def test_mutated_probabilities_end_in_a_clear_error(folder: Path, tmp_path: Path
             remine(folder, tmp_path / "again", RemineSettings({"drums": 0.999}))
         for out in ("out", "again"):
             shutil.rmtree(tmp_path / out, ignore_errors=True)
+
+
+@pytest.mark.parametrize("value", ["1e300", "9e999", "-1.0", "'long'", "x'ff'"])
+@pytest.mark.parametrize(
+    ("table", "column"), [("tracks", "seconds"), ("excerpts", "seconds"), ("excerpts", "start_seconds")]
+)
+def test_lengths_that_no_audio_has_are_refused(
+    folder: Path, tmp_path: Path, table: str, column: str, value: str
+) -> None:
+    database = sqlite3.connect(folder / "catalogue.sqlite")
+    database.execute(f"UPDATE {table} SET {column} = {value} WHERE id = 1")
+    database.commit()
+    database.close()
+    for use in (
+        lambda: inspect_folder(folder),
+        lambda: merge(tmp_path / "out", [folder]),
+        lambda: export(folder, tmp_path / "labels", ExportSettings("labels")),
+    ):
+        with pytest.raises(DataError, match=f"{column} of one of its {table} is"):
+            use()
 
 
 @pytest.mark.parametrize("name", ["../../x.h5", "/etc/drums-x.h5", "drums-a/../../x.h5", "x.h5", "drums-a.h5\n"])

@@ -73,7 +73,10 @@ def dither(generator: np.random.Generator, frames: int) -> np.ndarray:
     return (np.rint(steps) / 32768).astype(np.float32)
 
 
-@pytest.mark.parametrize("what", ["dither", "loud dither", "dc", "dither on dc", "ultrasound", "slow drift"])
+@pytest.mark.parametrize(
+    "what",
+    ["dither", "loud dither", "dc", "dither on dc", "ultrasound", "slow drift", "1 Hz", "8 Hz", "8 Hz on dither"],
+)
 def test_what_the_detector_does_not_receive_is_never_mined(what: str) -> None:
     rate = 96_000 if what == "ultrasound" else 44_100
     time = np.arange(8 * rate) / rate
@@ -84,10 +87,19 @@ def test_what_the_detector_does_not_receive_is_never_mined(what: str) -> None:
         "dither on dc": dither(np.random.default_rng(0), len(time)) - 0.1,
         "ultrasound": 0.5 * np.sin(2 * np.pi * 40_000 * time),
         "slow drift": 0.1 * np.sin(2 * np.pi * 0.02 * time),
+        "1 Hz": 0.5 * np.sin(2 * np.pi * time),
+        "8 Hz": 0.5 * np.sin(2 * np.pi * 8 * time),
+        "8 Hz on dither": 0.5 * np.sin(2 * np.pi * 8 * time) + dither(np.random.default_rng(0), len(time)) / 2,
     }[what]
     valid = validity_of(signal.astype(np.float32), rate)
     # At the ends a step from or to nothing sounds; far fewer windows than an excerpt needs.
     assert not valid[10:-10].any()
+
+
+@pytest.mark.parametrize(("hertz", "level"), [(20, 0.1), (30, 1e-3), (100, 2e-4)])
+def test_a_low_tone_is_valid(hertz: float, level: float) -> None:
+    time = np.arange(4 * 44_100) / 44_100
+    assert validity_of((level * np.sin(2 * np.pi * hertz * time)).astype(np.float32), 44_100).all()
 
 
 @pytest.mark.parametrize("level", [-30, -60])

@@ -287,6 +287,15 @@ def test_a_stem_that_is_no_file_is_an_error(tmp_path: Path, kind: str) -> None:
         load_stem_tracks(tmp_path, absent_ok=True)
 
 
+@pytest.mark.parametrize("split", ["", "train"])
+def test_a_song_that_is_a_broken_link_is_an_error(tmp_path: Path, split: str) -> None:
+    write_track(tmp_path / split / "A - here")
+    (tmp_path / split / "B - gone").symlink_to(tmp_path / "nowhere")
+    (tmp_path / split / "cover.jpg").symlink_to(tmp_path / "nowhere.jpg")
+    with pytest.raises(DataError, match="B - gone cannot be read: No such file or directory"):
+        load_stem_tracks(tmp_path)
+
+
 def test_a_mixture_and_a_split_in_another_case_are_read(tmp_path: Path) -> None:
     write_track(tmp_path / "Train" / "song")
     write(tmp_path / "Train" / "song" / "Mixture.WAV", noise(99))

@@ -22,11 +22,20 @@ class Layout:
 
 
 def subfolders(folder: Path) -> list[Path]:
-    """Return the visible folders inside ``folder``, by name."""
+    """Return the visible folders inside ``folder``, by name.
+
+    A broken link without a file's suffix is among them: it may be a song, which reading it then reports.
+    """
     try:
-        return sorted(child for child in folder.iterdir() if not child.name.startswith(".") and child.is_dir())
+        visible = [child for child in folder.iterdir() if not child.name.startswith(".")]
+        return sorted(child for child in visible if child.is_dir() or _is_lost(child))
     except OSError as error:
         raise DataError(f"{display_name(folder)} cannot be read: {error.strerror}") from error
+
+
+def _is_lost(child: Path) -> bool:
+    """Whether ``child`` is a broken link whose name has no suffix of a file."""
+    return child.is_symlink() and not child.exists() and len(child.suffix) not in (3, 4, 5)
 
 
 def split_of_folder(folder: Path) -> str | None:

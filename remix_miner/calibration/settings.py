@@ -38,10 +38,14 @@ class CalibrationSettings:
     def __post_init__(self) -> None:
         if self.bound not in RULES:
             raise UsageError(f"bound is one of {', '.join(RULES)}, got {self.bound!r}")
-        if self.volume_db >= 0:
-            raise UsageError(f"volume-db must be below 0 dB (the level of the mixture), got {self.volume_db}")
-        if self.min_seconds <= 0:
-            raise UsageError(f"min-seconds must be positive, got {self.min_seconds}")
+        if not -200 <= self.volume_db < 0:
+            raise UsageError(
+                f"volume-db must be below 0 dB (the level of the mixture) and above -200, got {self.volume_db}"
+            )
+        if not 0 < self.min_seconds <= 3600:
+            raise UsageError(f"min-seconds must be positive and an hour at most, got {self.min_seconds}")
+        if self.seed < 0:
+            raise UsageError(f"seed must not be negative, got {self.seed}")
         if not 0 <= self.artist_floor <= 1:
             raise UsageError(f"artist-floor is a share between 0 and 1, got {self.artist_floor}")
         if not 0 < self.evidence_gate < self.evidence_sure <= 1:

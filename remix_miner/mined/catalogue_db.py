@@ -81,6 +81,10 @@ CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
 
 
+LONGEST_SECONDS = 1e8
+"""Three years."""
+
+
 def connect(path: Path, mode: str) -> sqlite3.Connection:
     """Open the database at ``path`` with SQLite's ``mode`` (rwc: create, rw, ro); transactions are explicit."""
     with clear_errors(path):
@@ -100,6 +104,7 @@ def connect_to_read(folder: Path) -> sqlite3.Connection:
     # With write access SQLite can first undo what a killed scan left half-written.
     database = connect(path, "rw" if os.access(path, os.W_OK) and os.access(folder, os.W_OK) else "ro")
     check_version(database, path)
+    check_lengths(database, path)
     with clear_errors(path):
         database.execute("PRAGMA query_only = ON")
     return database
@@ -124,6 +129,19 @@ def check_version(database: sqlite3.Connection, path: Path) -> None:
         raise DataError(
             f"{path} has format version {version}, this Remix Miner reads up to {FORMAT_VERSION}: update it"
         )
+
+
+def check_lengths(database: sqlite3.Connection, path: Path) -> None:
+    """Raise `DataError` where a track or an excerpt has a length or a place that no audio has."""
+    with clear_errors(path):
+        for table, column in (("tracks", "seconds"), ("excerpts", "seconds"), ("excerpts", "start_seconds")):
+            query = f"SELECT {column} FROM {table} WHERE NOT {column} BETWEEN 0 AND {LONGEST_SECONDS} LIMIT 1"
+            wrong = database.execute(query).fetchone()
+            if wrong is not None:
+                raise DataError(
+                    f"{path} is damaged: {column} of one of its {table} is {wrong[0]!r}; restore it, or scan into "
+                    "another folder"
+                )
 
 
 @contextlib.contextmanager

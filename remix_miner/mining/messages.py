@@ -48,10 +48,13 @@ class ScanSettings:
         unknown = [name for name in self.thresholds if name not in SOURCES]
         if unknown:
             raise UsageError(f"thresholds: unknown sources {unknown}; choose among {', '.join(SOURCES)}")
+        for source, threshold in self.thresholds.items():
+            if not 0 <= threshold <= 1:
+                raise UsageError(f"threshold of {source} is {threshold}, expected a probability from 0 to 1")
         if not 1 <= self.min_seconds <= 60:
             raise UsageError(f"min_seconds is {self.min_seconds:g}, expected 1 to 60 s")
-        if self.max_seconds < 2 * self.min_seconds:
-            raise UsageError(f"max_seconds is {self.max_seconds:g}, expected at least twice min_seconds")
+        if not 2 * self.min_seconds <= self.max_seconds <= 86_400:
+            raise UsageError(f"max_seconds is {self.max_seconds:g}, expected at least twice min_seconds, a day at most")
         if not 8000 <= self.sample_rate <= 192_000:
             raise UsageError(f"sample_rate is {self.sample_rate} Hz, expected 8000 to 192000")
         if self.precision not in get_args(Precision):

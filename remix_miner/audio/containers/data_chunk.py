@@ -1,5 +1,6 @@
 """Chunk of samples in an uncompressed file: where it lies, and how long its header says it is (WAV, AIFF, CAF, AU)."""
 
+import os
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -91,11 +92,12 @@ def names_of_chunks(file: BinaryIO, place: int, size: int, form: ChunkForm) -> l
 def _chunks(file: BinaryIO, place: int, form: ChunkForm) -> Iterator[tuple[bytes, int, int]]:
     """Yield (name, first byte, size) of the chunks from ``place`` on."""
     head_bytes = 4 + form.size_bytes
+    end = file.seek(0, os.SEEK_END)
     for _ in range(MOST_CHUNKS):
+        if place + head_bytes > end:
+            return
         file.seek(place)
         head = file.read(head_bytes)
-        if len(head) < head_bytes:
-            return
         size = int.from_bytes(head[4:], "little" if form.order == "<" else "big", signed=form.size_bytes == 8)
         yield head[:4], place + head_bytes, size
         if size < 0:

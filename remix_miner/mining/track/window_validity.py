@@ -1,13 +1,19 @@
 """Validity of windows: a valid window has sound at the detector's input and no replaced sample."""
 
+import functools
+
 import numpy as np
-from jaxtyping import Bool, Float32, Int64
+from jaxtyping import Bool, Float32, Float64, Int64
 
 from remix_miner.detector.windows import HOP_FRAMES, SAMPLE_RATE, WINDOW_FRAMES
 
 SILENCE_DB = -85.0
-"""RMS in dB of full scale, without DC and drift, at or below which a cell is silent. Dither of two 16-bit steps
-has -87 dB and less, the softest music about -60 dB."""
+"""RMS in dB of full scale, without DC, drift and infrasound, at or below which a cell is silent. Dither of two 16-bit
+steps has -87 dB and less, the softest music about -60 dB."""
+
+INFRASOUND_DEGREE = 7
+"""Over 64 ms, a polynomial of this degree follows DC, drift and tones up to 10 Hz to below `SILENCE_DB`, and no tone
+of 20 Hz."""
 
 CELLS = WINDOW_FRAMES // HOP_FRAMES
 """A window is ten cells of one hop (64 ms): five before its centre, five after."""
@@ -16,7 +22,7 @@ CELLS = WINDOW_FRAMES // HOP_FRAMES
 class WindowValidity:
     """Validity of the windows of a track that arrives in blocks.
 
-    Silence is measured on what the detector receives, 16 kHz mono, without DC; replaced samples are
+    Silence is measured on what the detector receives, 16 kHz mono, without DC and infrasound; replaced samples are
     marked at the file's own sample rate.
     """
 
@@ -59,12 +65,21 @@ class WindowValidity:
 
 
 def _sounding(cells: Float32[np.ndarray, "N T"]) -> Bool[np.ndarray, " N"]:
-    """Return whether the RMS of each cell, around its least-squares line, exceeds `SILENCE_DB`."""
-    time = np.arange(cells.shape[1]) - (cells.shape[1] - 1) / 2
+    """Return whether the RMS of each cell, around its best polynomial of `INFRASOUND_DEGREE`, exceeds `SILENCE_DB`."""
     samples = cells.astype(np.float64)
-    along_line = (samples @ time) ** 2 / max(float(time @ time), 1.0) / cells.shape[1]
-    sounding: Bool[np.ndarray, " N"] = samples.var(axis=1) - along_line > 10 ** (SILENCE_DB / 10)
+    slow = samples @ _slow_signals(cells.shape[1])
+    power = (samples**2).sum(axis=1) - (slow**2).sum(axis=1)
+    sounding: Bool[np.ndarray, " N"] = power / max(cells.shape[1], 1) > 10 ** (SILENCE_DB / 10)
     return sounding
+
+
+@functools.lru_cache(maxsize=8)
+def _slow_signals(frames: int) -> Float64[np.ndarray, "T D"]:
+    """Return an orthonormal basis of the polynomials over ``frames`` samples, as columns."""
+    degree = min(INFRASOUND_DEGREE, max(frames - 1, 0))
+    polynomials = np.polynomial.legendre.legvander(np.linspace(-1, 1, frames), degree)
+    basis: Float64[np.ndarray, "T D"] = np.linalg.qr(polynomials)[0]
+    return basis
 
 
 def _any_in_window(cells: Bool[np.ndarray, " N"], count: int) -> Bool[np.ndarray, " W"]:
