@@ -18,7 +18,8 @@ from remix_miner.errors import AudioError
 from remix_miner.mining.messages import Found, KnownSpans, ScanSettings
 from remix_miner.mining.track.cut import find_spans
 from remix_miner.mining.track.held_audio import HeldAudio, block_frames
-from remix_miner.mining.track.out_of_phase import PhaseCheck, could_be_mined, least_over_channels
+from remix_miner.mining.track.judged_channels import could_be_mined, least_over_channels
+from remix_miner.mining.track.out_of_phase import PhaseCheck
 from remix_miner.mining.track.window_validity import WindowValidity
 from remix_miner.sources import SOURCES
 
