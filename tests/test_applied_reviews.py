@@ -14,6 +14,7 @@ from remix_miner.mining.detect import MineSettings, mine
 from remix_miner.mining.engines.choice import Engine
 from remix_miner.mining.merge import merge
 from remix_miner.mining.remine import RemineSettings, remine
+from remix_miner.mining.summary import summary
 
 HERE = Engine(workers=0)
 EVERY = {"drums": 0.2, "bass": 0.2, "vocals": 0.2}
@@ -110,7 +111,7 @@ def test_answers_follow_into_a_folder_at_another_threshold(mined, tmp_path):
         apart = [decision for decision, is_apart in rows if is_apart]  # a span of the same place keeps its review
     assert counts["answers"] == len(apart) >= 2
     assert counts["accepted"] == (len(inside) if "accepted" in apart else 0)
-    assert f"{len(apart)} reviews applied by stretch" in report.as_text(tmp_path)
+    assert f"{len(apart)} reviews applied by stretch" in summary(report, tmp_path)
     assert remine(mined, tmp_path / "out", RemineSettings(higher, engine=HERE)).as_json()["reviews_applied"] == counts
 
 

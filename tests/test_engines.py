@@ -19,6 +19,7 @@ from remix_miner.mining.engines.choice import Engine
 from remix_miner.mining.jobs import Watch, run_jobs
 from remix_miner.mining.messages import BatchLimits, JobSetup, ScanSettings
 from remix_miner.mining.report import ScanReport
+from remix_miner.mining.summary import summary
 from remix_miner.mining.track.scan import scan_audio
 from remix_miner.processes import worker_environment
 
@@ -129,7 +130,7 @@ def test_a_file_that_always_kills_its_worker_costs_that_file_only(
     assert (track, kind) == ("library/3.mp3", "crashed")
     assert "SIGSEGV" in reason
     assert harvest_of(tmp_path) == {key: value for key, value in undisturbed.items() if key[0] != track}
-    assert "--retry-failed" in report.as_text(tmp_path)
+    assert "--retry-failed" in summary(report, tmp_path)
 
 
 def test_a_file_that_kills_its_worker_once_is_scanned_in_the_second_try(

@@ -20,6 +20,7 @@ from remix_miner.mined.probabilities import ProbabilityStore
 from remix_miner.mining.detect import MineSettings, mine
 from remix_miner.mining.engines.choice import Engine
 from remix_miner.mining.report import ScanReport
+from remix_miner.mining.summary import summary
 
 
 @pytest.fixture
@@ -57,7 +58,7 @@ def test_a_file_that_moved_is_not_mined_twice(
     report = scan()
     assert report.moved == [("library/0.wav", "library/rock/renamed.wav")]
     assert (report.run.tracks, report.tracks) == (0, {"done": 2})
-    assert "1 file moved" in report.as_text(tmp_path)
+    assert "1 file moved" in summary(report, tmp_path)
     after = harvest_of(tmp_path / "mined")
     assert sorted(after.values()) == sorted(before.values())
     assert {key[0] for key in after} <= {"library/rock/renamed.wav", "library/1.wav"}

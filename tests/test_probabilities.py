@@ -21,6 +21,7 @@ from remix_miner.mined.probabilities import (
 )
 from remix_miner.mining.detect import MineSettings, mine
 from remix_miner.mining.engines.choice import Engine
+from remix_miner.mining.summary import summary
 
 
 def stored(name: str, probabilities: np.ndarray, mtime_ns: int = 1) -> StoredTrack:
@@ -116,4 +117,4 @@ def test_a_scan_stores_every_window_of_every_track_that_is_done(
     assert report.at_purity == stated
     for source, seconds in stated[0.95].items():
         assert seconds == pytest.approx(report.sources[source]["seconds"], abs=0.01)
-    assert "a purity of 90% gives: " in report.as_text(tmp_path)
+    assert "a purity of 90% gives: " in summary(report, tmp_path)

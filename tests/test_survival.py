@@ -26,6 +26,7 @@ from remix_miner.mining.detect import FileFilter, MineSettings, mine
 from remix_miner.mining.engines.choice import Engine
 from remix_miner.mining.messages import BatchLimits
 from remix_miner.mining.report import ScanReport
+from remix_miner.mining.summary import summary
 from remix_miner.mining.track.scan import scan_audio
 
 Harvest = dict[tuple[str, str, int], str]
@@ -160,7 +161,7 @@ def test_a_rerun_with_nothing_new_starts_no_engine(scan: Any, songs: Path, tmp_p
     report = scan(songs, tmp_path, scan=never)
     assert report.complete
     assert report.run.tracks == 0
-    assert "nothing new" in report.as_text(tmp_path)
+    assert "nothing new" in summary(report, tmp_path)
 
 
 def test_files_that_are_new_changed_touched_or_gone(
@@ -258,7 +259,7 @@ def test_odd_names_loops_and_folders_that_cannot_be_read(
         "broken link",
         "cannot be read",
     }
-    report.as_text(out).encode("utf-8")
+    summary(report, out).encode("utf-8")
     assert (out / "report.json").read_text(encoding="utf-8")
     assert scan(library, out).run.tracks == 0
 
@@ -284,7 +285,7 @@ def test_ctrl_c_keeps_what_is_finished_and_a_second_run_does_the_rest(
     assert report.run.interrupted
     assert not report.complete
     assert 0 < report.tracks["done"] < 8
-    assert "the same command resumes" in report.as_text(tmp_path)
+    assert "the same command resumes" in summary(report, tmp_path)
     with Catalogue.read(tmp_path) as catalogue:
         assert catalogue.runs[-1]["finished"] is None
     assert harvest_of(tmp_path).items() <= undisturbed.items()

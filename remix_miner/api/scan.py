@@ -12,6 +12,7 @@ from remix_miner.mined.excerpts import MinedExcerpts
 from remix_miner.mining.detect import MineSettings, mine
 from remix_miner.mining.engines.choice import Engine
 from remix_miner.mining.report import ScanReport
+from remix_miner.mining.summary import summary
 from remix_miner.sources import MINED_SOURCES, parse_sources
 
 
@@ -34,7 +35,7 @@ class ScanResult:
         return f"ScanResult({str(self.folder)!r}, {tracks} track{'s' * (tracks != 1)}: {found})"
 
     def __str__(self) -> str:
-        return self.report.as_text(self.folder)
+        return summary(self.report, self.folder)
 
 
 def scan(

@@ -139,6 +139,7 @@ def command(
     from remix_miner.mining.detect import MineSettings, mine
     from remix_miner.mining.engines.choice import Engine, usable_cores
     from remix_miner.mining.plan import parse_shard
+    from remix_miner.mining.summary import summary
     from remix_miner.mining.thresholds import Thresholds
     from remix_miner.sources import SOURCES, parse_sources
 
@@ -187,7 +188,7 @@ def command(
         note(f"{written.spans:,} spans of {written.tracks:,} tracks as labels in {labels}")
     if no_audio:
         note(f"no audio is stored; remix-miner remine {out} --out FOLDER cuts it")
-    show(report.as_json(), as_json, report.as_text(out))
+    show(report.as_json(), as_json, summary(report, out))
     if report.run.interrupted:
         raise KeyboardInterrupt("what was finished is kept, and the same command resumes")
     return 0 if report.complete else 1

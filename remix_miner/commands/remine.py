@@ -60,6 +60,7 @@ def command(
     from remix_miner.mined.catalogue_view import CatalogueView
     from remix_miner.mining.engines.choice import Engine
     from remix_miner.mining.remine import RemineSettings, parse_thresholds, remine
+    from remix_miner.mining.summary import summary
     from remix_miner.mining.thresholds import joint_as_scanned, thresholds_of
     from remix_miner.sources import parse_sources
 
@@ -95,7 +96,7 @@ def command(
         engine=Engine(workers=workers),
     )
     report = remine(mined, out, settings, announce)
-    show(report.as_json(), as_json, report.as_text(out))
+    show(report.as_json(), as_json, summary(report, out))
     if report.run.interrupted:
         raise KeyboardInterrupt
     return 0 if report.complete else 1

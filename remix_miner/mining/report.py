@@ -1,6 +1,5 @@
-"""Report of a scan: report.json for machines, and a few lines for people."""
+"""Report of a scan, as report.json has it."""
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -112,55 +111,6 @@ class ScanReport:
             "reviews_applied": dict(self.reviews_applied),
         }
 
-    def as_text(self, out: Path) -> str:
-        """Return the summary as text."""
-        done, pending = self.tracks.get("done", 0), self.tracks.get("pending", 0)
-        lines = [f"{_count(done, 'track')} scanned, {_length(self.seconds)} of audio, in {display_name(out)}"]
-        if self.run.tracks:
-            lines.append(
-                f"this run: {_count(self.run.tracks, 'track')}, {_length(self.run.seconds)} in "
-                f"{self.run.wall_seconds:.0f} s, {self.run.speed:.0f} times real time"
-            )
-        else:
-            lines.append("this run: nothing new")
-        for source, row in self.sources.items():
-            lines.append(
-                f"  without {source + ':':8s} {_length(row['seconds']):>8s} in "
-                f"{_count(int(row['excerpts']), 'excerpt')} from {_count(int(row['tracks']), 'track')}"
-            )
-        for purity, found in self.at_purity.items():
-            amounts = ", ".join(f"{source} {_length(seconds)}" for source, seconds in found.items())
-            lines.append(f"  a purity of {purity:.0%} gives: {amounts} (remix-miner remine cuts it)")
-        lines += [f"  without {source}: refused, {reason}" for source, reason in self.refused.items()]
-        if self.reviews_applied.get("answers"):
-            found = self.reviews_applied
-            lines.append(
-                f"{_count(found['answers'], 'review')} applied by stretch: {found['rejected']} excerpts rejected, "
-                f"{found['accepted']} accepted, {found['unsure']} unsure"
-            )
-        lines += _purity_lines(self.planted)
-        lines += _grouped(((kind, f"{track}: {reason}") for track, kind, reason in self.failures), "failed", FAILURES)
-        if self.moved:
-            old, new = map(display_name, self.moved[0])
-            lines.append(f"{_count(len(self.moved), 'file')} moved, not scanned again, for example {old} to {new}")
-        if self.notes:
-            track, note = self.notes[0]
-            lines.append(f"{_count(len(self.notes), 'track')} scanned with a remark, for example {track}: {note}")
-        lines += _grouped(
-            ((_kind_of_skip(skip.reason), display_name(skip.path)) for skip in self.skipped), "skipped", {}
-        )
-        if any(kind in ("crashed", "stalled", "error") for _, kind, _ in self.failures):
-            lines.append("--retry-failed tries those that failed again")
-        if self.unread_bytes:
-            size = f"{self.unread_bytes / 1e6:.1f} MB"
-            lines.append(f"{size} of the shards are of copies and of files that changed; readers leave them out")
-        if self.uncompared:
-            lines.append(f"{_count(self.uncompared, 'track')} not yet compared for copies")
-        if pending and self.run.interrupted:
-            lines.append(f"{_count(pending, 'track')} left: the same command resumes")
-        lines.append(f"details: {display_name(out / REPORT_NAME)}")
-        return "\n".join(lines)
-
 
 def report_of(
     catalogue: Catalogue,
@@ -218,48 +168,5 @@ def split_failure(error: str) -> tuple[str, str]:
     return (kind, reason) if kind in FAILURES else ("error", error)
 
 
-def _purity_lines(planted: Mapping[str, Purity]) -> list[str]:
-    lines = []
-    for source, purity in planted.items():
-        harvest = f"{_length(purity.seconds)} from {purity.songs_harvested} of {purity.songs} planted songs"
-        if purity.purity is None:
-            lines.append(f"  audit without {source}: nothing harvested from {purity.songs} planted songs")
-            continue
-        interval = "" if purity.low is None else f" ({purity.low:.1%} to {purity.high:.1%} over songs)"
-        lines.append(
-            f"  audit without {source}: {purity.purity:.1%}{interval} at or below {purity.volume_db:g} dB, "
-            f"95th percentile {purity.percentile_95_db:.1f} dB; {harvest}"
-        )
-    return lines
-
-
-def _grouped(pairs: Iterable[tuple[str, str]], verb: str, explained: Mapping[str, str]) -> list[str]:
-    """Return one line for each kind, the most frequent first, with an example."""
-    counts: Counter[str] = Counter()
-    examples: dict[str, str] = {}
-    for kind, example in pairs:
-        counts[kind] += 1
-        examples.setdefault(kind, example)
-    return [
-        f"{count} {verb}: {explained.get(kind, kind)}, for example {examples[kind]}"
-        for kind, count in counts.most_common()
-    ]
-
-
-def _length(seconds: float) -> str:
-    if seconds >= HOUR:
-        return f"{seconds / HOUR:.1f} h"
-    return f"{seconds / 60:.1f} min" if seconds >= 60 else f"{seconds:.0f} s"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}".replace(",", " ")
-
-
 def _text(path: str | bytes) -> str:
     return display_name(path if isinstance(path, str) else path.decode("utf-8", "backslashreplace"))
-
-
-def _kind_of_skip(reason: str) -> str:
-    """Return the common part of a reason: 'already found as a.mp3' -> 'already found'."""
-    return reason.split("; ")[0].split(": ")[0].split(" as ")[0].split(" of ")[0]
