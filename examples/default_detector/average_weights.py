@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from remix_miner.checkpoint import load_model, save_model
-from remix_miner.detector.loading import PRETRAINED
+from remix_miner.detector.description import PRETRAINED
 
 
 def mean_of(states: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from remix_miner.checkpoint import save_model
+from remix_miner.detector.description import DETECTOR_NAME
 from remix_miner.detector.loading import load_detector
-from remix_miner.detector.networks import NAME, CellNorm, SilentSourceDetector, build_detector
+from remix_miner.detector.networks import CellNorm, SilentSourceDetector, build_detector
 from remix_miner.detector.scattering.filters import ALL_CHANNELS, FIRST_ORDER
 
 
@@ -29,7 +30,7 @@ def main() -> None:
     lighten(source.model, target)
     options.out.mkdir(parents=True, exist_ok=True)
     provenance = {"initial": {"name": source.name, "sha256": source.sha256}}
-    save_model(options.out, target.state_dict(), {"name": NAME, "settings": target.settings, **provenance})
+    save_model(options.out, target.state_dict(), {"name": DETECTOR_NAME, "settings": target.settings, **provenance})
     count = sum(parameter.numel() for parameter in target.parameters())
     print(f"{options.out}: {count:,} parameters, start training from them with --init")
 
