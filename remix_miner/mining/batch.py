@@ -4,7 +4,6 @@ The shards appear together with the list of tracks that are complete in them. If
 tracks of this batch are scanned again.
 """
 
-import dataclasses
 import functools
 import os
 from collections.abc import Sequence
@@ -23,7 +22,6 @@ from remix_miner.mining.messages import (
     Batch,
     Excluded,
     Failed,
-    Found,
     JobSetup,
     KnownSpans,
     ScanSettings,
@@ -168,7 +166,7 @@ def _scan(
         sample_rate=scanned.sample_rate,
         channels=scanned.channels,
         note=scanned.note,
-        found=[with_expected_volume(setup.calibration, span) for span in scanned.found],
+        found=[span.with_expected_volume(setup.calibration) for span in scanned.found],
         frames=scanned.frames,
         codes=encode(scanned.probabilities, scanned.valid),
         at_purity=seconds_at_purities(scanned, setup.settings, setup.calibration),
@@ -207,19 +205,11 @@ def _cut_again(setup: JobSetup, task: Task, known: KnownSpans, report: Report) -
         raise ChangedError(f"{display_name(task.file.path)} is not the file that was scanned; run detect again")
     seconds, found = (
         known.frames / known.sample_rate,
-        [with_expected_volume(setup.calibration, span) for span in known.found],
+        [span.with_expected_volume(setup.calibration) for span in known.found],
     )
     return scanned, TrackScan(
         task, known.sha256, seconds, known.sample_rate, scanned.channels, None, found, known.frames
     )
-
-
-def with_expected_volume(calibration: Calibration | None, found: Found) -> Found:
-    """Return a span with the relative volume that the calibration expects at its mean probability."""
-    if calibration is None:
-        return found
-    expected = calibration.expected_volume_db(found.source, found.probability_mean)
-    return dataclasses.replace(found, expected_volume_db=float(expected))
 
 
 def _failure(task: Task, error: Exception) -> Failed:

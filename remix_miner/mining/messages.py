@@ -1,5 +1,6 @@
 """Values that pass between a scan and its workers: settings, tasks, findings and batches. All of them pickle."""
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -86,6 +87,13 @@ class Found:
     probability_mean: float
     probability_min: float
     expected_volume_db: float = float("nan")
+
+    def with_expected_volume(self, calibration: Calibration | None) -> "Found":
+        """Return the span with the relative volume that the calibration expects at its mean probability."""
+        if calibration is None:
+            return self
+        expected = calibration.expected_volume_db(self.source, self.probability_mean)
+        return dataclasses.replace(self, expected_volume_db=float(expected))
 
 
 @dataclass(frozen=True)

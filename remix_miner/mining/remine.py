@@ -30,7 +30,6 @@ from remix_miner.mined.library_folders import KEY as FOLDERS_KEY
 from remix_miner.mined.library_folders import LibraryFolders
 from remix_miner.mined.probabilities import ProbabilityStore, StoredTrack
 from remix_miner.mined.reviews import take_reviews
-from remix_miner.mining.batch import with_expected_volume
 from remix_miner.mining.engines.choice import Engine
 from remix_miner.mining.messages import BatchLimits, JobSetup, KnownSpans, ScanSettings, Task
 from remix_miner.mining.recorder import Recorder, unstored_excerpt
@@ -152,7 +151,7 @@ def _labelled(
     track: DoneTrack, stored: StoredTrack, known: KnownSpans, calibration: Calibration | None
 ) -> ScannedTrack:
     """Return a track with its spans as excerpts without audio."""
-    spans = [unstored_excerpt(with_expected_volume(calibration, span), stored.sample_rate) for span in known.found]
+    spans = [unstored_excerpt(span.with_expected_volume(calibration), stored.sample_rate) for span in known.found]
     return ScannedTrack(
         track.name, stored.sha256, track.seconds, stored.sample_rate, track.channels, track.problem, spans
     )
