@@ -168,3 +168,133 @@ def test_labelled_songs_of_one_singer_are_drawn_together(differences: ModuleType
     ]
     found = differences.difference(documents, "mined", "control")
     assert (found.low, found.mean, found.high) == pytest.approx((1.0, 1.0, 1.0))
+
+
+VARIANTS = """
+extends = "{tiny}"
+
+[[blocks]]
+target = "vocals"
+arms = ["control", "longer", "two-songs", "negatives", "other"]
+folds = [0, 2]
+
+[[blocks]]
+target = "four"
+arms = ["ceiling", "supervised", "remix", "remix-rest"]
+folds = [0, 1]
+
+[variants.longer]
+arm = "control"
+epochs = 2
+
+[variants.two-songs]
+arm = "mined"
+baseline = "control"
+labelled = 2
+
+[variants.negatives]
+arm = "mined"
+set = ["excerpts.negatives=0.5", "excerpts.share=0.75"]
+
+[variants.other]
+arm = "mined-by-track"
+harvest = "other"
+
+[variants.remix]
+arm = "mined"
+baseline = "supervised"
+set = ["steps_per_epoch=1", "remix.probability=1", "excerpts.enough_minutes=0"]
+
+[variants.remix-rest]
+arm = "remix"
+set = ["remix.rest_weight=0.5"]
+"""
+
+
+def test_variants_of_arms_and_four_sources(tmp_path: Path, audio: Path, mine: Callable[..., Any]) -> None:
+    noise = 0.1 * np.random.default_rng(9).standard_normal(16000)
+    for song in ("MusicDelta_Punk", "MusicDelta_Rock"):
+        soundfile.write(audio / "stems" / song / "vocals.flac", noise, 16000)
+    mine(tmp_path / "mined", {"x.mp3": {"vocals": [5.0, 6.0], "drums": [5.0], "bass": [5.0]}})
+    mine(tmp_path / "other", {"x.mp3": {"vocals": [9.0]}})
+    scale = tmp_path / "variants.toml"
+    scale.write_text(VARIANTS.format(tiny=EXAMPLE / "tiny.toml"))
+    out = tmp_path / "out"
+    folders = ("--audio", audio, "--mined", tmp_path / "mined", "--out", out)
+    harvest = ("--harvest", f"other={tmp_path / 'other'}")
+    run("run.py", scale, *folders, *harvest)
+    runs = {path.stem: json.loads(path.read_text()) for path in (out / "vocals" / "results").glob("*.json")}
+    names = ("control", "longer", "two-songs", "negatives", "other")
+    assert set(runs) == {f"{name}-MIR1K_{singer}_1-seed0" for name in names for singer in ("amy", "jmzen")}
+    assert runs["longer-MIR1K_amy_1-seed0"]["updates"] == 2 * runs["control-MIR1K_amy_1-seed0"]["updates"]
+    assert runs["two-songs-MIR1K_amy_1-seed0"]["labelled"] == ["MIR1K_amy_1", "MIR1K_bug_1"]
+    assert runs["two-songs-MIR1K_amy_1-seed0"]["baseline"] == "control"
+    assert runs["negatives-MIR1K_amy_1-seed0"]["baseline"] == "mined"
+    assert runs["other-MIR1K_amy_1-seed0"]["mined_minutes"] == pytest.approx(9 / 60, rel=1e-3)
+    settings = json.loads((out / "vocals" / "runs" / "negatives-MIR1K_amy_1-seed0" / "settings.json").read_text())
+    assert settings["settings"]["excerpts"]["negatives"] == 0.5
+    assert settings["data"]["mined"]["share_of_examples"] == 0.75
+    assert [runs[f"{name}-MIR1K_amy_1-seed0"]["share"] for name in ("control", "negatives")] == [0.5, 0.75]
+
+    four = {path.stem: json.loads(path.read_text()) for path in (out / "four" / "results").glob("*.json")}
+    assert {"supervised-MusicDelta_Punk-seed0", "remix-rest-MusicDelta_Punk-seed0"} < set(four)
+    scores = four["remix-MusicDelta_Punk-seed0"]["scores"]["ema"]
+    assert set(scores) == {"other_band"}
+    assert set(scores["other_band"]["of"]) == {"drums", "bass", "other"}  # its vocals are silent
+    of = [each["usdr"] for each in scores["other_band"]["of"].values()]
+    assert scores["other_band"]["usdr"] == pytest.approx(np.mean(of))
+    log = (out / "four" / "runs" / "remix-rest-MusicDelta_Punk-seed0" / "settings.json").read_text()
+    assert json.loads(log)["settings"]["remix"]["rest_weight"] == 0.5
+    assert json.loads(log)["settings"]["remix"]["probability"] == 1
+
+
+def test_a_longer_run_from_a_checkpoint_is_the_longer_run(
+    tmp_path: Path, audio: Path, mine: Callable[..., Any]
+) -> None:
+    mine(tmp_path / "mined", {"x.mp3": {"vocals": [5.0]}})
+    scale = tmp_path / "variants.toml"
+    text = VARIANTS.format(tiny=EXAMPLE / "tiny.toml").partition('[[blocks]]\ntarget = "four"')
+    rest = "[variants.longer]" + text[2].partition("[variants.longer]")[2]
+    found = []
+    for arms in ('["control", "longer"]', '["longer"]'):
+        scale.write_text(text[0].replace('["control", "longer", "two-songs", "negatives", "other"]', arms) + rest)
+        out = tmp_path / f"out{len(found)}"
+        run("run.py", scale, "--audio", audio, "--mined", tmp_path / "mined", "--out", out)
+        path = out / "vocals" / "results" / "longer-MIR1K_amy_1-seed0.json"
+        found.append(json.loads(path.read_text())["scores"])
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize(
+    ("changed", "to", "message"),
+    [
+        ('arm = "control"', 'arm = "kontrol"', "unknown arm 'kontrol'"),
+        ('baseline = "control"', 'baseline = "nothing"', "unknown arm 'nothing'"),
+        ('arm = "control"', 'arm = "ceiling"', "made from the ceiling"),
+        ('arm = "remix"', 'arm = "remix-rest"', "unknown arm 'remix-rest'"),
+        ("remix.rest_weight=0.5", "remix.rest_wait=0.5", "did you mean 'rest_weight'?"),
+        ("labelled = 2", "labels = 2", "unknown setting 'variants.two-songs.labels'"),
+        ("", "", "no mined folder for other"),
+    ],
+)
+def test_a_wrong_variant_is_refused_before_any_work(
+    tmp_path: Path, audio: Path, changed: str, to: str, message: str
+) -> None:
+    scale = tmp_path / "variants.toml"
+    text = VARIANTS.format(tiny=EXAMPLE / "tiny.toml")
+    scale.write_text(text.replace(changed, to) if changed else text)
+    command = [
+        sys.executable,
+        EXAMPLE / "run.py",
+        scale,
+        "--audio",
+        audio,
+        "--mined",
+        tmp_path,
+        "--out",
+        tmp_path / "o",
+    ]
+    finished = subprocess.run([str(each) for each in command], capture_output=True, text=True, check=False)
+    assert finished.returncode != 0
+    assert message in finished.stderr
+    assert not (tmp_path / "o").exists()

@@ -38,7 +38,7 @@ def scores_of(documents: list[Document], arm: str, fold: str, seed: int, half: i
     """Return the uSDR by test song of one run, empty if it does not exist. A ceiling is its half's longest run."""
     value = "usdr"
     if arm == "mixture":
-        arm, value = "control", "mixture_usdr"
+        arm, value = _every_fold(documents), "mixture_usdr"
     if arm == "ceiling":
         found = [each for each in documents if each["arm"] == "ceiling" and each["half"] == half]
         found = sorted(found, key=lambda each: each["epochs"])[-1:]
@@ -47,6 +47,11 @@ def scores_of(documents: list[Document], arm: str, fold: str, seed: int, half: i
     if not found:
         return {}
     return {song: values[value] for song, values in found[0]["scores"]["ema"].items()}
+
+
+def _every_fold(documents: list[Document]) -> str:
+    """Return the arm that every fold has: the control, or supervised training where there is none."""
+    return "control" if any(each["arm"] == "control" for each in documents) else "supervised"
 
 
 def units_of(documents: list[Document]) -> dict[str, tuple[str, str]]:
@@ -61,10 +66,10 @@ def units_of(documents: list[Document]) -> dict[str, tuple[str, str]]:
 def folds_of(documents: list[Document], arm: str) -> list[tuple[str, int, int]]:
     """Fold, seed and half of each run of an arm; a ceiling serves every fold of its half."""
     if arm == "mixture":
-        arm = "control"
+        arm = _every_fold(documents)
     if arm == "ceiling":
         halves = {each["half"] for each in documents if each["arm"] == "ceiling"}
-        return [each for each in folds_of(documents, "control") if each[2] in halves]
+        return [each for each in folds_of(documents, _every_fold(documents)) if each[2] in halves]
     return sorted({(each["fold"], each["seed"], each["half"]) for each in documents if each["arm"] == arm})
 
 

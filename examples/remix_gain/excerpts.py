@@ -1,13 +1,13 @@
 """Sets of excerpts, each a folder of shards at the scale's rate, as `remix-miner train --mined` reads them."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from arms import Arm, Job
+from arms import Job
 from scale import Scale
-from songs import Song
+from songs import FOUR, Song, labelled_songs
 
 from remix_miner.audio import Audio, resample, to_channels
 from remix_miner.mined.excerpts import MinedExcerpts
@@ -15,6 +15,9 @@ from remix_miner.mined.shard_files import shard_paths
 from remix_miner.mined.writer import ShardWriter
 
 NO_DETECTOR = "0" * 64
+MINED_SOURCES = ("drums", "bass", "vocals")
+"""Sources of the remix steps of a model of all four."""
+
 CONTAMINATION_DB = -3.0
 """Level of the target that is put on an excerpt, relative to it."""
 
@@ -26,14 +29,14 @@ class Excerpt(NamedTuple):
 
 
 def write_excerpts(
-    folder: Path, target: str, excerpts: Iterable[Excerpt], sample_rate: int, channels: int, made_of: str
+    folder: Path, source: str, excerpts: Iterable[Excerpt], sample_rate: int, channels: int, made_of: str
 ) -> Path:
-    """Write one shard of excerpts without ``target``; a folder that has its shard is kept."""
-    if folder.is_dir() and shard_paths(folder):
+    """Write one shard of excerpts without ``source``; a folder that has its shard is kept."""
+    if folder.is_dir() and any(path.name == f"{source}-0.h5" for path in shard_paths(folder)):
         return folder
     with ShardWriter(
         folder,
-        target,
+        source,
         sample_rate=sample_rate,
         channels=channels,
         detector_sha256=NO_DETECTOR,
@@ -53,19 +56,19 @@ def write_excerpts(
     return folder
 
 
-def read_mined(mined: Path, target: str, sample_rate: int, channels: int) -> Iterator[Excerpt]:
+def read_mined(mined: Path, source: str, sample_rate: int, channels: int) -> Iterator[Excerpt]:
     """All excerpts of a mined folder, resampled."""
-    excerpts = MinedExcerpts(mined, sources=[target])
+    excerpts = MinedExcerpts(mined, sources=[source])
     for index in range(len(excerpts)):
         item = excerpts.read(index)
         audio = resample(to_channels(item["audio"], channels), item["sample_rate"], sample_rate)
         yield Excerpt(audio, item["track"], item["start_seconds"])
 
 
-def rests(songs: Iterable[Song]) -> Iterable[Excerpt]:
-    """Whole songs without their target."""
+def rests(songs: Iterable[Song], source: str) -> Iterable[Excerpt]:
+    """Whole songs without a source."""
     for song in songs:
-        yield Excerpt(song.read()[1], song.name, 0.0)
+        yield Excerpt(song.without(source), song.name, 0.0)
 
 
 def dose(excerpts: list[Excerpt], seconds: float, sample_rate: int, seed: int) -> Iterable[Excerpt]:
@@ -80,10 +83,12 @@ def dose(excerpts: list[Excerpt], seconds: float, sample_rate: int, seed: int) -
         frames -= excerpt.audio.shape[-1]
 
 
-def contaminated(excerpts: Iterable[Excerpt], share: float, songs: list[Song], seed: int) -> Iterable[Excerpt]:
-    """The excerpts, a ``share`` of them with the songs' target over all of their length at `CONTAMINATION_DB`."""
+def contaminated(
+    excerpts: Iterable[Excerpt], share: float, songs: list[Song], source: str, seed: int
+) -> Iterable[Excerpt]:
+    """The excerpts, a ``share`` of them with the songs' ``source`` over all of their length at `CONTAMINATION_DB`."""
     generator = np.random.default_rng(seed)
-    targets = np.concatenate([song.read()[0] for song in songs], axis=-1)
+    targets = np.concatenate([song.read()[song.parts.index(source)] for song in songs], axis=-1)
     for excerpt in excerpts:
         if generator.random() >= share:
             yield excerpt
@@ -100,39 +105,53 @@ def _rms(audio: Audio) -> float:
 
 
 class ExcerptSets:
-    """Folders of shards for one target, each written when first needed."""
+    """Folders of shards for one target, each written when first needed.
 
-    def __init__(self, scale: Scale, target: str, mined: Path, out: Path, songs: list[Song]) -> None:
+    ``harvests``: mined folders by name; the default one has the name ''.
+    """
+
+    def __init__(self, scale: Scale, target: str, harvests: dict[str, Path], out: Path, songs: list[Song]) -> None:
         self.scale = scale
-        self.target = target
-        self.mined = mined
+        self.sources = MINED_SOURCES if target == FOUR else (target,)
+        self.harvests = harvests
         self.out = out
         self.songs = songs
 
     def folder(self, job: Job) -> Path | None:
         """Return the folder of the excerpts of a job's training, or None."""
-        arm = Arm.parse(job.arm)
-        if arm.name in ("supervised", "ceiling"):
+        arm = self.scale.arm(job.arm)
+        if arm.kind in ("supervised", "ceiling"):
             return None
+        count = arm.settings.labelled
         half = [song for song in self.songs if song.half == job.half]
-        (labelled,) = (song for song in half if song.name == job.fold)
-        if arm.name == "control":
-            return self._write(f"own-{job.fold}", rests([labelled]))
-        if arm.name == "true":
-            return self._write(f"true-{job.fold}", rests(song for song in half if song.name != labelled.name))
-        folder = self._write("mined", self._read(self.mined))
+        labelled = labelled_songs(job.fold, self.songs, job.half, job.number, count)
+        ending = f"{job.fold}-{count}" if count > 1 else job.fold
+        if arm.kind == "control":
+            return self._write(f"own-{ending}", lambda source: rests(labelled, source))
+        if arm.kind == "true":
+            others = [song for song in half if song not in labelled]
+            return self._write(f"true-{ending}", lambda source: rests(others, source))
+        harvest = arm.settings.harvest or ""
+        folder = self._write(f"mined-{harvest}".rstrip("-"), lambda source: self._read(self.harvests[harvest], source))
         if arm.minutes is not None:
-            seconds = 60 * arm.minutes
-            drawn = dose(list(self._read(folder)), seconds, self.scale.sample_rate, seed=job.number)
-            folder = self._write(f"mined-{arm.minutes:g}min-{job.number}", drawn)
+            whole, seconds, rate = folder, 60 * arm.minutes, self.scale.sample_rate
+            folder = self._write(
+                f"{whole.name}-{arm.minutes:g}min-{job.number}",
+                lambda source: dose(list(self._read(whole, source)), seconds, rate, seed=job.number),
+            )
         if arm.impure:
-            name = f"{folder.name}-{round(100 * arm.impure)}percent-half{job.half}"
-            folder = self._write(name, contaminated(self._read(folder), arm.impure, half, seed=0))
+            pure = folder
+            folder = self._write(
+                f"{pure.name}-{round(100 * arm.impure)}percent-half{job.half}",
+                lambda source: contaminated(self._read(pure, source), arm.impure, half, source, seed=0),
+            )
         return folder
 
-    def _read(self, folder: Path) -> Iterator[Excerpt]:
-        return read_mined(folder, self.target, self.scale.sample_rate, self.scale.channels)
+    def _read(self, folder: Path, source: str) -> Iterator[Excerpt]:
+        return read_mined(folder, source, self.scale.sample_rate, self.scale.channels)
 
-    def _write(self, name: str, excerpts: Iterable[Excerpt]) -> Path:
-        sample_rate, channels = self.scale.sample_rate, self.scale.channels
-        return write_excerpts(self.out / name, self.target, excerpts, sample_rate, channels, made_of=name)
+    def _write(self, name: str, excerpts: Callable[[str], Iterable[Excerpt]]) -> Path:
+        for source in self.sources:
+            folder, rate, channels = self.out / name, self.scale.sample_rate, self.scale.channels
+            write_excerpts(folder, source, excerpts(source), rate, channels, made_of=name)
+        return self.out / name

@@ -62,11 +62,12 @@ def _panel(axes: Any, documents: list[Document]) -> None:
 
 
 def _doses(documents: list[Document]) -> list[tuple[str, float, Difference]]:
-    """Arm, minutes and gain of the whole library and of its parts; none with a single fold or impure excerpts."""
+    """Arm, minutes and gain of the whole library and of its parts; none with a single fold, impure excerpts
+    or other settings."""
     minutes: dict[str, list[float]] = {}
     for document in documents:
         arm = document["arm"]
-        if arm.startswith("mined") and not arm.endswith("impure"):
+        if arm.startswith("mined") and not arm.endswith("impure") and document.get("baseline") is None:
             minutes.setdefault(arm, []).append(document["mined_minutes"])
     found = [(arm, float(np.mean(each)), difference(documents, arm, "control")) for arm, each in minutes.items()]
     return sorted((arm, at, gain) for arm, at, gain in found if gain is not None and len(gain.folds) > 1)

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from differences import GENRES, Difference, Document, difference, read_results
 from figure import draw
+from songs import FOUR
 
 from remix_miner.atomic import write_json, write_text
 from remix_miner.sources import SOURCES
@@ -33,7 +34,7 @@ def main() -> None:
     parser.add_argument("--without", action="append", default=[], help="a test song to leave out; repeatable")
     options = parser.parse_args()
     scale = json.loads((options.runs / "scale.json").read_text())
-    read = {source: read_results(options.runs / source) for source in SOURCES}
+    read = {source: read_results(options.runs / source) for source in (*SOURCES, FOUR)}
     results = {source: leave_out(found, options.without) for source, found in read.items() if found}
     earlier = {"vocals": leave_out(read_results(options.earlier), options.without)} if options.earlier else {}
     texts = {target: tables(found, earlier.get(target, [])) for target, found in results.items()}
@@ -44,9 +45,10 @@ def main() -> None:
         options.runs / "report.json",
         {"scale": scale, "differences": {target: as_json(found) for target, found in results.items()}},
     )
-    draw(results, options.runs / "gain.svg")
+    shown = {target: found for target, found in results.items() if target != FOUR}
+    draw(shown, options.runs / "gain.svg")
     if options.doc:
-        draw(results, options.doc.parents[1] / "pictures" / f"gain_{scale['scale']}.svg")
+        draw(shown, options.doc.parents[1] / "pictures" / f"gain_{scale['scale']}.svg")
         for target, each in texts.items():
             place(options.doc, f"{scale['scale']}, {target}", each)
 
@@ -98,15 +100,25 @@ def arms_table(documents: list[Document]) -> str:
 
 
 def pairs_of(documents: list[Document]) -> list[tuple[str, str]]:
-    """Arms to compare: each with the control, libraries with each other, impure excerpts with pure ones."""
+    """Arms to compare.
+
+    Each with the control, libraries with each other, impure excerpts with pure ones, a variant with its baseline, and
+    a control of other settings with the control.
+    """
     arms = arms_of(documents)
-    libraries = [arm for arm in arms if arm.startswith("mined") and not arm.endswith("impure")]
+    variants = {document["arm"] for document in documents if document.get("baseline") is not None}
+    libraries = [arm for arm in arms if arm.startswith("mined") and not arm.endswith("impure") and arm not in variants]
     pairs = [(arm, "control") for arm in arms if arm in (*libraries, "supervised", "true", *LAST)]
     pairs += [(arm, base) for base in ("mined", "mined-by-track") for arm in libraries if arm not in (base, "mined")]
     for arm in arms:
         if arm.endswith("impure"):
             pairs.append((arm, arm[: arm.rindex("-", 0, arm.rindex("percent"))]))
-    return pairs
+    if "supervised" in arms and "ceiling" in arms:
+        pairs.append(("ceiling", "supervised"))
+    baselines = {document["arm"]: document.get("baseline") for document in documents}
+    pairs += [(arm, base) for arm in arms if (base := baselines[arm]) is not None and base in arms]
+    made_from = [(arm, "control") for arm in arms if arm.startswith("control-")]
+    return list(dict.fromkeys([*pairs, *made_from]))
 
 
 def differences_table(documents: list[Document], earlier: list[Document]) -> str:

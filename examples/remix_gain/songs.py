@@ -4,7 +4,7 @@ Every artist belongs to one half. A fold trains on one song and is tested on all
 ceiling, trained on all songs of its own half, excludes the test songs, too: one ceiling serves all folds of a half.
 The rock songs of MusicDelta count as one artist, since their musicians are not named. Songs without a half are tested
 on by every fold. The karaoke songs have vocals and accompaniment only; for another target than vocals the rock songs
-are one half, and nothing is in the other.
+are one half, and nothing is in the other. For all four sources the rock songs that have them all are one half.
 """
 
 from dataclasses import dataclass
@@ -23,9 +23,13 @@ FIRST_HALF = SINGERS[:6]
 """Six singers against five and the rock songs."""
 
 
+FOUR = "four"
+"""In place of a target: all four sources."""
+
+
 @dataclass(frozen=True)
 class Song:
-    """A song in ``folder``. ``half``: 0 or 1, None for songs that are only tested on."""
+    """A song in ``folder``. ``half``: 0 or 1, None for songs that are only tested on. ``target``: a source, or FOUR."""
 
     name: str
     artist: str
@@ -34,36 +38,54 @@ class Song:
     folder: Path
     target: str
 
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Sources under which the song's parts are stored: the target and the rest, or all sources."""
+        if self.target == FOUR:
+            return tuple(SOURCES)
+        return self.target, "vocals" if self.target == "other" else "other"
+
     def read(self) -> Audio:
-        """(2, channels, frames): target and rest."""
+        """(parts, channels, frames): target and rest, or all sources."""
         (track,) = load_stem_tracks(self.folder)
-        return np.stack([track.read_source(self.target), track.read_source(rest_of(self.target))])
+        return np.stack([track.read_source(source) for source in self.parts])
 
-
-def rest_of(target: str) -> str:
-    """Return the source under which a song's rest is stored."""
-    return "vocals" if target == "other" else "other"
+    def without(self, source: str) -> Audio:
+        """The sum of all parts but one."""
+        rest: Audio = np.delete(self.read(), self.parts.index(source), axis=0).sum(axis=0)
+        return rest
 
 
 def prepare_songs(audio: Path, out: Path, target: str, sample_rate: int, channels: int) -> list[Song]:
-    """Write all songs that have the target to ``out/<name>``, the rest as one stem; songs that are there are kept."""
+    """Write all songs that have the target to ``out/<name>``, by their parts; songs that are there are kept."""
     songs = []
     for track, artist, genre, half in _found(audio, target):
         song = Song(track.name, artist, genre, half, out / track.name, target)
         if not (song.folder / "corpus.toml").is_file():
             stems = track.read()
-            wanted = stems[SOURCES.index(target)]
-            if not wanted.any():
+            parts = stems
+            if target != FOUR:
+                wanted = stems[SOURCES.index(target)]
+                parts = np.stack([wanted, stems.sum(axis=0) - wanted])
+            if not _usable(parts, song):
                 continue
             song.folder.mkdir(parents=True, exist_ok=True)
-            for name, stem in ((target, wanted), (rest_of(target), stems.sum(axis=0) - wanted)):
+            for name, stem in zip(song.parts, parts, strict=True):
                 written = resample(to_channels(stem, channels), track.sample_rate, sample_rate)
                 with atomic_path(song.folder / f"{name}.wav") as temporary:
                     write_audio(temporary, written, sample_rate)
-            absent = [source for source in SOURCES if source not in (target, rest_of(target))]
+            absent = [source for source in SOURCES if source not in song.parts]
             write_text(song.folder / "corpus.toml", f"absent = {absent}\n")
         songs.append(song)
     return songs
+
+
+def _usable(parts: Audio, song: Song) -> bool:
+    """Whether the target sounds; of all sources one must, and in a song of a half, which may be trained on, each."""
+    sounding = parts.any(axis=(1, 2))
+    if song.target != FOUR:
+        return bool(sounding[0])
+    return bool(sounding.any() if song.half is None else sounding.all())
 
 
 def _found(audio: Path, target: str) -> list[tuple[StemTrack, str, str, int | None]]:
@@ -84,7 +106,9 @@ def _found(audio: Path, target: str) -> list[tuple[StemTrack, str, str, int | No
 
 
 def _tracks(folder: Path, target: str) -> list[StemTrack]:
-    return load_target_tracks(folder, target) if folder.is_dir() else []
+    if not folder.is_dir():
+        return []
+    return load_stem_tracks(folder) if target == FOUR else load_target_tracks(folder, target)
 
 
 def folds(songs: list[Song]) -> list[Song]:
@@ -104,6 +128,22 @@ def _in_turns(songs: list[Song]) -> list[Song]:
     halves = [[song for song in songs if song.half == half] for half in (0, 1)]
     turns = [song for pair in zip(*halves, strict=False) for song in pair]
     return [*turns, *(song for song in songs if song not in turns)]
+
+
+def labelled_songs(fold: str, songs: list[Song], half: int, number: int, count: int) -> list[Song]:
+    """Return the fold's song and ``count`` - 1 others of its half, drawn by the fold's number.
+
+    A fold named after its half has all songs of the half.
+    """
+    inside = [song for song in songs if song.half == half]
+    if fold == f"half{half}":
+        return inside
+    (own,) = (song for song in inside if song.name == fold)
+    others = [song for song in inside if song.name != fold]
+    if count > len(inside):
+        raise SystemExit(f"half {half} has {len(inside)} songs, {count} labelled ones are asked for")
+    order = np.random.default_rng(number).permutation(len(others))
+    return [own, *(others[place] for place in sorted(order[: count - 1]))]
 
 
 def middle(song: Audio, frames: int) -> Audio:
