@@ -114,6 +114,7 @@ def test_a_scan_stores_every_window_of_every_track_that_is_done(
         stated = store.seconds_at_purities()
     # The calibration has one threshold, with the target 0.95: it serves 0.9 and 0.95, and 0.98 is not promised.
     assert stated == {0.9: stated[0.95], 0.95: stated[0.95]}
+    assert [*stated[0.9]] == [*settings.sources]  # not by name
     assert report.at_purity == stated
     for source, seconds in stated[0.95].items():
         assert seconds == pytest.approx(report.sources[source]["seconds"], abs=0.01)

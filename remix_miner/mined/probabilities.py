@@ -155,7 +155,7 @@ class ProbabilityStore:
                 "SELECT purity, source, sum(seconds) FROM at_purity GROUP BY purity, source ORDER BY purity"
             ):
                 found.setdefault(purity, {})[source] = seconds
-        return found
+        return {purity: {source: of[source] for source in SOURCES if source in of} for purity, of in found.items()}
 
     def write(self, tracks: Iterable[StoredTrack]) -> None:
         """Record tracks in one transaction. Existing tracks of the same name are replaced."""
