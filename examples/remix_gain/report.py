@@ -103,7 +103,7 @@ def pairs_of(documents: list[Document]) -> list[tuple[str, str]]:
     """Arms to compare.
 
     Each with the control, libraries with each other, impure excerpts with pure ones, a variant with its baseline, and
-    a control of other settings with the control.
+    other settings of both with the control.
     """
     arms = arms_of(documents)
     variants = {document["arm"] for document in documents if document.get("baseline") is not None}
@@ -117,8 +117,11 @@ def pairs_of(documents: list[Document]) -> list[tuple[str, str]]:
         pairs.append(("ceiling", "supervised"))
     baselines = {document["arm"]: document.get("baseline") for document in documents}
     pairs += [(arm, base) for arm in arms if (base := baselines[arm]) is not None and base in arms]
-    made_from = [(arm, "control") for arm in arms if arm.startswith("control-")]
-    return list(dict.fromkeys([*pairs, *made_from]))
+    pairs += [
+        (arm, "control") for arm in arms if arm.startswith("control-") or f"{baselines[arm]}".startswith("control-")
+    ]
+    pairs += [("strict", "bold")] if {"strict", "bold"} <= {*arms} else []
+    return list(dict.fromkeys(pairs))
 
 
 def differences_table(documents: list[Document], earlier: list[Document]) -> str:
