@@ -10,6 +10,7 @@ import pytest
 import soundfile
 
 from remix_miner.audio import AudioReader
+from remix_miner.audio.containers.headers import check_header
 from remix_miner.errors import AudioError
 
 RATE = 8000
@@ -186,3 +187,15 @@ def test_an_ogg_file_without_its_last_page_is_remarked(noise: np.ndarray, tmp_pa
     for whole in (b"", content):
         (tmp_path / "a.ogg").write_bytes(whole + content[: int(kept * len(content))])
         assert "the last page of the stream is missing" in str(seconds_and_problem(tmp_path / "a.ogg")[1])
+
+
+def test_samples_that_look_like_a_chunk_beyond_the_end_are_remarked(tmp_path: Path) -> None:
+    samples = np.full(16000, 4000, dtype="<i2")
+    samples[8000:8004] = np.frombuffer(b"abcd\xff\xff\xff\x7f", dtype="<i2")
+    path = tmp_path / "half.wav"
+    soundfile.write(path, samples, 16000)
+    data = bytearray(path.read_bytes())
+    place = data.index(b"data") + 4
+    data[place : place + 4] = (16000).to_bytes(4, "little")
+    path.write_bytes(data)
+    assert "states 0.50 s, and the file holds 1.00 s" in (check_header(path, "WAV").problem or "")

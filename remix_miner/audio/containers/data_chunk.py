@@ -86,7 +86,7 @@ def names_of_chunks(file: BinaryIO, place: int, size: int, form: ChunkForm) -> l
             return None
         names.append(name)
         place = start + length
-    return names if place + 8 + 1 > size else None
+    return names if size - 8 <= place <= size + 1 else None
 
 
 def _chunks(file: BinaryIO, place: int, form: ChunkForm) -> Iterator[tuple[bytes, int, int]]:
