@@ -7,6 +7,7 @@ import pytest
 
 pytest.importorskip("starlette", reason="the extra 'review' is not installed")
 
+from remix_miner.calibration.fit import calibrate
 from remix_miner.calibration.reviewed_songs import ReviewedDraw, recalibrate, reviewed_draws, threshold_from_draws
 from remix_miner.calibration.settings import CalibrationSettings
 from remix_miner.detector.calibration import Calibration, SourceCalibration
@@ -90,6 +91,18 @@ def test_the_threshold_of_a_folder_moves_to_where_its_audit_says(folder):
     assert "artists" in strict.sources["drums"].reason
     with pytest.raises(DataError, match="not for the one"):
         recalibrate(folder, dataclasses.replace(before, detector_sha256="e" * 64), CalibrationSettings())
+
+
+def test_a_calibration_with_a_curve_and_counts_can_be_read_again(folder, labelled_songs, tmp_path):
+    audit = Audit(folder, AuditSettings("drums", planned=20, controls=0.0), "script")
+    while (position := audit.state()["position"]) is not None and not audit.result()["complete"]:
+        audit.answer(position, "accepted", None)
+    audit.close()
+    before = calibrate(labelled_songs(4), "tiny", "d" * 64, CalibrationSettings())
+    assert before.sources["drums"].artist_counts is not None
+    after = recalibrate(folder, before, CalibrationSettings(precision=0.9, worst_artist=0.8))
+    after.save(tmp_path / "c.json")
+    assert Calibration.load(tmp_path / "c.json").sources == after.sources
 
 
 def test_a_marked_stretch_labels_its_own_windows(folder):

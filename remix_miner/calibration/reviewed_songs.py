@@ -97,6 +97,7 @@ def _with_threshold(before: SourceCalibration, chosen: Threshold, settings: Cali
         recall=None,
         spans=None,
         curve=None,
+        artist_counts=None,
     )
 
 
