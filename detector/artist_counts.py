@@ -1,6 +1,6 @@
 """Harvest of each calibration artist at each threshold, as a calibration file keeps it.
 
-A later calibration with few songs adds these artists to its own (`remix_miner.calibration.promise`).
+A later calibration with few songs adds these artists to its own (`remix_miner.calibration.promise.curve`).
 """
 
 import base64

@@ -1,6 +1,6 @@
 """Purity curve of one source: purity of the harvest, its lower bound, and recall at each threshold.
 
-`remix_miner.calibration.promise` measures it; a scan takes the threshold for a requested purity from it.
+`remix_miner.calibration.promise.curve` measures it; a scan takes the threshold for a requested purity from it.
 """
 
 import dataclasses

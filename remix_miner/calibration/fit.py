@@ -11,7 +11,7 @@ from remix_miner.calibration.bounds import artists_needed, candidate_thresholds
 from remix_miner.calibration.fusion import cross_fused, fit_fusion, fused_song
 from remix_miner.calibration.harvest import HarvestRule, harvest
 from remix_miner.calibration.labelled_songs import LabelledSong
-from remix_miner.calibration.promise import THRESHOLDS, curve_of, measure_harvests, not_trained_on, with_prior
+from remix_miner.calibration.promise.curve import THRESHOLDS, curve_of, measure_harvests, not_trained_on, with_prior
 from remix_miner.calibration.settings import CalibrationSettings
 from remix_miner.calibration.thresholds import Threshold, choose_threshold
 from remix_miner.calibration.window_table import SourceWindows, percentiles, windows_of
@@ -39,7 +39,7 @@ def calibrate(
 
     ``data``: further fields of the file about the songs. ``evidence``: the one whose log-odds the songs hold; its
     source is calibrated without and with it. ``prior``: an earlier calibration of the detector, whose artists count as
-    further artists (`promise.curve_of`) and whose weights join the evidence.
+    further artists (`promise.curve.curve_of`) and whose weights join the evidence.
 
     Raises `DataError` for fewer than two songs, or when no source has both silent and sounding windows.
     """

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 from scipy.special import logit
 
 from remix_miner.calibration.labelled_songs import LabelledSong
-from remix_miner.calibration.promise import not_trained_on
+from remix_miner.calibration.promise.curve import not_trained_on
 from remix_miner.calibration.settings import CalibrationSettings
 from remix_miner.calibration.window_table import windows_of
 from remix_miner.detector.evidence import DETECTOR_EDGE, LARGEST_LOG_ODDS, Evidence, Fusion

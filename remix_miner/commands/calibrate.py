@@ -26,7 +26,7 @@ from remix_miner.commands._options.prior import (
 from remix_miner.errors import UsageError
 
 if TYPE_CHECKING:
-    from remix_miner.calibration.promise import Support
+    from remix_miner.calibration.promise.support import Support
     from remix_miner.calibration.settings import CalibrationSettings
     from remix_miner.detector.calibration import Calibration, SourceCalibration
     from remix_miner.detector.loading import LoadedDetector
@@ -168,7 +168,7 @@ def command(
         note(f"pictures in {out.with_suffix('.html')}")
     text = _table(calibration)
     if bound == "harvest" and any(fitted.threshold is None for fitted in calibration.sources.values()):
-        from remix_miner.calibration.promise import supported
+        from remix_miner.calibration.promise.support import supported
 
         text += "\n\n" + _support(supported(songs, settings, counts_of(prior)), settings.precision)
         if loaded.calibration is not None:

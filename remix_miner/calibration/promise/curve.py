@@ -7,8 +7,7 @@ Results on songs that trained the detector are too good. Such songs can lower th
 count as artists.
 """
 
-import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,9 +29,6 @@ THRESHOLDS = tuple(float(f"{threshold:.5g}") for threshold in expit(np.arange(-3
 
 JUDGED_SECONDS = 20.0
 """Least harvest of an artist to which the artist floor applies; less is too small a sample."""
-
-CONFIDENCES = (0.8, 0.9, 0.95)
-WORST_ARTISTS = (0.75, 0.5)
 
 
 def not_trained_on(songs: Sequence[LabelledSong]) -> list[LabelledSong]:
@@ -162,47 +158,3 @@ def _worst_artist(counts: ArtistCounts) -> Float[np.ndarray, " J"]:
 
 def _rounded(share: float | None) -> float | None:
     return None if share is None else round(float(share), 5)
-
-
-@dataclass(frozen=True)
-class Support:
-    """Thresholds that the songs support at one ``confidence`` and ``worst_artist``.
-
-    Per source: ``thresholds`` at the target (None where it is not reached), and the ``highest`` lower bound.
-    """
-
-    confidence: float
-    worst_artist: float
-    thresholds: dict[str, float | None]
-    highest: dict[str, float]
-
-
-def supported(
-    songs: Sequence[LabelledSong], settings: CalibrationSettings, prior: Mapping[str, ArtistCounts] | None = None
-) -> list[Support]:
-    """Return the supported thresholds for each confidence and worst artist, the lowest confidence first.
-
-    ``prior``: per source, see `curve_of`.
-    """
-    known = [source for source in range(len(SOURCES)) if any(song.known(source).any() for song in songs)]
-    harvests = {
-        source: measure_harvests([song for song in songs if song.known(source).any()], source, settings)
-        for source in known
-    }
-    rows = []
-    for confidence in CONFIDENCES:
-        for worst_artist in WORST_ARTISTS:
-            changed = dataclasses.replace(settings, confidence=confidence, worst_artist=worst_artist)
-            curves = {
-                SOURCES[source]: curve_of(harvests[source], changed, (prior or {}).get(SOURCES[source]))
-                for source in known
-            }
-            rows.append(
-                Support(
-                    confidence,
-                    worst_artist,
-                    {source: curve.threshold_for(settings.precision) for source, curve in curves.items()},
-                    {source: curve.highest_bound for source, curve in curves.items()},
-                )
-            )
-    return rows
