@@ -102,6 +102,76 @@ def test_drawn_by_track_every_track_is_as_likely(folder, with_catalogue):
         dataset.draw("vocals", generator, by="tracks")
 
 
+@pytest.fixture
+def of_two_tracks(tmp_path) -> MinedExcerpts:
+    """Track 'a': 4 s at p = 1 and 6 s at p = 0.5; track 'b': 2 s at p = 0.8. Audio of 1, 2 and 3."""
+    with ShardWriter(
+        tmp_path / "weighted",
+        "drums",
+        sample_rate=RATE,
+        channels=1,
+        detector_sha256="0" * 64,
+        threshold=0.5,
+        settings={},
+        shard_id="0",
+    ) as shard:
+        for number, (track, seconds, probability) in enumerate((("a", 4, 1.0), ("b", 2, 0.8), ("a", 6, 0.5))):
+            shard.append(
+                np.full((seconds * RATE, 1), number + 1.0, dtype=np.float32),
+                track=track,
+                track_sha256="0" * 64,
+                start_seconds=10.0 * number,
+                probability_mean=probability,
+                probability_min=probability / 2,
+            )
+    return MinedExcerpts(tmp_path / "weighted")
+
+
+def shares_of(dataset, by, weight, draws=4000) -> list[float]:
+    generator = np.random.default_rng(5)
+    drawn = [dataset.draw("drums", generator, by, weight) for _ in range(draws)]
+    return [drawn.count(index) / draws for index in range(3)]
+
+
+@pytest.mark.parametrize(
+    ("by", "weight", "shares", "mean"),
+    [
+        # 4 s x 1, 2 s x 0.8 and 6 s x 0.5: of 8.6, and with the squares of 4 + 1.28 + 1.5 = 6.78.
+        ("seconds", 1.0, (4 / 8.6, 1.6 / 8.6, 3 / 8.6), (4 + 1.6 * 0.8 + 3 * 0.5) / 8.6),
+        ("seconds", 2.0, (4 / 6.78, 1.28 / 6.78, 1.5 / 6.78), (4 + 1.28 * 0.8 + 1.5 * 0.5) / 6.78),
+        # Of track a, 0.4 x 1 + 0.6 x 0.5 = 0.7 is kept; of track b 0.8; of both 1.5.
+        ("tracks", 1.0, (0.4 / 1.5, 0.8 / 1.5, 0.3 / 1.5), (0.4 + 0.8 * 0.8 + 0.3 * 0.5) / 1.5),
+    ],
+)
+def test_probable_excerpts_are_drawn_more_often(of_two_tracks, by, weight, shares, mean):
+    np.testing.assert_allclose(shares_of(of_two_tracks, by, weight), shares, atol=0.03)
+    assert of_two_tracks.mean_probability("drums", by, weight) == pytest.approx(mean, rel=1e-6)
+
+
+@pytest.mark.parametrize("by", ["seconds", "tracks"])
+def test_without_a_weight_the_same_excerpts_are_drawn_as_ever(of_two_tracks, by):
+    plain, unweighted = np.random.default_rng(2), np.random.default_rng(2)
+    drawn = [of_two_tracks.draw("drums", unweighted, by, 0.0) for _ in range(50)]
+    assert drawn == [of_two_tracks.draw("drums", plain, by) for _ in range(50)]
+    assert plain.random() == unweighted.random()
+
+
+def test_items_state_their_probability(of_two_tracks, folder):
+    items = [of_two_tracks[index] for index in range(3)]
+    assert [item["probability_mean"] for item in items] == pytest.approx([1.0, 0.8, 0.5])
+    assert [item["probability_min"] for item in items] == pytest.approx([0.5, 0.4, 0.25])
+    with_catalogue = MinedExcerpts(folder)
+    read = [with_catalogue[index]["probability_mean"] for index in np.flatnonzero(with_catalogue._index["source"] == 0)]
+    np.testing.assert_allclose(with_catalogue.probabilities("drums"), read, rtol=1e-6)
+
+
+def test_a_probability_that_is_none_cannot_weigh(of_two_tracks):
+    of_two_tracks._index["probability_mean"][1] = np.nan
+    assert of_two_tracks.draw("drums", np.random.default_rng(0)) in (0, 1, 2)
+    with pytest.raises(DataError, match="probability is not above 0 and at most 1"):
+        of_two_tracks.draw("drums", np.random.default_rng(0), "seconds", 1.0)
+
+
 def test_a_seed_an_epoch_and_an_index_decide_a_crop(folder):
     def crops(seed: int, epoch: int) -> list[float]:
         dataset = MinedExcerpts(folder, seconds=1.0, seed=seed)

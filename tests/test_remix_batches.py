@@ -283,3 +283,12 @@ def test_unusable_inputs_are_refused(reader: SegmentReader, excerpts: MinedExcer
         RemixSettings(max_gain_db=-1.0)
     with pytest.raises(DataError):
         MinedExcerpts(tmp_path)
+
+
+def test_weights_that_would_change_nothing_are_refused(reader: SegmentReader, excerpts: MinedExcerpts) -> None:
+    with pytest.raises(
+        UsageError, match=r"all excerpts .* have the same probability \(0.99 without drums, 0.99 without"
+    ):
+        remix_sampler(reader, excerpts, remix=RemixSettings(probability_weight=4.0))
+    with pytest.raises(UsageError, match="probability_weight draws probable excerpts more often"):
+        RemixSettings(probability_weight=1.0, weigh_by_volume=True)

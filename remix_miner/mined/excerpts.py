@@ -32,6 +32,7 @@ INDEX_DTYPE = np.dtype(
         ("start_frame", "<i8"),
         ("frames", "<i4"),
         ("expected_volume_db", "<f4"),
+        ("probability_mean", "<f4"),
     ]
 )
 
@@ -50,6 +51,9 @@ class MinedExcerpt(TypedDict):
     """Where in the track ``audio`` begins."""
     expected_volume_db: float
     """Of the silent source, by the calibration; nan when unknown."""
+    probability_mean: float
+    """Of silence, over the windows of the excerpt; ``probability_min``: the least of them."""
+    probability_min: float
 
 
 class MinedExcerpts(Dataset[MinedExcerpt]):
@@ -90,6 +94,7 @@ class MinedExcerpts(Dataset[MinedExcerpt]):
             source: np.cumsum(self._index["frames"][rows], dtype=np.int64) for source, rows in self._rows.items()
         }
         self._tracks: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
+        self._weights: dict[tuple[str, DrawBy, float], tuple[np.ndarray, np.ndarray]] = {}
         self.sources = tuple(source for source in SOURCES if len(self._rows[source]))
         """Sources that have excerpts here."""
         self._open: OrderedDict[int, Shard] = OrderedDict()
@@ -122,15 +127,21 @@ class MinedExcerpts(Dataset[MinedExcerpt]):
         """Return the seconds of excerpts without ``source``."""
         return float(self._index["frames"][self._rows[source]].sum(dtype=np.int64)) / self.sample_rate
 
-    def draw(self, source: str, generator: np.random.Generator, by: DrawBy = "seconds") -> int:
+    def draw(
+        self, source: str, generator: np.random.Generator, by: DrawBy = "seconds", probability_weight: float = 0.0
+    ) -> int:
         """Return the index of an excerpt without ``source``, drawn in proportion to its length.
 
         With ``by`` 'tracks' a track is drawn first, all of them alike, and then one of its excerpts in proportion to
-        its length: long tracks do not fill the training set.
+        its length: long tracks do not fill the training set. With ``probability_weight`` k, what is drawn like this is
+        kept with the probability p^k, and drawn again otherwise; p is the excerpt's mean probability of silence.
         """
         rows = self._rows.get(source, ())
         if not len(rows):
             raise DataError(f"{self.folder} holds no excerpts without {source!r}, only {', '.join(self.sources)}")
+        if probability_weight:
+            rows, ends = self._weighted(source, by, probability_weight)
+            return int(rows[np.searchsorted(ends[:-1], ends[-1] * generator.random(), side="right")])
         if by == "tracks":
             rows, ends, bounds = self._by_track(source)
             track = int(generator.integers(len(bounds) - 1))
@@ -139,6 +150,16 @@ class MinedExcerpts(Dataset[MinedExcerpt]):
             ends = self._ends[source]
             frame = generator.integers(ends[-1])
         return int(rows[np.searchsorted(ends, frame, side="right")])
+
+    def probabilities(self, source: str) -> np.ndarray:
+        """Return the mean probability of silence of every excerpt without ``source``, by index."""
+        found: np.ndarray = self._index["probability_mean"][self._rows[source]].astype(np.float64)
+        return found
+
+    def mean_probability(self, source: str, by: DrawBy = "seconds", probability_weight: float = 0.0) -> float:
+        """Return the mean over draws of the drawn excerpt's probability of silence."""
+        rows, ends = self._weighted(source, by, probability_weight)
+        return float(np.diff(ends, prepend=0) @ self._index["probability_mean"][rows] / ends[-1])
 
     def random_crop(
         self, source: str, frames: int, generator: np.random.Generator
@@ -176,6 +197,8 @@ class MinedExcerpts(Dataset[MinedExcerpt]):
             track_sha256=excerpt["track_sha256"].decode("ascii"),
             start_seconds=float(excerpt["start_seconds"]) + (offset + start) / shard.sample_rate,
             expected_volume_db=float(entry["expected_volume_db"]),
+            probability_mean=float(excerpt["probability_mean"]),
+            probability_min=float(excerpt["probability_min"]),
         )
 
     def _by_track(self, source: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -187,6 +210,27 @@ class MinedExcerpts(Dataset[MinedExcerpt]):
             last = np.flatnonzero(np.diff(self._index["track"][rows], append=-1))
             self._tracks[source] = rows, ends, np.concatenate([[0], ends[last]])
         return self._tracks[source]
+
+    def _weighted(self, source: str, by: DrawBy, exponent: float) -> tuple[np.ndarray, np.ndarray]:
+        """Return the rows of a source ordered by track, and the cumulative weights with which they are drawn.
+
+        An excerpt of n frames and probability p has the weight n p^k; by 'tracks' it is divided by the frames of all
+        excerpts of its track.
+        """
+        key = source, by, exponent
+        if key not in self._weights:
+            rows, ends, bounds = self._by_track(source)
+            probabilities = self._index["probability_mean"][rows].astype(np.float64)
+            if not np.all((probabilities > 0) & (probabilities < 1.001)):
+                raise DataError(
+                    f"{self.folder} holds excerpts without {source} whose probability is not above 0 and at most 1; "
+                    "they cannot be drawn by it"
+                )
+            weights = np.diff(ends, prepend=0) * (probabilities / probabilities.max()) ** exponent
+            if by == "tracks":
+                weights /= np.diff(bounds)[np.searchsorted(bounds, ends) - 1]
+            self._weights[key] = rows, np.cumsum(weights)
+        return self._weights[key]
 
     def _shard(self, number: int) -> Shard:
         if self._process != os.getpid():
@@ -227,6 +271,7 @@ def _read_index(folder: Path, sources: Iterable[str]) -> tuple[list[Path], np.nd
                     piece["track"] = [tracks.setdefault(name, len(tracks)) for name in shard.excerpts["track"]]
                     piece["start_frame"], piece["frames"] = shard.excerpts["start_frame"], shard.excerpts["frames"]
                     piece["expected_volume_db"] = np.nan
+                    piece["probability_mean"] = shard.excerpts["probability_mean"]
                     pieces.append(piece)
         return paths, np.concatenate(pieces) if pieces else np.zeros(0, dtype=INDEX_DTYPE)
     with reading_errors(folder / CATALOGUE_NAME):
@@ -250,4 +295,5 @@ def _live_excerpts(database: sqlite3.Connection, paths: list[Path], sources: lis
             )
         expected = np.nan if excerpt.expected_volume_db is None else excerpt.expected_volume_db
         number, code = numbers[excerpt.shard], codes[excerpt.source]
-        yield number, code, excerpt.track_id, excerpt.shard_start, excerpt.frames, expected
+        place = excerpt.track_id, excerpt.shard_start, excerpt.frames
+        yield number, code, *place, expected, excerpt.probability_mean

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from remix_miner.audio import Audio, resample, to_channels
-from remix_miner.config import Bounds, Settings
+from remix_miner.config import Bounds, SettingError, Settings
 from remix_miner.datasets.segments import SegmentReader
 from remix_miner.errors import DataError, UsageError
 from remix_miner.mined.excerpts import DrawBy, MinedExcerpts
@@ -115,6 +115,14 @@ class RemixSettings(Settings):
     weigh_by_volume: bool = False  # weight by the catalogue's expected V, see `volume_weight`
     share: Annotated[float, Bounds(0, 1)] | None = None  # with a target: of the examples; None: `share_of_excerpts`
     negatives: Annotated[float, Bounds(0, 1)] = 0.0  # with a target: of the excerpts' examples, with a silent target
+    probability_weight: Annotated[float, Bounds(0, 100)] = 0.0  # k: excerpts drawn in proportion to p^k, too; 0: off
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.probability_weight and self.weigh_by_volume:
+            raise SettingError(
+                "probability_weight", "draws probable excerpts more often, weigh_by_volume counts them more: set one"
+            )
 
 
 def source_shares(excerpts: MinedExcerpts, enough_minutes: float) -> dict[str, float]:
@@ -166,6 +174,8 @@ class RemixSampler(Sampler[RemixBatch]):
         if not self.sources:
             raise DataError("no mined excerpts to remix with: check the mined folder with 'remix-miner inspect MINED'")
         self.source_shares = source_shares(excerpts, self.settings.enough_minutes)
+        if self.settings.probability_weight:
+            _require_different_probabilities(excerpts, self.sources)
 
     def source_of(self, step: int) -> str:
         """Return the source that batch ``step`` isolates; the same on all ranks."""
@@ -225,7 +235,9 @@ class RemixSampler(Sampler[RemixBatch]):
         """Return a crop at the model's rate and channels, its first and last frame in the segment, and its weight."""
         sample_rate = self.reader.sample_rate
         wanted = math.ceil(self.frames * self.excerpts.sample_rate / sample_rate)
-        item = self.excerpts.crop(self.excerpts.draw(source, generator, self.settings.draw_by), wanted, generator)
+        settings = self.settings
+        index = self.excerpts.draw(source, generator, settings.draw_by, settings.probability_weight)
+        item = self.excerpts.crop(index, wanted, generator)
         crop = to_channels(item["audio"][:, : item["valid_frames"]], self.reader.channels)
         crop = resample(crop, item["sample_rate"], sample_rate)[:, : self.frames]
         first = int(generator.integers(self.frames - crop.shape[-1] + 1))
@@ -234,3 +246,14 @@ class RemixSampler(Sampler[RemixBatch]):
         audio[:, first:last] = crop
         weight = volume_weight(item["expected_volume_db"]) if self.settings.weigh_by_volume else 1.0
         return audio, first, last, weight
+
+
+def _require_different_probabilities(excerpts: MinedExcerpts, sources: Sequence[str]) -> None:
+    """Raise `UsageError` where weighting by probability would change nothing."""
+    found = {source: excerpts.probabilities(source) for source in sources}
+    if all(values.min() == values.max() for values in found.values()):
+        stated = ", ".join(f"{values.min():.3g} without {source}" for source, values in found.items())
+        raise UsageError(
+            f"excerpts.probability_weight would change nothing: all excerpts of {excerpts.folder} have the same "
+            f"probability ({stated}); leave it at 0"
+        )

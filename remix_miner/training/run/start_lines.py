@@ -48,6 +48,7 @@ def _mined_lines(excerpts: MinedExcerpts, settings: TrainingSettings) -> list[st
     minutes = {source: excerpts.seconds_of(source) / 60 for source in excerpts.sources}
     found = ", ".join(f"{source} {got:.1f} min" for source, got in minutes.items())
     lines = [f"{len(excerpts)} mined excerpts without: {found}"]
+    lines += _weighted_lines(excerpts, settings)
     if settings.target is not None:  # the share of examples follows from the seconds
         return lines + [HARM.format(target=settings.target)] * (settings.target in MAY_HARM)
     shares = source_shares(excerpts, settings.excerpts.enough_minutes)
@@ -59,3 +60,14 @@ def _mined_lines(excerpts: MinedExcerpts, settings: TrainingSettings) -> list[st
             "--set excerpts.enough_minutes=0"
         )
     return lines
+
+
+def _weighted_lines(excerpts: MinedExcerpts, settings: TrainingSettings) -> list[str]:
+    by, weight = settings.excerpts.draw_by, settings.excerpts.probability_weight
+    if not weight:
+        return []
+    means = [
+        f"{source} {excerpts.mean_probability(source, by):.3f} -> {excerpts.mean_probability(source, by, weight):.3f}"
+        for source in excerpts.sources
+    ]
+    return [f"excerpts are drawn by probability^{weight:g}; its mean over draws: {', '.join(means)}"]
