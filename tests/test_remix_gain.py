@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from remix_miner.mined.excerpts import MinedExcerpts
 from remix_miner.sources import SOURCES
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "remix_gain"
@@ -168,6 +169,32 @@ def test_labelled_songs_of_one_singer_are_drawn_together(differences: ModuleType
     ]
     found = differences.difference(documents, "mined", "control")
     assert (found.low, found.mean, found.high) == pytest.approx((1.0, 1.0, 1.0))
+
+
+def test_probabilities_reach_the_copies_of_a_harvest(
+    tmp_path: Path, mine: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Copies written now state them; those of earlier versions, which state 1, are mended and keep their audio."""
+    monkeypatch.syspath_prepend(str(EXAMPLE))
+    excerpts = importlib.import_module("excerpts")
+    mine(tmp_path / "mined", {"x.mp3": {"vocals": [5.0, 6.0]}, "y.mp3": {"vocals": [7.0]}})
+    stated = MinedExcerpts(tmp_path / "mined").probabilities("vocals")
+    read = list(excerpts.read_mined(tmp_path / "mined", "vocals", 4000, 1))
+    excerpts.write_excerpts(tmp_path / "new", "vocals", read, 4000, 1, made_of="x")
+    assert MinedExcerpts(tmp_path / "new").probabilities("vocals") == pytest.approx(stated)
+    without = [excerpt._replace(probability_mean=1.0, probability_min=1.0) for excerpt in read]
+    excerpts.write_excerpts(tmp_path / "old", "vocals", without, 4000, 1, made_of="x")
+    old = excerpts.shard_path(tmp_path / "old", "vocals")
+    assert old.read_bytes() != excerpts.shard_path(tmp_path / "new", "vocals").read_bytes()
+    excerpts.add_probabilities(old, tmp_path / "mined", "vocals")
+    assert MinedExcerpts(tmp_path / "old").probabilities("vocals") == pytest.approx(stated)
+    assert old.stat().st_size == excerpts.shard_path(tmp_path / "new", "vocals").stat().st_size
+    for mended, written in zip(MinedExcerpts(tmp_path / "old"), MinedExcerpts(tmp_path / "new"), strict=True):
+        np.testing.assert_array_equal(mended["audio"], written["audio"])
+    mine(tmp_path / "another", {"x.mp3": {"vocals": [5.0, 6.0]}})
+    excerpts.write_excerpts(tmp_path / "third", "vocals", without, 4000, 1, made_of="x")
+    with pytest.raises(SystemExit, match="was not made of"):
+        excerpts.add_probabilities(excerpts.shard_path(tmp_path / "third", "vocals"), tmp_path / "another", "vocals")
 
 
 VARIANTS = """

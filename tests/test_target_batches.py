@@ -109,6 +109,72 @@ def test_the_share_decides_how_many_and_leaves_the_others_as_they_are(make: Make
     assert torch.equal(some.target[from_mixes], mixes.target[from_mixes])
 
 
+@pytest.fixture(scope="module")
+def two_tracks(tmp_path_factory: pytest.TempPathFactory) -> MinedExcerpts:
+    """Excerpts without drums of two tracks: 1 s of random signs at 0.05, and 1 s of a constant 0.02."""
+    folder = tmp_path_factory.mktemp("two")
+    signs = 0.05 * np.random.default_rng(1).choice([-1.0, 1.0], (RATE, 2))
+    with ShardWriter(
+        folder, "drums", sample_rate=RATE, detector_sha256="0" * 64, threshold=0.9, settings={}, shard_id="0"
+    ) as shard:
+        for track, audio in (("signs", signs), ("constant", np.full((RATE, 2), 0.02))):
+            shard.append(
+                audio.astype(np.float32),
+                track=track,
+                track_sha256="0" * 64,
+                start_seconds=0.0,
+                probability_mean=1.0,
+                probability_min=1.0,
+            )
+    return MinedExcerpts(folder)
+
+
+def dense(reader: SegmentReader, two_tracks: MinedExcerpts, **settings: float) -> TargetSampler:
+    remix = RemixSettings(**settings)
+    return TargetSampler(
+        reader, two_tracks, "drums", 1.0, frames=SEGMENT, batch_size=16, augment=PLAIN, remix=remix, seed=3
+    )
+
+
+def test_a_second_excerpt_comes_from_another_track_at_the_level_of_the_first(
+    reader: SegmentReader, two_tracks: MinedExcerpts
+) -> None:
+    """The sum of signs and of a constant of the same level L is 0 or 2 L, and its power 2 L^2.
+
+    The own rest has the power 0.14, which is out of reach: 12 dB more than 0.05 or 0.02 (power 2 x 0.0025 or
+    2 x 0.0004), so L is 4 (3.98) times the first one's level.
+    """
+    gain = 10 ** (12 / 20)
+    rests = dense(reader, two_tracks, second_probability=1.0).batch(0).rest
+    seen = set()
+    for rest in rests:
+        level = float(rest.abs().max()) / 2 / gain
+        nearest = min((0.05, 0.02), key=lambda each: abs(each - level))
+        seen.add(nearest)
+        assert level == pytest.approx(nearest, rel=2e-3)
+        silent = torch.isclose(rest, torch.tensor(0.0), atol=1e-3)
+        assert torch.allclose(rest[~silent].abs(), torch.tensor(2 * nearest * gain), rtol=3e-3)
+        assert 0.45 < silent.float().mean() < 0.55
+    assert seen == {0.05, 0.02}
+
+
+def test_the_probability_of_a_second_excerpt_leaves_all_else_as_it_is(
+    reader: SegmentReader, two_tracks: MinedExcerpts
+) -> None:
+    plain, half = dense(reader, two_tracks), dense(reader, two_tracks, second_probability=0.5)
+    single = [dense(reader, two_tracks).batch(step) for step in range(8)]
+    some = [half.batch(step) for step in range(8)]
+    assert all(torch.equal(one.target, other.target) for one, other in zip(single, some, strict=True))
+    alike = torch.cat([(one.rest == other.rest).flatten(1).all(1) for one, other in zip(single, some, strict=True)])
+    assert abs(int(alike.sum()) - 64) < 23  # 128 draws of probability one half: 4 standard deviations of 5.7
+    assert torch.equal(plain.batch(5).rest, single[5].rest)
+
+
+def test_a_second_excerpt_needs_a_second_track(make: Make) -> None:
+    with pytest.raises(UsageError, match="has those of one track without drums"):
+        make(share=1.0, remix=RemixSettings(second_probability=0.5))
+
+
 def test_references_follow_the_order_that_the_model_states() -> None:
     target, rest = torch.full((1, 1, 2), 3.0), torch.full((1, 1, 2), 5.0)
     batch = TargetBatch(target, rest, "bass")

@@ -1,17 +1,20 @@
 """Sets of excerpts, each a folder of shards at the scale's rate, as `remix-miner train --mined` reads them."""
 
+import shutil
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import h5py
 import numpy as np
 from arms import Job
 from scale import Scale
 from songs import FOUR, Song, labelled_songs
 
+from remix_miner.atomic import atomic_path
 from remix_miner.audio import Audio, resample, to_channels
 from remix_miner.mined.excerpts import MinedExcerpts
-from remix_miner.mined.shard_files import shard_paths
+from remix_miner.mined.reader import Shard
 from remix_miner.mined.writer import ShardWriter
 
 NO_DETECTOR = "0" * 64
@@ -23,16 +26,25 @@ CONTAMINATION_DB = -3.0
 
 
 class Excerpt(NamedTuple):
+    """An excerpt and its mean and least probability of silence, which are 1 where no detector is involved."""
+
     audio: Audio
     track: str
     start_seconds: float
+    probability_mean: float = 1.0
+    probability_min: float = 1.0
+
+
+def shard_path(folder: Path, source: str) -> Path:
+    """Return the one shard of a source in a folder of this experiment."""
+    return folder / "shards" / f"{source}-0.h5"
 
 
 def write_excerpts(
     folder: Path, source: str, excerpts: Iterable[Excerpt], sample_rate: int, channels: int, made_of: str
 ) -> Path:
     """Write one shard of excerpts without ``source``; a folder that has its shard is kept."""
-    if folder.is_dir() and any(path.name == f"{source}-0.h5" for path in shard_paths(folder)):
+    if shard_path(folder, source).is_file():
         return folder
     with ShardWriter(
         folder,
@@ -50,8 +62,8 @@ def write_excerpts(
                 track=excerpt.track,
                 track_sha256=NO_DETECTOR,
                 start_seconds=excerpt.start_seconds,
-                probability_mean=1.0,
-                probability_min=1.0,
+                probability_mean=excerpt.probability_mean,
+                probability_min=excerpt.probability_min,
             )
     return folder
 
@@ -62,7 +74,31 @@ def read_mined(mined: Path, source: str, sample_rate: int, channels: int) -> Ite
     for index in range(len(excerpts)):
         item = excerpts.read(index)
         audio = resample(to_channels(item["audio"], channels), item["sample_rate"], sample_rate)
-        yield Excerpt(audio, item["track"], item["start_seconds"])
+        yield Excerpt(audio, item["track"], item["start_seconds"], item["probability_mean"], item["probability_min"])
+
+
+def add_probabilities(path: Path, mined: Path, source: str) -> None:
+    """Add a harvest's probabilities to a shard made of it that states none: all are 1 there.
+
+    Earlier versions of this script wrote such shards. Audio, order, name and size of the file stay as they are, so runs
+    that used it are still valid and may be continued. `SystemExit` where the shard was made of another harvest.
+    """
+    with Shard(path) as shard:
+        table = shard.excerpts.copy()
+    if not np.all(table["probability_mean"] == 1):
+        return
+    excerpts = MinedExcerpts(mined, sources=[source])
+    places = [excerpts.read(index, frames=1) for index in range(len(excerpts))]
+    if [(row["track"].decode(), row["start_seconds"]) for row in table] != [
+        (item["track"], item["start_seconds"]) for item in places
+    ]:
+        raise SystemExit(f"{path} was not made of {mined}; take another --out, or the harvest that it was made of")
+    for name in ("probability_mean", "probability_min"):
+        table[name] = [item[name] for item in places]
+    with atomic_path(path) as temporary:
+        shutil.copyfile(path, temporary)
+        with h5py.File(temporary, "r+") as file:
+            file["excerpts"][...] = table
 
 
 def rests(songs: Iterable[Song], source: str) -> Iterable[Excerpt]:
@@ -133,6 +169,8 @@ class ExcerptSets:
             return self._write(f"true-{ending}", lambda source: rests(others, source))
         harvest = arm.settings.harvest or ""
         folder = self._write(f"mined-{harvest}".rstrip("-"), lambda source: self._read(self.harvests[harvest], source))
+        for source in self.sources:
+            add_probabilities(shard_path(folder, source), self.harvests[harvest], source)
         if arm.minutes is not None:
             whole, seconds, rate = folder, 60 * arm.minutes, self.scale.sample_rate
             folder = self._write(

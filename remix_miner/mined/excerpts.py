@@ -173,8 +173,20 @@ class MinedExcerpts(Dataset[MinedExcerpt]):
 
     def crop(self, index: int, frames: int, generator: np.random.Generator) -> MinedExcerpt:
         """Return ``frames`` of excerpt ``index`` from a uniformly random place, padded with zeros if it is shorter."""
+        return self.read(index, self.draw_start(index, frames, generator), frames)
+
+    def draw_start(self, index: int, frames: int, generator: np.random.Generator) -> int:
+        """Return where a crop of ``frames`` begins in excerpt ``index``, uniformly; 0 where the excerpt is shorter."""
         spare = int(self._index["frames"][index]) - frames
-        return self.read(index, int(generator.integers(spare + 1)) if spare > 0 else 0, frames)
+        return int(generator.integers(spare + 1)) if spare > 0 else 0
+
+    def track_of(self, index: int) -> int:
+        """Return the number of the track of excerpt ``index``; the same for all its excerpts."""
+        return int(self._index["track"][index])
+
+    def tracks_of(self, source: str) -> int:
+        """Return how many tracks have excerpts without ``source``."""
+        return len(np.unique(self._index["track"][self._rows[source]]))
 
     def read(self, index: int, start: int = 0, frames: int | None = None) -> MinedExcerpt:
         """Return excerpt ``index`` from its frame ``start``: ``frames`` (zeros after its end), or all to its end."""

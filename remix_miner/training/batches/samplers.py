@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from remix_miner.audio import Audio, resample, to_channels
-from remix_miner.config import Bounds, SettingError, Settings
+from remix_miner.config import PROBABILITY, Bounds, SettingError, Settings
 from remix_miner.datasets.segments import SegmentReader
 from remix_miner.errors import DataError, UsageError
 from remix_miner.mined.excerpts import DrawBy, MinedExcerpts
@@ -116,6 +116,7 @@ class RemixSettings(Settings):
     share: Annotated[float, Bounds(0, 1)] | None = None  # with a target: of the examples; None: `share_of_excerpts`
     negatives: Annotated[float, Bounds(0, 1)] = 0.0  # with a target: of the excerpts' examples, with a silent target
     probability_weight: Annotated[float, Bounds(0, 100)] = 0.0  # k: excerpts drawn in proportion to p^k, too; 0: off
+    second_probability: Annotated[float, PROBABILITY] = 0.0  # of examples: an excerpt of another track on top of it
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -147,6 +148,10 @@ class RemixSampler(Sampler[RemixBatch]):
     Levels: with ``match_level`` the excerpt gets the level of the labelled song's own rest, measured over the segment,
     with a gain of at most ``max_gain_db``. The isolated source keeps its level, and its level relative to the rest is
     distributed as in the labelled mixtures. Where either is silent the gain is 1.
+
+    With ``second_probability`` the rest is the sum of two excerpts of different tracks in a share of the examples: the
+    second gets the level of the first, within ``max_gain_db``, and the sum is levelled like a single excerpt. The
+    isolated source is silent in both, so the sum is a rest as well. What else is drawn does not depend on it.
     """
 
     def __init__(
@@ -176,6 +181,8 @@ class RemixSampler(Sampler[RemixBatch]):
         self.source_shares = source_shares(excerpts, self.settings.enough_minutes)
         if self.settings.probability_weight:
             _require_different_probabilities(excerpts, self.sources)
+        if self.settings.second_probability:
+            _require_two_tracks(excerpts, self.sources)
 
     def source_of(self, step: int) -> str:
         """Return the source that batch ``step`` isolates; the same on all ranks."""
@@ -209,16 +216,17 @@ class RemixSampler(Sampler[RemixBatch]):
         (semitones,), (tempo,) = self.mixing.pitch_tempo.draw(generator, 1)
         frames = source_frames(self.frames, tempo)
         song, start, isolated = self._isolated(source, frames, generator)
-        rest, first, last, weight = self._excerpt(source, generator)
+        excerpt = self._excerpt(source, generator)
+        if self.settings.second_probability:
+            excerpt = self._with_second(excerpt, source, np.random.default_rng([REMIX_STREAM, 2, self.seed, index]))
+        rest, valid, weight = excerpt.audio, excerpt.valid, excerpt.weight
         if self.settings.match_level:
             own_rest = self.reader.read_stems(song, start, frames).sum(axis=0) - isolated
-            rest *= np.float32(level_gain(rest[:, first:last], own_rest, self.settings.max_gain_db))
+            rest *= np.float32(level_gain(excerpt.valid_audio, own_rest, self.settings.max_gain_db))
         isolated = change_pitch_tempo(isolated, self.reader.sample_rate, semitones, tempo, self.frames)
         if self.mixing.loudness_lufs is not None:
             gain = np.float32(loudness_gain(isolated + rest, self.reader.sample_rate, self.mixing.loudness_lufs))
             isolated, rest = isolated * gain, rest * gain
-        valid = np.zeros(self.frames, dtype=bool)
-        valid[first:last] = True
         return isolated, rest, valid, weight
 
     def _isolated(self, source: str, frames: int, generator: np.random.Generator) -> tuple[int, int, Audio]:
@@ -231,21 +239,60 @@ class RemixSampler(Sampler[RemixBatch]):
                 break
         return song, start, isolated
 
-    def _excerpt(self, source: str, generator: np.random.Generator) -> tuple[Audio, int, int, float]:
-        """Return a crop at the model's rate and channels, its first and last frame in the segment, and its weight."""
-        sample_rate = self.reader.sample_rate
+    def _excerpt(self, source: str, generator: np.random.Generator, beside: int | None = None) -> "PlacedExcerpt":
+        """Return a random crop at a random place; with ``beside``, of another track than that excerpt's."""
+        settings, sample_rate = self.settings, self.reader.sample_rate
         wanted = math.ceil(self.frames * self.excerpts.sample_rate / sample_rate)
-        settings = self.settings
         index = self.excerpts.draw(source, generator, settings.draw_by, settings.probability_weight)
+        while beside is not None and self.excerpts.track_of(index) == self.excerpts.track_of(beside):
+            index = self.excerpts.draw(source, generator, settings.draw_by, settings.probability_weight)
         item = self.excerpts.crop(index, wanted, generator)
         crop = to_channels(item["audio"][:, : item["valid_frames"]], self.reader.channels)
         crop = resample(crop, item["sample_rate"], sample_rate)[:, : self.frames]
         first = int(generator.integers(self.frames - crop.shape[-1] + 1))
-        last = first + crop.shape[-1]
         audio = np.zeros((self.reader.channels, self.frames), dtype=np.float32)
-        audio[:, first:last] = crop
-        weight = volume_weight(item["expected_volume_db"]) if self.settings.weigh_by_volume else 1.0
-        return audio, first, last, weight
+        audio[:, first : first + crop.shape[-1]] = crop
+        valid = np.zeros(self.frames, dtype=bool)
+        valid[first : first + crop.shape[-1]] = True
+        weight = volume_weight(item["expected_volume_db"]) if settings.weigh_by_volume else 1.0
+        return PlacedExcerpt(index, audio, valid, weight)
+
+    def _with_second(self, excerpt: "PlacedExcerpt", source: str, generator: np.random.Generator) -> "PlacedExcerpt":
+        """Return the excerpt, with probability `second_probability` plus one of another track at its level."""
+        if generator.random() >= self.settings.second_probability:
+            return excerpt
+        second = self._excerpt(source, generator, beside=excerpt.index)
+        gain = np.float32(level_gain(second.valid_audio, excerpt.valid_audio, self.settings.max_gain_db))
+        return PlacedExcerpt(
+            excerpt.index,
+            excerpt.audio + gain * second.audio,
+            excerpt.valid | second.valid,
+            min(excerpt.weight, second.weight),
+        )
+
+
+@dataclass(frozen=True)
+class PlacedExcerpt:
+    """A crop of excerpt ``index`` in a silent segment. ``valid``: frames that it fills; ``weight``: of the example."""
+
+    index: int
+    audio: Audio
+    valid: Bool[np.ndarray, " T"]
+    weight: float
+
+    @property
+    def valid_audio(self) -> Audio:
+        return self.audio.compress(self.valid, axis=-1)
+
+
+def _require_two_tracks(excerpts: MinedExcerpts, sources: Sequence[str]) -> None:
+    """Raise `UsageError` where no second excerpt of another track exists."""
+    few = [source for source in sources if excerpts.tracks_of(source) < 2]
+    if few:
+        raise UsageError(
+            f"excerpts.second_probability mixes excerpts of two tracks, but {excerpts.folder} has those of one track "
+            f"without {' and without '.join(few)}; leave it at 0, or mine more"
+        )
 
 
 def _require_different_probabilities(excerpts: MinedExcerpts, sources: Sequence[str]) -> None:
