@@ -1,17 +1,19 @@
 """Picture of one song: from stems, from a file, and from both."""
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
 
+from remix_miner.api.detector import Detector, SongSilence
 from remix_miner.cli import main
-from remix_miner.detector.loading import load_detector
-from remix_miner.figures.predicted_song import predict_song
-from remix_miner.figures.song import song_figure
+from remix_miner.datasets.corpora import load_stem_tracks
+from remix_miner.figures.predicted_song import song_volumes
 
 
 def run(*arguments: str) -> int:
@@ -25,15 +27,23 @@ def song(stem_corpus: Callable[..., Path], tmp_path: Path) -> Path:
     return stem_corpus(tmp_path / "songs", {"a - one": 6.0}) / "a - one"
 
 
-def test_stems_give_the_picture_of_their_sum_and_its_true_volumes(song: Path, tiny_detector: Path) -> None:
-    model = load_detector(tiny_detector).model
-    predicted = predict_song(model, song)
-    assert predicted.name == "a - one"
+def figure_of(song: SongSilence, volumes: np.ndarray | None = None) -> Any:
+    return song.plot(volumes).figure
+
+
+def volumes_of(song: Path, windows: int) -> np.ndarray:
+    return song_volumes(load_stem_tracks(song)[0], windows)
+
+
+def test_a_picture_has_probabilities_and_true_volumes(song: Path, tiny_detector: Path) -> None:
+    (track,) = load_stem_tracks(song)
+    predicted = Detector(tiny_detector)(track.read().sum(axis=0), track.sample_rate)
+    volumes = volumes_of(song, len(predicted.times))
     assert predicted.seconds == pytest.approx(6.0)
-    assert predicted.volumes is not None
-    assert predicted.volumes.shape == predicted.probabilities.shape
+    assert volumes.shape == predicted.probabilities.shape
     assert predicted.valid.all()
-    made = song_figure(predicted, {"drums": 0.1, "bass": None})
+    assert not np.isnan(volumes).any()
+    made = figure_of(dataclasses.replace(predicted, thresholds={"drums": 0.1, "bass": None}), volumes)
     # A spectrogram, and for each source its probability and its volume.
     assert len(made.axes) == 9
     assert "true volume" in made.axes[-1].get_xlabel()
@@ -41,23 +51,18 @@ def test_stems_give_the_picture_of_their_sum_and_its_true_volumes(song: Path, ti
 
 
 def test_a_file_alone_has_no_truth(song: Path, tiny_detector: Path) -> None:
-    predicted = predict_song(load_detector(tiny_detector).model, song / "vocals.wav")
-    assert predicted.volumes is None
-    made = song_figure(predicted, {})
+    made = figure_of(Detector(tiny_detector)(song / "vocals.wav"))
     assert len(made.axes) == 5
     assert "true volume" not in made.axes[-1].get_xlabel()
 
 
-def test_a_file_with_stems_is_drawn_itself_with_their_volumes(song: Path, tiny_detector: Path, tmp_path: Path) -> None:
-    rate = soundfile.info(song / "drums.wav").samplerate
-    longer = 0.1 * np.random.default_rng(0).standard_normal((8 * rate, 2))
-    soundfile.write(tmp_path / "mix.wav", longer, rate, subtype="FLOAT")
-    predicted = predict_song(load_detector(tiny_detector).model, tmp_path / "mix.wav", song)
-    assert predicted.volumes is not None
-    assert predicted.volumes.shape == predicted.probabilities.shape == (4, 125)
+def test_volumes_are_unknown_behind_the_end_of_the_stems(song: Path) -> None:
+    volumes = volumes_of(song, 125)
+    assert volumes.shape == (4, 125)
     # The stems end after 6 s: 93.75 windows.
-    assert not np.isnan(predicted.volumes[:, :94]).any()
-    assert np.isnan(predicted.volumes[:, 94:]).all()
+    assert not np.isnan(volumes[:, :94]).any()
+    assert np.isnan(volumes[:, 94:]).all()
+    np.testing.assert_array_equal(volumes_of(song, 50), volumes[:, :50])
 
 
 @pytest.mark.parametrize("suffix", ["png", "svg"])
@@ -65,10 +70,11 @@ def test_plot_track_draws_and_lists_spans(
     song: Path, tiny_detector: Path, tmp_path: Path, suffix: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / f"song.{suffix}"
-    arguments = ["plot-track", str(song), "--detector", str(tiny_detector), "--min-seconds", "0.5", "--out", str(out)]
+    arguments = ["plot-track", str(song), "--detector", str(tiny_detector), "--min-seconds", "1", "--out", str(out)]
     assert run(*arguments, "--json") == 0
     result = json.loads(capsys.readouterr().out)
     assert set(result["spans"]) == {"drums", "bass", "vocals"}
+    assert result["remarks"] == []
     assert out.stat().st_size > 5000
     first = out.read_bytes()
     assert run(*arguments) == 0

@@ -1,26 +1,32 @@
 """The silent-source detector as a function of a song."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float32
 
-from remix_miner.api.songs import Song, song_audio, song_name
-from remix_miner.audio import downmix, resample
-from remix_miner.calibration.labelled_songs import sounding_windows
+from remix_miner.api.songs import Song, open_song, song_name
+from remix_miner.audio import StreamResampler, downmix
 from remix_miner.detector.calibration import Calibration
 from remix_miner.detector.loading import load_detector
-from remix_miner.detector.spans import Span, silent_spans
-from remix_miner.detector.stream import track_probabilities
+from remix_miner.detector.spans import Span
 from remix_miner.detector.windows import HOP_SECONDS, SAMPLE_RATE
 from remix_miner.errors import UsageError
 from remix_miner.figures.predicted_song import PredictedSong
 from remix_miner.figures.song import song_figure
 from remix_miner.figures.style import Picture
+from remix_miner.mining.messages import ScanSettings
+from remix_miner.mining.thresholds import Thresholds, fusion_for, joint_thresholds
+from remix_miner.mining.track.cut import spans_to_mine
+from remix_miner.mining.track.held_audio import HeldAudio
+from remix_miner.mining.track.scan import scan_opened
 from remix_miner.sources import SOURCES
+
+HELD_BYTES = 256 << 20
+"""Decoded audio that is kept while a file is scanned; a longer file is decoded again."""
 
 
 class Detector:
@@ -28,8 +34,9 @@ class Detector:
 
     ``name_or_path``: ``default``, a run folder of ``train-detector``, or a weights file. ``calibration``: a file of
     ``calibrate``; without it, the one beside the detector. ``thresholds`` maps each source to its threshold, None for a
-    source that the calibration refuses. Raises `DataError` when there is no such detector or the calibration belongs
-    to another one.
+    source that the calibration refuses. Where the calibration has joint probabilities with a second network, they are
+    used as in a scan; ``loss`` states the recall that is lost where that network is not installed, else it is None.
+    Raises `DataError` when there is no such detector or the calibration belongs to another one.
 
     >>> from remix_miner import Detector
     >>> Detector("default")
@@ -53,23 +60,50 @@ class Detector:
         self.name = loaded.name
         self.model = loaded.model
         self.calibration = calibration
-        self.thresholds: dict[str, float | None] = dict.fromkeys(SOURCES)
-        if calibration is not None:
-            self.thresholds |= {source: calibration.threshold(source) for source in calibration.sources}
+        self._chosen: Thresholds | None = None if calibration is None else joint_thresholds(calibration, SOURCES)
+
+    @property
+    def thresholds(self) -> dict[str, float | None]:
+        """Threshold of each source; None for one that is not mined."""
+        found = {} if self._chosen is None else self._chosen.of_sources
+        return {source: found.get(source) for source in SOURCES}
+
+    @property
+    def loss(self) -> str | None:
+        """The recall that is lost because the second network is not installed; None where nothing is lost."""
+        return None if self._chosen is None else self._chosen.loss
 
     def __call__(self, song: Song, sample_rate: int | None = None, min_seconds: float = 5.0) -> "SongSilence":
-        """Return the probabilities of silence of a song and the spans that a scan would harvest.
+        """Return the probabilities of silence of a song and the spans that a scan with these settings finds.
 
-        ``song``: a path, or samples (T,) or (C, T) with their ``sample_rate``. ``min_seconds``: the shortest span.
+        ``song``: a path, or samples (T,) or (C, T) with their ``sample_rate``. ``min_seconds``: the shortest span, 1 to
+        60. A damaged file is processed as far as it decodes; ``remarks`` of the result state the damage. Raises
+        `AudioError` for a file of which nothing can be decoded, `UsageError` for samples that are no audio.
         """
-        audio, rate = song_audio(song, sample_rate)
-        mono = resample(downmix(audio)[None], rate, SAMPLE_RATE)[0]
-        if len(mono) < 2:
-            raise UsageError(f"{song_name(song)} holds no audio")
-        valid = sounding_windows(torch.from_numpy(mono))
+        settings = self._settings(min_seconds)
+        with open_song(song, sample_rate) as reader:
+            held = HeldAudio(reader.path, reader.channels, reader.channels, HELD_BYTES)
+            scanned = scan_opened(reader, held, self.model, settings)
+        rate, remarks = scanned.sample_rate, [text for text in (self.loss, scanned.note) if text is not None]
+        spans = spans_to_mine(scanned.probabilities, scanned.valid, scanned.frames, rate, settings)
+        if not any(self.thresholds.values()):
+            spans = {}
         return SongSilence(
-            song_name(song), mono, track_probabilities(self.model, mono), valid, dict(self.thresholds), min_seconds
+            name=song_name(song),
+            seconds=scanned.seconds,
+            mono=_mono(held, rate),
+            probabilities=scanned.probabilities,
+            valid=scanned.valid,
+            thresholds=self.thresholds,
+            spans=spans,
+            remarks=remarks,
         )
+
+    def _settings(self, min_seconds: float) -> ScanSettings:
+        if self._chosen is None or not self._chosen.of_sources:
+            return ScanSettings(dict.fromkeys(SOURCES, 1.0), float(min_seconds))
+        fusion = fusion_for(self._chosen, min_seconds)
+        return ScanSettings(self._chosen.of_sources, float(min_seconds), fusion=fusion)
 
     def __repr__(self) -> str:
         mined = ", ".join(source for source, threshold in self.thresholds.items() if threshold is not None)
@@ -78,41 +112,28 @@ class Detector:
 
 @dataclass(frozen=True, repr=False)
 class SongSilence:
-    """What a detector finds in a song.
+    """Result of a detector for a song.
 
     ``probabilities`` (S, W): the probability that a source (drums, bass, other, vocals) is silent in a window.
     ``valid`` (W,): False where the mixture is digital silence. ``mono``: the mixture at 16 kHz. ``thresholds``: None
-    for a source that is not mined. ``min_seconds``: the shortest span.
+    for a source that is not mined. ``spans``: the spans of each source with a threshold. ``remarks``: the reasons why
+    more or other spans may exist: a second network that is not installed, damage of the file.
     """
 
     name: str
+    seconds: float
     mono: Float32[np.ndarray, " T"]
     probabilities: Float32[np.ndarray, "S W"]
     valid: Bool[np.ndarray, " W"]
-    thresholds: dict[str, float | None]
-    min_seconds: float
-
-    @property
-    def seconds(self) -> float:
-        """Length of the song."""
-        return len(self.mono) / SAMPLE_RATE
+    thresholds: Mapping[str, float | None]
+    spans: Mapping[str, Sequence[Span]]
+    remarks: Sequence[str] = ()
 
     @property
     def times(self) -> np.ndarray:
         """The centre of each window in seconds, (W,)."""
         centres: np.ndarray = np.arange(self.probabilities.shape[1]) * HOP_SECONDS
         return centres
-
-    @property
-    def spans(self) -> dict[str, list[Span]]:
-        """The spans that a scan would harvest, of each source that has a threshold."""
-        return {
-            source: silent_spans(
-                self.probabilities[index], threshold, self.seconds, self.min_seconds, np.asarray(self.valid)
-            )
-            for index, source in enumerate(SOURCES)
-            if (threshold := self.thresholds[source]) is not None
-        }
 
     def probability(self, source: str) -> Float32[np.ndarray, " W"]:
         """Return the probabilities of one source."""
@@ -121,12 +142,24 @@ class SongSilence:
         row: np.ndarray = self.probabilities[SOURCES.index(source)]
         return row
 
-    def plot(self) -> Picture:
-        """Draw spectrogram, probabilities, thresholds and spans. A notebook shows the picture; ``save`` writes it."""
-        song = PredictedSong(self.name, self.mono, self.probabilities, None, self.valid)
-        return Picture(song_figure(song, self.thresholds, min_seconds=self.min_seconds))
+    def plot(self, volumes: Float32[np.ndarray, "S W"] | None = None) -> Picture:
+        """Draw spectrogram, probabilities, thresholds and spans. A notebook shows the picture; ``save`` writes it.
+
+        ``volumes``: true relative volumes in dB to draw as well; nan where unknown.
+        """
+        return Picture(
+            song_figure(PredictedSong(self.name, self.mono, self.probabilities, self.thresholds, self.spans, volumes))
+        )
 
     def __repr__(self) -> str:
         found = {source: sum(span.seconds for span in spans) for source, spans in self.spans.items()}
         harvest: Any = ", ".join(f"{seconds:.1f} s without {source}" for source, seconds in found.items() if seconds)
-        return f"SongSilence({self.name!r}, {self.seconds:.1f} s: {harvest or 'nothing to harvest'})"
+        remarks = f"; {len(self.remarks)} remark{'s' * (len(self.remarks) != 1)}" if self.remarks else ""
+        return f"SongSilence({self.name!r}, {self.seconds:.1f} s: {harvest or 'nothing to harvest'}{remarks})"
+
+
+def _mono(held: HeldAudio, sample_rate: int) -> Float32[np.ndarray, " T"]:
+    """Return the mean of the channels at 16 kHz, which is the detector's input."""
+    to_detector = StreamResampler(sample_rate, SAMPLE_RATE, 1)
+    pieces = [to_detector(downmix(block.T)[:, None])[:, 0].copy() for block in held.original_blocks()]
+    return np.concatenate([*pieces, to_detector(np.zeros((0, 1), dtype=np.float32), last=True)[:, 0]])

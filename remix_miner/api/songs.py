@@ -1,12 +1,14 @@
 """A song as a user gives it: a path, or samples with their sample rate."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 from jaxtyping import Float32
 
-from remix_miner.audio import read_audio
+from remix_miner.audio import AudioReader, SampleReader, read_audio
 from remix_miner.errors import UsageError
 
 Song: TypeAlias = "str | Path | np.ndarray | Any"
@@ -17,12 +19,30 @@ def song_audio(song: Song, sample_rate: int | None) -> tuple[Float32[np.ndarray,
     """Return samples (C, T) and their sample rate.
 
     ``sample_rate`` is required for samples and must be left out for a path. Raises `UsageError` for anything else, and
-    for samples that are not finite; `AudioError` for a file that cannot be decoded.
+    for samples that are not finite; `AudioError` for a file that is damaged.
     """
     if isinstance(song, str | Path):
-        if sample_rate is not None:
-            raise UsageError(f"{song} states its own sample rate; leave sample_rate out")
-        return read_audio(Path(song))
+        return read_audio(_path(song, sample_rate))
+    return _samples(song, sample_rate)
+
+
+@contextlib.contextmanager
+def open_song(song: Song, sample_rate: int | None) -> Iterator[AudioReader | SampleReader]:
+    """Open a song to read it in blocks, as far as it decodes; the errors of `song_audio` except those for damage."""
+    if isinstance(song, str | Path):
+        with AudioReader(_path(song, sample_rate)) as reader:
+            yield reader
+    else:
+        yield SampleReader(*_samples(song, sample_rate), song_name(song))
+
+
+def _path(song: str | Path, sample_rate: int | None) -> Path:
+    if sample_rate is not None:
+        raise UsageError(f"{song} states its own sample rate; leave sample_rate out")
+    return Path(song)
+
+
+def _samples(song: Any, sample_rate: int | None) -> tuple[Float32[np.ndarray, "C T"], int]:
     samples = np.asarray(song.detach().cpu() if hasattr(song, "detach") else song, dtype=np.float32)
     if sample_rate is None:
         raise UsageError("samples need their sample rate: pass sample_rate=44100, for example")

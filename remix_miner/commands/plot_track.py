@@ -1,18 +1,21 @@
 """``remix-miner plot-track``: picture of the detector's probabilities over one song."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from remix_miner.commands._options.common import device_option, note, show, verb
-from remix_miner.commands._options.labelled import calibration_for, calibration_option
+from remix_miner.commands._options.labelled import calibration_option
+
+if TYPE_CHECKING:
+    from remix_miner.datasets.tracks import PairTrack, StemTrack
 
 
 @verb(
     "Draw one song: spectrogram, probability of silence of each source with its threshold, harvested spans, and the "
     "true relative volumes where stems are given. FILE is an audio file or a folder with the stems of one song, whose "
-    "sum is then the mixture. Probabilities and thresholds are those of the detector alone, without the second opinion "
-    "on vocals that a scan may use.",
+    "sum is then the mixture. Probabilities, thresholds and spans are those of a scan of the file.",
     "remix-miner plot-track song.mp3 --out song.png",
 )
 @click.argument("file", type=click.Path(path_type=Path, exists=True))
@@ -34,33 +37,43 @@ def command(
 ) -> None:
     import dataclasses
 
-    from remix_miner.detector.loading import load_detector
-    from remix_miner.detector.spans import silent_spans
+    from remix_miner.api.detector import Detector
     from remix_miner.device import resolve_device
-    from remix_miner.figures.predicted_song import predict_song
-    from remix_miner.figures.song import song_figure
-    from remix_miner.figures.style import check_picture, save_picture
-    from remix_miner.sources import SOURCES
+    from remix_miner.figures.predicted_song import song_volumes
+    from remix_miner.figures.style import check_picture
 
     check_picture(out)
-    loaded = load_detector(detector, device=resolve_device(device))
-    calibration = calibration_for(loaded, calibration_path)
-    if calibration is None:
-        note(f"detector {loaded.name!r} has no calibration: no thresholds, no spans")
-    song = predict_song(loaded.model, file, stems)
-    thresholds: dict[str, float | None] = dict.fromkeys(SOURCES)
-    if calibration is not None:
-        thresholds.update({source: fitted.threshold for source, fitted in calibration.sources.items()})
-    save_picture(song_figure(song, thresholds, min_seconds=min_seconds), out)
-    spans = {
-        source: silent_spans(song.probabilities[index], threshold, song.seconds, min_seconds, song.valid)
-        for index, source in enumerate(SOURCES)
-        if (threshold := thresholds[source]) is not None
-    }
-    lines = [f"{source:7} harvested {sum(span.seconds for span in found):.1f} s" for source, found in spans.items()]
+    silence_of = Detector(detector, calibration_path, resolve_device(device))
+    if silence_of.calibration is None:
+        note(f"detector {silence_of.name!r} has no calibration: no thresholds, no spans")
+    truth = _one_track(stems or file) if stems or file.is_dir() else None
+    if truth is not None and file.is_dir():
+        song = silence_of(truth.read().sum(axis=0), truth.sample_rate, min_seconds)
+        song = dataclasses.replace(song, name=file.name)
+    else:
+        song = silence_of(file, min_seconds=min_seconds)
+    for remark in song.remarks:
+        note(remark)
+    song.plot(None if truth is None else song_volumes(truth, len(song.times))).save(out)
+    lines = [
+        f"{source:7} harvested {sum(span.seconds for span in spans):.1f} s" for source, spans in song.spans.items()
+    ]
     result = {
         "picture": str(out),
         "seconds": song.seconds,
-        "spans": {source: [dataclasses.asdict(span) for span in found] for source, found in spans.items()},
+        "spans": {source: [dataclasses.asdict(span) for span in spans] for source, spans in song.spans.items()},
+        "remarks": list(song.remarks),
     }
     show(result, as_json, "\n".join([*lines, f"picture in {out}"]))
+
+
+def _one_track(folder: Path) -> "StemTrack | PairTrack":
+    """Return the only track of a folder; raise `DataError` where it has several."""
+    from remix_miner.datasets.corpora import load_pair_tracks, load_stem_tracks
+    from remix_miner.datasets.layouts.folders import is_pair
+    from remix_miner.errors import DataError
+
+    tracks = load_pair_tracks(folder) if folder.is_dir() and is_pair(folder) else load_stem_tracks(folder)
+    if len(tracks) != 1:
+        raise DataError(f"{folder} holds {len(tracks)} songs; name the folder of one")
+    return tracks[0]

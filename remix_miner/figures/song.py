@@ -1,11 +1,9 @@
 """Picture of one song: spectrogram, the four P_i over time, harvested spans, and true volumes."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from remix_miner.detector.spans import silent_spans
 from remix_miner.detector.windows import HOP_SECONDS, SAMPLE_RATE
 from remix_miner.figures.predicted_song import PredictedSong
 from remix_miner.figures.style import FAINT, INK, SOURCE_COLOURS, figure, title
@@ -19,9 +17,7 @@ MOST_COLUMNS = 1200
 LOWEST_DB = -50.0
 
 
-def song_figure(
-    song: PredictedSong, thresholds: Mapping[str, float | None], *, min_seconds: float = 5.0, volume_db: float = -20.0
-) -> Any:
+def song_figure(song: PredictedSong, *, volume_db: float = -20.0) -> Any:
     """Draw one song; the spans of sources with a threshold are shaded."""
     volumes, probabilities = song.volumes, song.probabilities
     known = [volumes is not None and not np.isnan(volumes[source]).all() for source in range(len(SOURCES))]
@@ -34,10 +30,9 @@ def song_figure(
     panels = iter(axes[1:])
     times = np.arange(probabilities.shape[1]) * HOP_SECONDS
     for source, source_name in enumerate(SOURCES):
-        axis, colour, threshold = next(panels), SOURCE_COLOURS[source_name], thresholds.get(source_name)
-        spans = []
+        axis, colour, threshold = next(panels), SOURCE_COLOURS[source_name], song.thresholds.get(source_name)
+        spans = song.spans.get(source_name, ())
         if threshold is not None:
-            spans = silent_spans(probabilities[source], threshold, song.seconds, min_seconds, song.valid)
             axis.axhline(threshold, color=INK, linewidth=0.8, linestyle="--")
         axis.plot(times, probabilities[source], color=colour, linewidth=0.9)
         axis.set_ylim(-0.04, 1.04)

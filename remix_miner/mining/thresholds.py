@@ -24,9 +24,9 @@ class Thresholds:
     refused: dict[str, str]
     calibration: Calibration
     fusion: Fusion | None = None
-    """How a second opinion refines one source, where one is used."""
+    """Of the joint probabilities of one source, where a second network is used."""
     loss: str | None = None
-    """What is lost because the second opinion of the calibration is not here."""
+    """The recall that is lost because the second network of the calibration is not installed."""
 
     def promises(self) -> list[str]:
         """Return the expected purity and yield of each source by the calibration."""
@@ -42,9 +42,9 @@ def choose_thresholds(
     """Take the thresholds of ``sources`` from ``calibration``, or from the one beside the detector.
 
     ``purity``: the share of the harvested seconds that is promised, on the calibration's curve; None takes the
-    calibration's own thresholds. A source that the calibration joins with a second opinion takes the joint threshold
-    where that is installed. Raises `DataError` without a calibration, with one that was made for another detector,
-    or when every source is refused.
+    calibration's own thresholds. A source with joint probabilities takes the threshold of these where the second
+    network is installed. Raises `DataError` without a calibration, with one that was made for another detector, or when
+    every source is refused.
     """
     calibration = calibration or detector.calibration
     if calibration is None:
@@ -53,13 +53,25 @@ def choose_thresholds(
             "with --calibration"
         )
     calibration.check_detector(detector.sha256)
+    return _with_a_source(joint_thresholds(calibration, sources, purity))
+
+
+def joint_thresholds(calibration: Calibration, sources: Iterable[str], purity: float | None = None) -> Thresholds:
+    """Take the thresholds of ``sources``: joint ones where the calibration has them and their network is installed.
+
+    Every source may be refused.
+    """
     evidence = load_voice_activity() if calibration.fused else None
     calibration, fusion, loss = calibration.with_evidence(evidence)
-    return dataclasses.replace(thresholds_of(calibration, sources, purity), fusion=fusion, loss=loss)
+    return dataclasses.replace(_thresholds(calibration, sources, purity), fusion=fusion, loss=loss)
 
 
 def thresholds_of(calibration: Calibration, sources: Iterable[str], purity: float | None = None) -> Thresholds:
     """Take the thresholds of ``sources`` from ``calibration``; `DataError` when every one is refused."""
+    return _with_a_source(_thresholds(calibration, sources, purity))
+
+
+def _thresholds(calibration: Calibration, sources: Iterable[str], purity: float | None) -> Thresholds:
     if purity is not None and not 0 < purity < 1:
         raise UsageError(f"--purity is a share between 0 and 1, for example 0.95; got {purity:g}")
     thresholds, refused = {}, {}
@@ -74,10 +86,15 @@ def thresholds_of(calibration: Calibration, sources: Iterable[str], purity: floa
             refused[source] = f"the calibration promises no purity of {purity:.0%} at any threshold"
         else:
             refused[source] = calibration.sources[source].reason or "the calibration has no threshold for it"
-    if not thresholds:
-        reasons = "; ".join(f"{source}: {reason}" for source, reason in refused.items())
-        raise DataError(f"no source can be mined ({reasons}); choose other --sources or another --calibration")
     return Thresholds(thresholds, refused, calibration)
+
+
+def _with_a_source(thresholds: Thresholds) -> Thresholds:
+    """Return ``thresholds``; raise `DataError` when they refuse every source."""
+    if not thresholds.of_sources:
+        reasons = "; ".join(f"{source}: {reason}" for source, reason in thresholds.refused.items())
+        raise DataError(f"no source can be mined ({reasons}); choose other --sources or another --calibration")
+    return thresholds
 
 
 def joint_as_scanned(calibration: Calibration, settings: Mapping[str, Any]) -> Calibration:

@@ -25,19 +25,34 @@ def find_spans(
 
     With ``settings.together`` every source has the same spans: those in which all of them pass their thresholds.
     """
-    if settings.together:
-        for source, threshold in settings.thresholds.items():
-            valid = valid & (probabilities[SOURCES.index(source)] >= threshold)
     found = []
-    for source, threshold in settings.thresholds.items():
-        row = probabilities[SOURCES.index(source)]
-        for span in silent_spans(row, threshold, frames / sample_rate, settings.min_seconds, valid):
-            found += _in_frames(source, span, frames, sample_rate, settings)
+    for source, spans in spans_to_mine(probabilities, valid, frames, sample_rate, settings).items():
+        for span in spans:
+            found += _excerpts(source, span, frames, sample_rate, settings)
     return sorted(found, key=lambda span: (span.start_frame + span.frames, SOURCES.index(span.source)))
 
 
-def _in_frames(source: str, span: Span, frames: int, sample_rate: int, settings: ScanSettings) -> list[Found]:
-    """Return a span as one excerpt, or as several equal ones if it is longer than ``max_seconds``."""
+def spans_to_mine(
+    probabilities: Float32[np.ndarray, "S W"],
+    valid: Bool[np.ndarray, " W"],
+    frames: int,
+    sample_rate: int,
+    settings: ScanSettings,
+) -> dict[str, list[Span]]:
+    """Return the spans of each mined source in order, before those longer than ``max_seconds`` are divided."""
+    if settings.together:
+        for source, threshold in settings.thresholds.items():
+            valid = valid & (probabilities[SOURCES.index(source)] >= threshold)
+    spans = {}
+    for source, threshold in settings.thresholds.items():
+        row = probabilities[SOURCES.index(source)]
+        long_enough = silent_spans(row, threshold, frames / sample_rate, settings.min_seconds, valid)
+        spans[source] = [span for span in long_enough if _excerpts(source, span, frames, sample_rate, settings)]
+    return spans
+
+
+def _excerpts(source: str, span: Span, frames: int, sample_rate: int, settings: ScanSettings) -> list[Found]:
+    """Return a span as one excerpt, as several equal ones if longer than ``max_seconds``, as none if too short."""
     start = math.ceil(round(span.start_seconds * sample_rate, 6))
     end = min(math.floor(round(span.end_seconds * sample_rate, 6)), frames)
     if end - start < settings.min_seconds * sample_rate:
