@@ -10,6 +10,7 @@ import pytest
 import soundfile
 
 from remix_miner.audio import AudioReader
+from remix_miner.audio.containers import mpeg
 from remix_miner.audio.containers.headers import check_header
 from remix_miner.errors import AudioError
 
@@ -144,6 +145,27 @@ def test_a_flac_header_that_states_half_of_the_file_is_remarked(noise: np.ndarra
         assert problem == f"its header states {seconds:.2f} s, and the file holds 4.00 s; the rest is not read"
 
 
+@pytest.mark.parametrize("lead", [bytes(1), bytes(5000), b"no audio" * 20_000])
+def test_a_flac_file_behind_zeros_or_garbage(noise: np.ndarray, tmp_path: Path, lead: bytes) -> None:
+    (tmp_path / "a.flac").write_bytes(lead + encoded(noise, "FLAC", "PCM_16"))
+    assert seconds_and_problem(tmp_path / "a.flac") == (SECONDS, None)
+    (tmp_path / "a.flac").write_bytes(lead + with_total(encoded(noise, "FLAC", "PCM_16"), RATE))
+    assert "states 1.00 s, and the file holds 4.00 s" in str(seconds_and_problem(tmp_path / "a.flac")[1])
+
+
+@pytest.mark.parametrize("frames", [1000, 4096, 65_536, 70_000])
+def test_flac_streams_that_follow_each_other_are_all_read_and_remarked(
+    noise: np.ndarray, tmp_path: Path, frames: int
+) -> None:
+    first = np.random.default_rng(1).normal(0, 0.1, (frames, 2)).astype(np.float32)
+    content = [encoded(audio, "FLAC", "PCM_16") for audio in (first, noise, first)]
+    (tmp_path / "a.flac").write_bytes(b"".join(content))
+    with AudioReader(tmp_path / "a.flac") as reader:
+        audio = np.concatenate([block.copy() for block in reader.blocks(5000)])
+        assert "3 FLAC streams follow each other" in str(reader.problem)
+    np.testing.assert_allclose(audio, np.concatenate([first, noise, first]), atol=1e-4)
+
+
 APE_TAG = b"APETAGEX" + struct.pack("<4I8x", 2000, 40, 1, 1 << 31) + bytes(8)
 APE_TAG += b"APETAGEX" + struct.pack("<4I8x", 2000, 40, 1, 1 << 31)
 
@@ -164,6 +186,38 @@ def test_an_mp3_header_that_states_less_than_the_file_is_remarked(
     seconds, problem = seconds_and_problem(tmp_path / "a.mp3")
     assert seconds < SECONDS
     assert problem == f"read for the {seconds:.2f} s that its header states; more audio follows"
+
+
+@pytest.mark.parametrize("rate", [8000, 44100])
+def test_an_mp3_that_states_no_frames_is_read_to_its_end(tmp_path: Path, rate: int) -> None:
+    """Stated as 0: the audio of the undamaged file. Not stated: libmpg123 cannot remove the encoder's delay."""
+    noise = np.random.default_rng(0).normal(0, 0.1, (SECONDS * rate, 2)).astype(np.float32)
+    content = encoded(noise, "MP3", "MPEG_LAYER_III", rate)
+    place = max(content.find(b"Xing"), content.find(b"Info"))
+    (flags,) = struct.unpack(">I", content[place + 4 : place + 8])
+    (tmp_path / "a.mp3").write_bytes(with_size(content, place + 8, ">I", 0))
+    assert seconds_and_problem(tmp_path / "a.mp3") == (SECONDS, None)
+    for damaged in (with_size(content, place + 4, ">I", flags & ~1), content[frame_bytes(content) :]):
+        (tmp_path / "a.mp3").write_bytes(damaged)
+        seconds, problem = seconds_and_problem(tmp_path / "a.mp3")
+        assert problem is None
+        assert SECONDS <= seconds < SECONDS + 3 * 1152 / rate
+
+
+def frame_bytes(content: bytes) -> int:
+    header = mpeg.frame_header(content, 0)
+    assert header is not None
+    return header.size
+
+
+def test_frames_of_mp3_are_counted_past_garbage(noise: np.ndarray, tmp_path: Path) -> None:
+    content = encoded(noise, "MP3", "MPEG_LAYER_III")
+    place = max(content.find(b"Xing"), content.find(b"Info")) + 8
+    (stated,) = struct.unpack(">I", content[place : place + 4])
+    first = frame_bytes(content)
+    assert mpeg.count_frames(content, first) == stated
+    assert mpeg.count_frames(content + bytes(999) + content, first) == 2 * stated + 1
+    assert mpeg.count_frames(b"", 0) == 0
 
 
 def test_a_second_mp3_in_the_same_file_is_remarked(noise: np.ndarray, tmp_path: Path) -> None:

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Protocol
 
 from remix_miner.audio.arrays import Block
+from remix_miner.audio.containers.flac import stream_starts
 from remix_miner.audio.containers.headers import HeaderCheck, check_header
+from remix_miner.audio.containers.mpeg import MOST_GARBAGE_BYTES
 from remix_miner.audio.formats import PYAV_KINDS, PYAV_SUFFIXES, sniff
 from remix_miner.audio.pyav_decoder import PyavDecoder
 from remix_miner.audio.soundfile_decoder import SoundfileDecoder
@@ -49,9 +51,12 @@ def open_decoder(path: Path) -> Decoder:
             what = path.suffix if kind is None else kind
             raise AudioError(f"{display_name(path)}: {what} needs an extra: {EXTRA}")
         return PyavDecoder(path)
-    header = check_header(path, kind) if kind else HeaderCheck()
+    start = 0
+    if kind is None and (streams := stream_starts(path, most=MOST_GARBAGE_BYTES)):
+        kind, start = "FLAC", streams[0]
+    header = check_header(path, kind, start) if kind else HeaderCheck()
     try:
-        return SoundfileDecoder(path, kind, header)
+        return SoundfileDecoder(path, kind, header, start)
     except AudioError as error:
         if not has_pyav:
             if kind is None:

@@ -12,9 +12,10 @@ import soundfile
 
 from remix_miner.audio.arrays import Block
 from remix_miner.audio.channels import to_channels
-from remix_miner.audio.containers.flac import end_of_audio
+from remix_miner.audio.containers.flac import end_of_audio, stream_starts
 from remix_miner.audio.containers.headers import HeaderCheck, RawAudio
-from remix_miner.audio.containers.mpeg import audio_start, find_frames, states_length
+from remix_miner.audio.containers.mpeg import audio_start, find_frames
+from remix_miner.audio.containers.mpeg_length import frame_with_length, states_length
 from remix_miner.audio.containers.ogg import ends_whole, find_links
 from remix_miner.audio.file_part import FilePart
 from remix_miner.audio.lengths import is_possible, shorter_than_stated
@@ -25,6 +26,9 @@ from remix_miner.paths import display_name
 
 READ_FRAMES = 32_768
 """Asked of libsndfile at a time: what a damaged file loses is the step in which the damage lies."""
+
+FLAC_BUFFER_BYTES = 1 << 17
+"""The decoder has read so many bytes at most behind the frames that it gave."""
 
 ERRORS = (soundfile.LibsndfileError, RuntimeError, OSError, TypeError, ValueError)
 
@@ -41,32 +45,36 @@ class _ForwardFile(soundfile.SoundFile):  # type: ignore[misc]
 class SoundfileDecoder:
     """A file that libsndfile reads; see `remix_miner.audio.decoder.Decoder`. ``kind``: as `formats.sniff` gives it.
 
-    ``header``: how its header compares with the file's size.
+    ``header``: how its header compares with the file's size. ``start``: the first byte of a FLAC stream.
     """
 
-    def __init__(self, path: Path, kind: str | None, header: HeaderCheck) -> None:
+    def __init__(self, path: Path, kind: str | None, header: HeaderCheck, start: int = 0) -> None:
         self.path = path
         self._mp3 = kind in ("MP3", None)
         self._kind = kind
         self.problem = header.problem
+        self._first_frame = b""  # of mp3, in place of the file's own
         self._parts: list[tuple[int, int | None]] = [(0, None)]
         if kind in ("Ogg Vorbis", "Ogg Opus"):
             links = find_links(path) or [0]
             self._parts = list(zip(links, [*links[1:], None], strict=True))
         elif self._mp3:
-            self._parts = [(audio_start(path), None)]
+            start = audio_start(path)
+            counted = frame_with_length(path, start)
+            self._first_frame, start = counted or (b"", start)
+            self._parts = [(start, None)]
         elif kind == "FLAC":
-            self._parts = [(0, end_of_audio(path))]
+            self._parts = [(start, end_of_audio(path))]
+        self._part: FilePart | None = None
         self._raw = header.read_on
         self._file = self._open(0)
         self.sample_rate: int = self._file.samplerate
         self.channels: int = self._file.channels
         self.frames = self._stated_frames()
         self._mp3 = self._file.format == "MP3"
-        if self._mp3 and not states_length(path, self._parts[0][0]):
-            self._stated: int | None = None  # ``frames`` is then an estimate
-        else:
-            self._stated = self.frames
+        self._stated = self.frames
+        if self._mp3 and not self._first_frame and not states_length(path, self._parts[0][0]):
+            self._stated = None  # ``frames`` is then an estimate
 
     def _open(self, part: int) -> Any:
         start, end = self._parts[part]
@@ -75,11 +83,11 @@ class SoundfileDecoder:
             start, end, options = self._raw.start, self._raw.end, _raw_options(self._raw)
         try:
             with self._quiet():
-                if start == 0 and end is None:
+                if start == 0 and end is None and not self._first_frame:
                     # By descriptor, since libsndfile's Python wrapper cannot encode every file name.
                     self._descriptor = os.open(self.path, os.O_RDONLY)
                     return _ForwardFile(self._descriptor, closefd=True)
-                self._part = FilePart(self.path, start, end)
+                self._part = FilePart(self.path, start, end, self._first_frame)
                 return _ForwardFile(self._part, **options)
         except ERRORS as error:
             raise AudioError(f"{display_name(self.path)} cannot be decoded: {sndfile_reason(error)}") from error
@@ -133,8 +141,9 @@ class SoundfileDecoder:
 
     def _pieces(self, start_frame: int) -> Iterator[Block]:
         """Yield what libsndfile gives for each request, of every part of the file; the array is overwritten."""
-        skip = start_frame
-        for part in range(len(self._parts)):
+        skip, part = start_frame, -1
+        while part + 1 < len(self._parts):
+            part += 1
             if part:
                 self._file.close()
                 try:
@@ -163,6 +172,10 @@ class SoundfileDecoder:
                 with self._quiet():
                     read = len(file.read(dtype="float32", always_2d=True, out=buffer[:step]))
             except (soundfile.LibsndfileError, RuntimeError) as error:
+                if self._kind == "FLAC" and self._split_streams():
+                    file = self._file = self._open(0)
+                    self._seek(position)
+                    continue
                 if not self._mp3 or self._audio_is_left():
                     self.problem = f"damaged after {position / file.samplerate:.2f} s: {sndfile_reason(error)}"
                 return
@@ -173,6 +186,8 @@ class SoundfileDecoder:
             else:  # a link of its own rate or channels: short, as announcements between songs of a radio stream are
                 audio = to_channels(np.ascontiguousarray(buffer[:read].T), self.channels)
                 yield resample(audio, file.samplerate, self.sample_rate).T
+        if self._kind == "FLAC":
+            self._split_streams(max(self._place() - FLAC_BUFFER_BYTES, 0))
         if self._mp3 and self._audio_is_left():
             self.problem = f"read for the {position / file.samplerate:.2f} s that its header states; more audio follows"
             if self._stated is None:
@@ -180,6 +195,21 @@ class SoundfileDecoder:
                     f"read for the {position / file.samplerate:.2f} s that its first frames state; more audio follows "
                     "(an mp3 of variable bit rate without Xing header)"
                 )
+
+    def _split_streams(self, search_from: int = 0) -> bool:
+        """Make each of several FLAC streams a part of its own; return whether this changed the parts.
+
+        ``search_from``: byte from which on a second stream is looked for.
+        """
+        ((start, end), *others) = self._parts
+        if others or not [place for place in stream_starts(self.path, search_from) if place > start]:
+            return False
+        starts = stream_starts(self.path, start)
+        if len(starts) < 2:  # the first stream lies behind an ID3 tag
+            return False
+        self._parts = list(zip(starts, [*starts[1:], end], strict=True))
+        self.problem = f"{len(starts)} FLAC streams follow each other, and its header states the length of the first"
+        return True
 
     def _seek(self, frame: int) -> None:
         try:
@@ -191,12 +221,17 @@ class SoundfileDecoder:
 
     def _audio_is_left(self) -> bool:
         """Whether frames of mp3 follow what was decoded: tags, zeros and other tails are not audio."""
-        start, end = self._parts[0]
-        place = os.lseek(self._descriptor, 0, os.SEEK_CUR) if start == 0 and end is None else start + self._part.tell()
+        place = self._place()
         if place >= self.path.stat().st_size:
             return False
         with open(self.path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             return find_frames(data, place) is not None
+
+    def _place(self) -> int:
+        """Return the byte of the file that the decoder reads next."""
+        if self._part is None:
+            return os.lseek(self._descriptor, 0, os.SEEK_CUR)
+        return self._part.place_in_file
 
     def close(self) -> None:
         with contextlib.suppress(Exception):

@@ -1,4 +1,4 @@
-"""Ends of FLAC files: the number of the last frame, and tags behind the audio (RFC 9639)."""
+"""FLAC files (RFC 9639): where streams begin, the number of the last frame, and tags behind the audio."""
 
 import re
 import struct
@@ -30,13 +30,20 @@ class FrameHeader:
     """Bits that are the same in all frames of a stream."""
 
 
-def stated_and_held_frames(path: Path) -> tuple[int, int, int] | None:
+def stream_starts(path: Path, begin: int = 0, most: int | None = None) -> list[int]:
+    """Return the bytes at which streams begin, from ``begin`` on; ``most``: how many bytes are searched."""
+    with open(path, "rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
+        end = len(data) if most is None else begin + most
+        return [match.start() for match in _STREAM.finditer(data, begin, end)]
+
+
+def stated_and_held_frames(path: Path, start: int = 0) -> tuple[int, int, int] | None:
     """Return (sample rate, samples per channel that the header states, those up to the end of the last frame).
 
-    None where no frame is found, or the header states no length.
+    ``start``: of the stream, or of an ID3 tag before it. None where no frame is found, or the header states no length.
     """
     with open(path, "rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
-        start = id3_bytes(data[:10]) if data[:3] == b"ID3" else 0
+        start += id3_bytes(data[start : start + 10]) if data[start : start + 3] == b"ID3" else 0
         if data[start : start + 4] != b"fLaC":
             return None
         fields = struct.unpack(">Q", data[start + 18 : start + 26].ljust(8, b"\0"))[0]
@@ -114,5 +121,8 @@ def _crc8(data: bytes) -> int:
             value = (value << 1 ^ 0x07) & 0xFF if value & 0x80 else value << 1
     return value
 
+
+_STREAM = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")
+"""A stream begins with its mark and the head of STREAMINFO, a block of 34 bytes."""
 
 _SYNC = re.compile(rb"\xff[\xf8\xf9]")

@@ -44,10 +44,13 @@ class HeaderCheck:
     problem: str | None = None
 
 
-def check_header(path: Path, kind: str) -> HeaderCheck:
-    """Compare the length that a header states with the file's size; nothing to say of other formats."""
+def check_header(path: Path, kind: str, start: int = 0) -> HeaderCheck:
+    """Compare the length that a header states with the file's size; other formats have no problem.
+
+    ``start``: the first byte of a FLAC stream.
+    """
     if kind == "FLAC":
-        return _check_flac(path)
+        return _check_flac(path, start)
     size = path.stat().st_size
     with open(path, "rb") as file:
         data = find_data_chunk(file, kind)
@@ -83,9 +86,9 @@ def check_header(path: Path, kind: str) -> HeaderCheck:
     return HeaderCheck(problem=f"its header states {stated_text}, and the file holds {held_text}; the rest is not read")
 
 
-def _check_flac(path: Path) -> HeaderCheck:
+def _check_flac(path: Path, start: int) -> HeaderCheck:
     """Compare the header's length with the number of the last frame; a file that ends early is noticed when read."""
-    found = stated_and_held_frames(path)
+    found = stated_and_held_frames(path, start)
     if found is None or found[2] <= found[1]:
         return HeaderCheck()
     rate, stated, held = found

@@ -1,12 +1,13 @@
-"""Frames of MPEG audio (mp3) as their headers state them: where audio begins, and whether audio is left at the end.
+"""Frames of MPEG audio (mp3) as their headers state them: where audio begins, and how many frames there are.
 
 Header fields: ISO 11172-3, section 2.4.2.3; ISO 13818-3 for 'MPEG 2'; 'MPEG 2.5' is its common extension.
 """
 
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from mmap import ACCESS_READ, mmap
+from mmap import mmap
 from pathlib import Path
 
 BIT_RATES = {  # kbit/s, by (MPEG 1, layer)
@@ -91,21 +92,20 @@ def audio_start(path: Path) -> int:
     return find_frames(head, most=MOST_GARBAGE_BYTES) or 0
 
 
-def states_length(path: Path, start: int) -> bool:
-    """Whether the first frame at or after ``start`` is a Xing, Info or VBRI header, which states the length."""
-    with open(path, "rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
-        tags = id3_bytes(data[start : start + 10]) if data[start : start + 3] == b"ID3" else 0
-        first = find_frames(data, start + tags, most=MOST_GARBAGE_BYTES)
-        header = None if first is None else frame_header(data, first)
-        if first is None or header is None:
-            return False
-        frame = data[first : first + header.size]
-        return any(name in frame[:64] for name in (b"Xing", b"Info", b"VBRI"))
+def count_frames(data: Bytes, start: int) -> int:
+    """Return the number of frames from ``start`` on; garbage between frames is passed over."""
+    total, place = 0, find_frames(data, start)
+    while place is not None:
+        for header in _chain(data, place):
+            total += 1
+            place += header.size
+        place = find_frames(data, place)
+    return total
 
 
-def _chain(data: Bytes, place: int, most: int) -> Iterator[FrameHeader]:
+def _chain(data: Bytes, place: int, most: int | None = None) -> Iterator[FrameHeader]:
     kind = None
-    for _ in range(most):
+    for _ in itertools.count() if most is None else range(most):
         header = frame_header(data, place)
         if header is None or (kind is not None and header.kind != kind):
             return
