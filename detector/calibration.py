@@ -16,6 +16,7 @@ from remix_miner.atomic import write_json
 from remix_miner.config import from_mapping
 from remix_miner.detector.artist_counts import ArtistCounts
 from remix_miner.detector.evidence import Evidence, Fusion, difference
+from remix_miner.detector.left_out import LeftOut
 from remix_miner.detector.purity_curve import PurityCurve
 from remix_miner.errors import DataError, UsageError
 from remix_miner.sources import SOURCES
@@ -63,7 +64,8 @@ class SourceCalibration:
     ``artists_accepted``: with accepted windows. ``silence_rate``: share of silent windows in the data;
     ``assumed_silence_rate``: that to which precision is referred. The tables are isotonic: at ``probability``, the
     expected V in dB and the share of windows with V <= ``volume_db``. ``curve``: what other thresholds give;
-    ``artist_counts``: the harvest of each artist at the curve's thresholds (both None in files of older versions).
+    ``artist_counts``: the harvest of each artist at the curve's thresholds (both None in files of older versions);
+    ``left_out``: per target, the harvest of artists that are left out of the choice of the threshold (empty likewise).
     """
 
     threshold: float | None
@@ -88,6 +90,23 @@ class SourceCalibration:
     expected_silent: list[float] = field(default_factory=list)
     curve: PurityCurve | None = None
     artist_counts: ArtistCounts | None = None
+    left_out: list[LeftOut] = field(default_factory=list)
+
+    def threshold_for(self, purity: float) -> float | None:
+        """Return the lowest threshold whose lower bound of purity reaches ``purity``; None where there is none.
+
+        The bound is of the harvested seconds, at the confidence of the calibration's settings. Without a curve (files
+        of older versions) the one threshold is returned for any purity up to its own target.
+        """
+        if purity == self.precision_target:
+            return self.threshold
+        if self.curve is None:
+            return self.threshold if purity < self.precision_target else None
+        return self.curve.threshold_for(purity)
+
+    def left_out_at(self, target: float) -> LeftOut | None:
+        """Return the harvest of left-out artists at ``target``; None where it is not in the file."""
+        return next((row for row in self.left_out if row.target == target), None)
 
     @property
     def span_recall(self) -> float | None:
@@ -149,17 +168,8 @@ class Calibration:
         return self._source(source).threshold
 
     def threshold_for(self, source: str, purity: float) -> float | None:
-        """Return the lowest threshold whose lower bound of purity reaches ``purity``; None where there is none.
-
-        The bound is of the harvested seconds, at the confidence of ``settings``. Without a curve (files of older
-        versions) the one threshold is returned for any purity up to its own target.
-        """
-        fitted = self._source(source)
-        if purity == fitted.precision_target:
-            return fitted.threshold
-        if fitted.curve is None:
-            return fitted.threshold if purity < fitted.precision_target else None
-        return fitted.curve.threshold_for(purity)
+        """Return `SourceCalibration.threshold_for` of ``source``."""
+        return self._source(source).threshold_for(purity)
 
     def expected_volume_db(self, source: str, probability: float) -> float:
         """Return the expected relative volume in dB at P_i = ``probability``; nan where unknown."""

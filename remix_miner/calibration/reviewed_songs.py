@@ -98,6 +98,7 @@ def _with_threshold(before: SourceCalibration, chosen: Threshold, settings: Cali
         spans=None,
         curve=None,
         artist_counts=None,
+        left_out=[],
     )
 
 

@@ -26,7 +26,6 @@ from remix_miner.commands._options.prior import (
 from remix_miner.errors import UsageError
 
 if TYPE_CHECKING:
-    from remix_miner.calibration.promise.support import Support
     from remix_miner.calibration.settings import CalibrationSettings
     from remix_miner.detector.calibration import Calibration, SourceCalibration
     from remix_miner.detector.loading import LoadedDetector
@@ -122,7 +121,9 @@ def command(
     from typing import cast
 
     from remix_miner.calibration.fit import calibrate
+    from remix_miner.calibration.promise.left_out import with_left_out
     from remix_miner.calibration.settings import CalibrationSettings
+    from remix_miner.calibration.summary import summary, support_table
     from remix_miner.calibration.thresholds import Rule
     from remix_miner.detector.loading import load_detector
     from remix_miner.detector.voice_activity import load_voice_activity
@@ -159,18 +160,18 @@ def command(
         data["prior_artists"] = artists_of_prior(prior, songs)
     if fold_detectors:
         data["folds"] = [{"name": fold.name, "sha256": fold.sha256} for fold in fold_detectors]
-    calibration = calibrate(songs, loaded.name, loaded.sha256, settings, data, evidence, prior)
+    calibration = with_left_out(calibrate(songs, loaded.name, loaded.sha256, settings, data, evidence, prior))
     calibration.save(out)
     if page:
         from remix_miner.figures.calibration_page import write_calibration_page
 
         write_calibration_page(out.with_suffix(".html"), calibration, songs)
         note(f"pictures in {out.with_suffix('.html')}")
-    text = _table(calibration)
+    text = summary(calibration)
     if bound == "harvest" and any(fitted.threshold is None for fitted in calibration.sources.values()):
         from remix_miner.calibration.promise.support import supported
 
-        text += "\n\n" + _support(supported(songs, settings, counts_of(prior)), settings.precision)
+        text += "\n\n" + support_table(supported(songs, settings, counts_of(prior)), settings.precision)
         if loaded.calibration is not None:
             text += f"\n- Keep the calibration beside {loaded.name}: it holds on music like its own songs."
     show(_summary(calibration, out), as_json, text)
@@ -204,59 +205,7 @@ def _changed(before: "Calibration", after: "Calibration", source: str) -> "tuple
     return before.sources[source], after.sources[source]
 
 
-def _support(rows: "list[Support]", precision: float) -> str:
-    """Return the thresholds that the songs support at each confidence, and the next steps."""
-    sources = list(rows[0].thresholds)
-    lines = [
-        f"thresholds that these songs support for {precision:.0%} of the harvested seconds (or the highest promise):",
-        f"  {'confidence':>10} {'worst artist':>12}  " + " ".join(f"{source:>9}" for source in sources),
-    ]
-    for row in rows:
-        cells = (
-            f"{threshold:9.4f}"
-            if (threshold := row.thresholds[source]) is not None
-            else f"({row.highest[source]:7.1%})"
-            for source in sources
-        )
-        lines.append(f"  {row.confidence:10.0%} {row.worst_artist:12.0%}  " + " ".join(cells))
-    return "\n".join(
-        [
-            *lines,
-            "next, one of:",
-            "- Take a row of the table with --confidence and --worst-artist, or less with --precision.",
-            "- Add songs by other artists with --stems: each new artist raises every promise.",
-        ]
-    )
-
-
 def _summary(calibration: "Calibration", out: Path) -> dict[str, Any]:
     import dataclasses
 
     return {"calibration": str(out), **dataclasses.asdict(calibration)}
-
-
-def _table(calibration: "Calibration") -> str:
-    songs, artists = len(calibration.data["tracks"]), len(calibration.data["artists"])
-    lines = [f"{songs} songs by {artists} artists"]
-    if "prior_artists" in calibration.data:
-        lines[0] += (
-            f"; {len(calibration.data['prior_artists'])} artists of the detector's own calibration count too "
-            f"(confidence {calibration.settings['confidence']:.0%}, worst artist "
-            f"{calibration.settings['worst_artist']:.0%})"
-        )
-    lines += [f"{source:7} {_line(fitted)}" for source, fitted in calibration.sources.items()]
-    return "\n".join(lines)
-
-
-def _line(fitted: "SourceCalibration") -> str:
-    if fitted.threshold is None or fitted.precision is None or fitted.recall is None or fitted.spans is None:
-        return f"no threshold: {fitted.reason}"
-    sure = f" (at least {fitted.precision_lower_bound:.1%})" if fitted.precision_lower_bound is not None else ""
-    sure = sure or (
-        f" ({fitted.held_out_precision:.1%} on artists left out)" if fitted.held_out_precision is not None else ""
-    )
-    before, after = fitted.spans.before.p95, fitted.spans.after.p95
-    effect = f"spans of {fitted.spans.min_seconds:g} s keep {fitted.spans.kept:.0%}"
-    if before is not None and after is not None:
-        effect += f", 95th percentile {before:.0f} -> {after:.0f} dB"
-    return f"p = {fitted.threshold:.4f}  precision {fitted.precision:.1%}{sure}  recall {fitted.recall:.0%}  {effect}"

@@ -30,7 +30,13 @@ def write_calibration_page(path: str | Path, calibration: Calibration, songs: Se
         rate = calibration.settings.get("silence_rates", {}).get(name)
         windows = windows_of(songs, SOURCES.index(name), fitted.volume_db, rate)
         sections.append(
-            {"heading": name, "fitted": fitted, "note": "", "images": source_pictures(name, fitted, windows)}
+            {
+                "heading": name,
+                "fitted": fitted,
+                "note": "",
+                "targets": targets(fitted),
+                "images": source_pictures(name, fitted, windows),
+            }
         )
     sections += [_fused_section(name, fused) for name, fused in calibration.fused.items()]
     rows = [{"name": name, "cells": [cell(section["fitted"]) for section in sections]} for name, cell in ROWS.items()]
@@ -73,7 +79,40 @@ def _fused_section(name: str, fused: FusedSource) -> dict[str, Any]:
         f"in runs of {fusion.min_seconds:g} s or more. Joint logit: "
         f"{fusion.intercept:.3g} + {fusion.detector_weight:.3g} logit(P) + {fusion.evidence_weight:.3g} log-odds."
     )
-    return {"heading": heading, "fitted": fused.calibration, "note": note, "images": images}
+    return {
+        "heading": heading,
+        "fitted": fused.calibration,
+        "note": note,
+        "targets": targets(fused.calibration),
+        "images": images,
+    }
+
+
+def targets(fitted: SourceCalibration) -> list[list[str]]:
+    """Return the cells of a table of what each target gives: on the songs that chose p, and on artists left out."""
+    rows = []
+    for row in fitted.left_out:
+        at = fitted.threshold_for(row.target)
+        chosen = None if at is None or fitted.curve is None else fitted.curve.threshold.index(at)
+        on_songs = ["none", "–", "–"]
+        if chosen is not None and fitted.curve is not None:
+            on_songs = [f"{at:.4g}", _percent(fitted.curve.purity[chosen]), _percent(fitted.curve.recall[chosen], 0)]
+        thresholds = "–"
+        if row.lowest_threshold is not None and row.highest_threshold is not None:
+            thresholds = " to ".join(sorted({f"{row.lowest_threshold:.4g}", f"{row.highest_threshold:.4g}"}))
+        rows.append(
+            [
+                f"{row.target:.0%}",
+                *on_songs,
+                thresholds,
+                _percent(row.purity),
+                _percent(row.unweighted_purity),
+                _percent(row.found, 0),
+                f"{row.without_threshold} of {row.artists}",
+                ", ".join(f"{one.artist} ({one.purity:.0%} of {one.seconds:.0f} s)" for one in row.below_floor) or "–",
+            ]
+        )
+    return rows
 
 
 def _percent(share: float | None, digits: int = 1) -> str:
@@ -86,11 +125,23 @@ def _volumes(fitted: SourceCalibration) -> str:
     return f"{fitted.spans.before.p95:.0f} → {fitted.spans.after.p95:.0f} dB"
 
 
+def _left_out(fitted: SourceCalibration) -> str:
+    row = None if fitted.threshold is None else fitted.left_out_at(fitted.precision_target)
+    return "–" if row is None else _percent(row.purity)
+
+
+def _found_left_out(fitted: SourceCalibration) -> str:
+    row = None if fitted.threshold is None else fitted.left_out_at(fitted.precision_target)
+    return "–" if row is None else _percent(row.found, 0)
+
+
 ROWS: dict[str, Callable[[SourceCalibration], str]] = {
     "threshold p": lambda fitted: "none" if fitted.threshold is None else f"{fitted.threshold:.4g}",
     "lower bound of purity": lambda fitted: _percent(fitted.precision_lower_bound),
     "purity of the harvest": lambda fitted: _percent(fitted.spans.precision if fitted.spans else None),
+    "  on artists left out": _left_out,
     "silent spans found": lambda fitted: _percent(fitted.span_recall, 0),
+    "  found on artists left out": _found_left_out,
     "precision of windows": lambda fitted: _percent(fitted.precision),
     "recall of windows": lambda fitted: _percent(fitted.recall, 0),
     "windows kept by spans": lambda fitted: _percent(fitted.spans.kept if fitted.spans else None, 0),
@@ -117,6 +168,7 @@ table { border-collapse: collapse; margin: .8rem 0; font-variant-numeric: tabula
 th, td { padding: .25rem .7rem; text-align: right; border-bottom: 1px solid #ddd; vertical-align: bottom; }
 @media (max-width: 600px) { table { font-size: .78rem; width: 100%; } th, td { padding: .25rem .3rem; } }
 th:first-child, td:first-child { text-align: left; }
+.wide { overflow-x: auto; font-size: .85rem; }
 .pictures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 380px), 1fr)); gap: 1rem 2rem; }
 figure { margin: 0; } img { width: 100%; height: auto; } figcaption { font-size: .85rem; }
 .refused { color: #B00020; } code { font-size: .9em; overflow-wrap: anywhere; }
@@ -150,6 +202,10 @@ without them: {{ calibration.data.folds | map(attribute="name") | join(", ") }}.
 {% for row in rows %}<tr><td>{{ row.name }}</td>
 {% for cell in row.cells %}<td{% if cell == "none" %} class="refused"{% endif %}>{{ cell }}</td>{% endfor %}</tr>
 {% endfor %}</table>
+{% if sections | selectattr("targets") | list %}
+<p>The songs that chose a threshold show it too favourably. <em>Left out</em>: for each artist in turn p is chosen on
+all other artists by the same rule, and applied to this artist; the harvests of all artists are pooled.</p>
+{% endif %}
 {% for section in sections %}
 <h2>{{ section.heading }}</h2>
 {% if section.note %}<p><small>{{ section.note }}</small></p>{% endif %}
@@ -157,6 +213,13 @@ without them: {{ calibration.data.folds | map(attribute="name") | join(", ") }}.
 <p><small>{{ section.fitted.windows }} windows of {{ section.fitted.tracks }} songs by {{ section.fitted.artists }}
 artists; {{ section.fitted.silent_windows }} silent, {{ section.fitted.accepted_windows }} accepted, from
 {{ section.fitted.artists_accepted }} artists.</small></p>
+{% if section.targets %}
+<div class="wide"><table>
+<tr><th>target</th><th>p</th><th>purity</th><th>found</th><th>left out: p</th><th>purity</th>
+<th>at their own silence rate</th><th>found</th><th>artists without p</th><th>artists below the floor</th></tr>
+{% for cells in section.targets %}<tr>{% for cell in cells %}<td>{{ cell }}</td>{% endfor %}</tr>
+{% endfor %}</table></div>
+{% endif %}
 <div class="pictures">
 {% for picture in section.images %}<figure>{{ picture.image | safe }}<figcaption>{{ picture.caption }}</figcaption>
 </figure>

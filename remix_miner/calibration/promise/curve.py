@@ -7,6 +7,7 @@ Results on songs that trained the detector are too good. Such songs can lower th
 count as artists.
 """
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.special import expit
 
-from remix_miner.calibration.bounds import Acceptance, lower_bound
+from remix_miner.calibration.bounds import DRAWS, Acceptance, lower_bound
 from remix_miner.calibration.harvest import Harvest, HarvestRule, harvest, perfect_harvest
 from remix_miner.calibration.intervals import ratio
 from remix_miner.calibration.labelled_songs import LabelledSong
@@ -47,11 +48,12 @@ def purity_curve(
 class Harvests:
     """Harvests of one source at THRESHOLDS: of the songs that did not train the detector, and of all songs.
 
-    ``all_songs`` is None where no song trained the detector.
+    ``all_songs`` is None where no song trained the detector. ``min_seconds``: shortest span.
     """
 
     fresh: list[Harvest]
     all_songs: list[Harvest] | None
+    min_seconds: float
 
     def counts(self) -> ArtistCounts:
         """Return the counts of each artist, songs that trained the detector apart."""
@@ -65,6 +67,7 @@ class Harvests:
         def count(mask: Bool[np.ndarray, " N"]) -> Int[np.ndarray, " A"]:
             return np.bincount(row[windows.song[mask]], minlength=size)
 
+        perfect = perfect_harvest(windows, self.min_seconds).kept
         return ArtistCounts.of(
             [artist for artist, _ in rows],
             [trained_on for _, trained_on in rows],
@@ -76,6 +79,7 @@ class Harvests:
                 )
             ),
             np.stack([np.bincount(row, found.seconds, minlength=size) for found in harvests], axis=1),
+            (count(perfect), np.stack([count(found.kept & perfect) for found in harvests], axis=1)),
         )
 
 
@@ -88,7 +92,8 @@ def measure_harvests(songs: Sequence[LabelledSong], source: int, settings: Calib
         return [harvest(windows, HarvestRule(threshold, settings.min_seconds)) for threshold in THRESHOLDS]
 
     fresh = not_trained_on(songs)
-    return Harvests(at_thresholds(fresh), None if len(fresh) == len(songs) else at_thresholds(songs))
+    everything = None if len(fresh) == len(songs) else at_thresholds(songs)
+    return Harvests(at_thresholds(fresh), everything, settings.min_seconds)
 
 
 def curve_of(harvests: Harvests, settings: CalibrationSettings, prior: ArtistCounts | None = None) -> PurityCurve:
@@ -97,21 +102,39 @@ def curve_of(harvests: Harvests, settings: CalibrationSettings, prior: ArtistCou
     Artists of ``prior`` count like those of the songs for the bound, the artist floor and the number of artists. An
     artist in both counts with the songs alone. Purity and recall are those of the songs.
     """
-    counts = with_prior(harvests.counts(), prior)
     rate = settings.silence_rates.get(SOURCES[harvests.fresh[0].windows.source])
-    fresh = counts.rows(~np.array(counts.trained_on, dtype=bool))
-    table = by_artist(fresh, rate)
-    bound, worst = _bound(table, settings), _worst_artist(fresh)  # nan where no artist has enough
-    if any(counts.trained_on):
-        bound = np.minimum(bound, _bound(by_artist(counts, rate), settings))
-        worst = np.fmin(worst, _worst_artist(counts))
     perfect = perfect_harvest(harvests.fresh[0].windows, settings.min_seconds).kept
+    return dataclasses.replace(
+        bound_of(with_prior(harvests.counts(), prior), settings, rate),
+        purity=[_rounded(found.purity) for found in harvests.fresh],
+        recall=[round(float((found.kept & perfect).sum() / max(perfect.sum(), 1)), 5) for found in harvests.fresh],
+    )
+
+
+def bound_of(
+    counts: ArtistCounts, settings: CalibrationSettings, silence_rate: float | None, draws: int = DRAWS
+) -> PurityCurve:
+    """Return the curve of ``counts``, without purity and recall: what the choice of a threshold depends on.
+
+    The bound is 0 where no row is of songs that did not train the detector.
+    """
+    if all(counts.trained_on):
+        return PurityCurve(
+            threshold=list(THRESHOLDS),
+            lower_bound=[0.0 for _ in THRESHOLDS],
+            worst_artist=[None for _ in THRESHOLDS],
+            artists=[0 for _ in THRESHOLDS],
+        )
+    fresh = counts.not_trained_on()
+    table = by_artist(fresh, silence_rate)
+    bound, worst = _bound(table, settings, draws), _worst_artist(fresh)  # nan where no artist has enough
+    if any(counts.trained_on):
+        bound = np.minimum(bound, _bound(by_artist(counts, silence_rate), settings, draws))
+        worst = np.fmin(worst, _worst_artist(counts))
     return PurityCurve(
         threshold=list(THRESHOLDS),
         lower_bound=[round(float(value), 5) for value in bound],
-        purity=[_rounded(found.purity) for found in harvests.fresh],
         worst_artist=[_rounded(None if np.isnan(share) else share) for share in worst],
-        recall=[round(float((found.kept & perfect).sum() / max(perfect.sum(), 1)), 5) for found in harvests.fresh],
         artists=[int(count) for count in table.artists_accepted],
         artist_floor=settings.artist_floor,
     )
@@ -140,8 +163,8 @@ def _sum_rows(rows: Int[np.ndarray, " A"], size: int, values: np.ndarray) -> Flo
     return total
 
 
-def _bound(table: Acceptance, settings: CalibrationSettings) -> Float[np.ndarray, " J"]:
-    return lower_bound(table, settings.precision, settings.confidence, settings.worst_artist, settings.seed)
+def _bound(table: Acceptance, settings: CalibrationSettings, draws: int) -> Float[np.ndarray, " J"]:
+    return lower_bound(table, settings.precision, settings.confidence, settings.worst_artist, settings.seed, draws)
 
 
 def _worst_artist(counts: ArtistCounts) -> Float[np.ndarray, " J"]:
