@@ -12,6 +12,7 @@ NAMES = [
     "demucs_remix",
     "demucs_simplified",
     "demucs_v2",
+    "few_songs",
     "kuielab_mixer",
     "kuielab_tfc_tdf",
     "tiny_cpu",
