@@ -236,7 +236,7 @@ EPOCHS, STEPS = 4, 12
 
 def train(folder: Path, out: Path) -> None:
     from remix_miner.runs.folder import RunFolder
-    from remix_miner.training.batches.samplers import RemixSettings
+    from remix_miner.training.batches.rests import RemixSettings
     from remix_miner.training.remix import RemixStepSettings
     from remix_miner.training.run.distributed import Ranks
     from remix_miner.training.run.prepare import Inputs, prepare

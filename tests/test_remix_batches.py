@@ -19,7 +19,8 @@ from remix_miner.training.batches.levels import level_gain, volume_weight
 from remix_miner.training.batches.loudness import loudness_lufs
 from remix_miner.training.batches.mixing import MixingSettings
 from remix_miner.training.batches.pitch_tempo import PitchTempoSettings
-from remix_miner.training.batches.samplers import RemixSampler, RemixSettings, StemSampler, source_shares
+from remix_miner.training.batches.rests import RemixSettings, source_shares
+from remix_miner.training.batches.samplers import RemixSampler, StemSampler
 from remix_miner.training.settings import TrainingSettings
 
 RATE = 8000

@@ -11,7 +11,7 @@ from remix_miner.runs.folder import RunFolder
 from remix_miner.runs.resuming import settings_of_run, settings_to_resume
 from remix_miner.training import loop
 from remix_miner.training.batches.augment import AugmentSettings
-from remix_miner.training.batches.samplers import RemixSettings
+from remix_miner.training.batches.rests import RemixSettings
 from remix_miner.training.learner import Learner
 from remix_miner.training.remix import RemixStepSettings
 from remix_miner.training.run.distributed import Ranks

@@ -16,7 +16,8 @@ from remix_miner.mined.writer import ShardWriter
 from remix_miner.sources import SOURCES
 from remix_miner.training.batches.augment import AugmentSettings
 from remix_miner.training.batches.feeding import Feed
-from remix_miner.training.batches.samplers import RemixSettings, StemSampler
+from remix_miner.training.batches.rests import RemixSettings
+from remix_miner.training.batches.samplers import StemSampler
 from remix_miner.training.batches.target_batches import TargetBatch, TargetSampler
 from remix_miner.training.learner import Learner
 from remix_miner.training.optimizers import OptimizerSettings

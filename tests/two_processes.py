@@ -18,7 +18,7 @@ import torch.multiprocessing as mp
 from remix_miner.runs.folder import RunFolder
 from remix_miner.training import loop
 from remix_miner.training.batches.augment import AugmentSettings
-from remix_miner.training.batches.samplers import RemixSettings
+from remix_miner.training.batches.rests import RemixSettings
 from remix_miner.training.remix import RemixStepSettings
 from remix_miner.training.run.distributed import Ranks, open_ranks
 from remix_miner.training.run.prepare import Inputs, prepare

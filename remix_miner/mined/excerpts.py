@@ -180,6 +180,15 @@ class MinedExcerpts(Dataset[MinedExcerpt]):
         spare = int(self._index["frames"][index]) - frames
         return int(generator.integers(spare + 1)) if spare > 0 else 0
 
+    def shards(self) -> dict[int, Path]:
+        """Return the shards that hold excerpts, by number."""
+        return {int(number): self._paths[number] for number in np.unique(self._index["shard"])}
+
+    def place_of(self, index: int) -> tuple[int, int, int]:
+        """Return the number of the shard of excerpt ``index``, its first frame in the shard's audio, and its frames."""
+        entry = self._index[index]
+        return int(entry["shard"]), int(entry["start_frame"]), int(entry["frames"])
+
     def track_of(self, index: int) -> int:
         """Return the number of the track of excerpt ``index``; the same for all its excerpts."""
         return int(self._index["track"][index])

@@ -9,7 +9,7 @@ from remix_miner.runs.precision import Precision
 from remix_miner.sources import SOURCES
 from remix_miner.training.batches.augment import AugmentSettings
 from remix_miner.training.batches.mixing import MixingSettings
-from remix_miner.training.batches.samplers import RemixSettings
+from remix_miner.training.batches.rests import RemixSettings
 from remix_miner.training.losses import loss_function
 from remix_miner.training.optimizers import OptimizerSettings
 from remix_miner.training.remix import RemixStepSettings

@@ -1,26 +1,24 @@
 """Samplers of training batches: stems to mix, and an isolated source to remix with a mined excerpt."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from remix_miner.audio import Audio, resample, to_channels
-from remix_miner.config import PROBABILITY, Bounds, SettingError, Settings
+from remix_miner.audio import Audio
 from remix_miner.datasets.segments import SegmentReader
 from remix_miner.errors import DataError, UsageError
-from remix_miner.mined.excerpts import DrawBy, MinedExcerpts
+from remix_miner.mined.excerpts import MinedExcerpts
 from remix_miner.sources import SOURCES
 from remix_miner.training.batches.augment import Augmentation, AugmentSettings
-from remix_miner.training.batches.levels import level_gain, volume_weight
+from remix_miner.training.batches.levels import level_gain
 from remix_miner.training.batches.loudness import loudness_gain
 from remix_miner.training.batches.mixing import REMIX_STREAM, Mixer, MixingSettings
 from remix_miner.training.batches.pitch_tempo import change_pitch_tempo, source_frames
+from remix_miner.training.batches.rests import RemixSettings, Rests, source_shares
 from remix_miner.training.batches.sampler import Sampler, TensorBatch
 
 REDRAWS = 20
@@ -101,41 +99,6 @@ class StemSampler(Sampler[StemBatch]):
         return StemBatch(self.augmentation(batch.stems, self._generator(step, kind=0)))
 
 
-@dataclass(frozen=True)
-class RemixSettings(Settings):
-    """Settings of examples made of mined excerpts."""
-
-    enough_minutes: Annotated[float, Bounds(0)] = (
-        10.0  # of a source; below, fewer remix steps for it, see `source_shares`
-    )
-    draw_by: DrawBy = "seconds"  # excerpts: every second of audio equally often, or every track
-    match_level: bool = True  # bring an excerpt to the level of the labelled song's own rest; not in the 2019 paper
-    max_gain_db: Annotated[float, Bounds(0, 120)] = 12.0  # but change it by no more than this
-    redraw_silent: bool = True  # draw an isolated source again where it is silent; not in the 2019 paper
-    weigh_by_volume: bool = False  # weight by the catalogue's expected V, see `volume_weight`
-    share: Annotated[float, Bounds(0, 1)] | None = None  # with a target: of the examples; None: `share_of_excerpts`
-    negatives: Annotated[float, Bounds(0, 1)] = 0.0  # with a target: of the excerpts' examples, with a silent target
-    probability_weight: Annotated[float, Bounds(0, 100)] = 0.0  # k: excerpts drawn in proportion to p^k, too; 0: off
-    second_probability: Annotated[float, PROBABILITY] = 0.0  # of examples: an excerpt of another track on top of it
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.probability_weight and self.weigh_by_volume:
-            raise SettingError(
-                "probability_weight", "draws probable excerpts more often, weigh_by_volume counts them more: set one"
-            )
-
-
-def source_shares(excerpts: MinedExcerpts, enough_minutes: float) -> dict[str, float]:
-    """Return, for each source, the share of its remix steps that are made: minutes of excerpts / ``enough_minutes``.
-
-    1 from ``enough_minutes`` on. Remix steps on a few minutes of music over-fit them: with 4 minutes a source they
-    cost 0.8 dB (docs/guide/does_it_help.md).
-    """
-    minutes = {source: excerpts.seconds_of(source) / 60 for source in excerpts.sources}
-    return {source: min(1.0, got / enough_minutes) if enough_minutes else 1.0 for source, got in minutes.items()}
-
-
 class RemixSampler(Sampler[RemixBatch]):
     """Remix batches: one source of a labelled song, and a mined excerpt in which that source is silent.
 
@@ -179,10 +142,7 @@ class RemixSampler(Sampler[RemixBatch]):
         if not self.sources:
             raise DataError("no mined excerpts to remix with: check the mined folder with 'remix-miner inspect MINED'")
         self.source_shares = source_shares(excerpts, self.settings.enough_minutes)
-        if self.settings.probability_weight:
-            _require_different_probabilities(excerpts, self.sources)
-        if self.settings.second_probability:
-            _require_two_tracks(excerpts, self.sources)
+        self.rests = Rests(reader, excerpts, self.settings, frames, self.sources)
 
     def source_of(self, step: int) -> str:
         """Return the source that batch ``step`` isolates; the same on all ranks."""
@@ -216,9 +176,11 @@ class RemixSampler(Sampler[RemixBatch]):
         (semitones,), (tempo,) = self.mixing.pitch_tempo.draw(generator, 1)
         frames = source_frames(self.frames, tempo)
         song, start, isolated = self._isolated(source, frames, generator)
-        excerpt = self._excerpt(source, generator)
+        like = self.rests.like(song, start, frames, semitones)
+        excerpt = self.rests.draw(source, generator, like)
         if self.settings.second_probability:
-            excerpt = self._with_second(excerpt, source, np.random.default_rng([REMIX_STREAM, 2, self.seed, index]))
+            second = np.random.default_rng([REMIX_STREAM, 2, self.seed, index])
+            excerpt = self.rests.with_second(excerpt, source, second, like)
         rest, valid, weight = excerpt.audio, excerpt.valid, excerpt.weight
         if self.settings.match_level:
             own_rest = self.reader.read_stems(song, start, frames).sum(axis=0) - isolated
@@ -238,69 +200,3 @@ class RemixSampler(Sampler[RemixBatch]):
             if np.mean(np.square(isolated, dtype=np.float64)) > SILENT_POWER:
                 break
         return song, start, isolated
-
-    def _excerpt(self, source: str, generator: np.random.Generator, beside: int | None = None) -> "PlacedExcerpt":
-        """Return a random crop at a random place; with ``beside``, of another track than that excerpt's."""
-        settings, sample_rate = self.settings, self.reader.sample_rate
-        wanted = math.ceil(self.frames * self.excerpts.sample_rate / sample_rate)
-        index = self.excerpts.draw(source, generator, settings.draw_by, settings.probability_weight)
-        while beside is not None and self.excerpts.track_of(index) == self.excerpts.track_of(beside):
-            index = self.excerpts.draw(source, generator, settings.draw_by, settings.probability_weight)
-        item = self.excerpts.crop(index, wanted, generator)
-        crop = to_channels(item["audio"][:, : item["valid_frames"]], self.reader.channels)
-        crop = resample(crop, item["sample_rate"], sample_rate)[:, : self.frames]
-        first = int(generator.integers(self.frames - crop.shape[-1] + 1))
-        audio = np.zeros((self.reader.channels, self.frames), dtype=np.float32)
-        audio[:, first : first + crop.shape[-1]] = crop
-        valid = np.zeros(self.frames, dtype=bool)
-        valid[first : first + crop.shape[-1]] = True
-        weight = volume_weight(item["expected_volume_db"]) if settings.weigh_by_volume else 1.0
-        return PlacedExcerpt(index, audio, valid, weight)
-
-    def _with_second(self, excerpt: "PlacedExcerpt", source: str, generator: np.random.Generator) -> "PlacedExcerpt":
-        """Return the excerpt, with probability `second_probability` plus one of another track at its level."""
-        if generator.random() >= self.settings.second_probability:
-            return excerpt
-        second = self._excerpt(source, generator, beside=excerpt.index)
-        gain = np.float32(level_gain(second.valid_audio, excerpt.valid_audio, self.settings.max_gain_db))
-        return PlacedExcerpt(
-            excerpt.index,
-            excerpt.audio + gain * second.audio,
-            excerpt.valid | second.valid,
-            min(excerpt.weight, second.weight),
-        )
-
-
-@dataclass(frozen=True)
-class PlacedExcerpt:
-    """A crop of excerpt ``index`` in a silent segment. ``valid``: frames that it fills; ``weight``: of the example."""
-
-    index: int
-    audio: Audio
-    valid: Bool[np.ndarray, " T"]
-    weight: float
-
-    @property
-    def valid_audio(self) -> Audio:
-        return self.audio.compress(self.valid, axis=-1)
-
-
-def _require_two_tracks(excerpts: MinedExcerpts, sources: Sequence[str]) -> None:
-    """Raise `UsageError` where no second excerpt of another track exists."""
-    few = [source for source in sources if excerpts.tracks_of(source) < 2]
-    if few:
-        raise UsageError(
-            f"excerpts.second_probability mixes excerpts of two tracks, but {excerpts.folder} has those of one track "
-            f"without {' and without '.join(few)}; leave it at 0, or mine more"
-        )
-
-
-def _require_different_probabilities(excerpts: MinedExcerpts, sources: Sequence[str]) -> None:
-    """Raise `UsageError` where weighting by probability would change nothing."""
-    found = {source: excerpts.probabilities(source) for source in sources}
-    if all(values.min() == values.max() for values in found.values()):
-        stated = ", ".join(f"{values.min():.3g} without {source}" for source, values in found.items())
-        raise UsageError(
-            f"excerpts.probability_weight would change nothing: all excerpts of {excerpts.folder} have the same "
-            f"probability ({stated}); leave it at 0"
-        )

@@ -20,8 +20,9 @@ from remix_miner.mined.excerpts import MinedExcerpts
 from remix_miner.sources import SOURCES
 from remix_miner.training.batches.augment import Augmentation, AugmentSettings
 from remix_miner.training.batches.mixing import TARGET_STREAM, Mixer, MixingSettings
+from remix_miner.training.batches.rests import RemixSettings
 from remix_miner.training.batches.sampler import Sampler, TensorBatch
-from remix_miner.training.batches.samplers import RemixSampler, RemixSettings
+from remix_miner.training.batches.samplers import RemixSampler
 
 
 @dataclass(frozen=True)

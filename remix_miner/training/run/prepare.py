@@ -17,6 +17,7 @@ from remix_miner.runs.folder import RunFolder
 from remix_miner.runs.resuming import require_changeable
 from remix_miner.separators.base import Separator, count_parameters
 from remix_miner.separators.kuielab_mdx_net import KuielabMdxNet
+from remix_miner.training.batches.consistency import Matcher
 from remix_miner.training.batches.feeding import Feed
 from remix_miner.training.batches.samplers import RemixSampler, StemSampler
 from remix_miner.training.batches.target_batches import TargetSampler
@@ -155,6 +156,10 @@ def _use_cache(reader: SegmentReader, folder: str | Path, ranks: Ranks) -> None:
 
 def _samplers(learner: Learner, data: TrainingData) -> tuple[StemSampler | TargetSampler, RemixSampler | None]:
     settings, ranks = learner.settings, learner.ranks
+    if data.excerpts is not None and settings.excerpts.candidates > 1:
+        if ranks.first:  # the other ranks read what it writes
+            Matcher(data.reader, data.excerpts)
+        ranks.gather(None)
     shared: dict[str, Any] = {
         "frames": learner.context_frames,
         "batch_size": settings.items_per_part(ranks.world_size),

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from remix_miner.mined.excerpts import MinedExcerpts
-from remix_miner.training.batches.samplers import source_shares
+from remix_miner.training.batches.rests import source_shares
 from remix_miner.training.run.data import TrainingData
 from remix_miner.training.settings import TrainingSettings
 
