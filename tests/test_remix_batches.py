@@ -216,8 +216,8 @@ def test_excerpts_are_weighted_by_what_the_catalogue_expects(
     reader: SegmentReader, excerpts: MinedExcerpts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert torch.all(remix_sampler(reader, excerpts).batch(0).weight == 1)
-    crop = excerpts.crop
-    monkeypatch.setattr(excerpts, "crop", lambda *args: {**crop(*args), "expected_volume_db": -20.0})
+    read = excerpts.read
+    monkeypatch.setattr(excerpts, "read", lambda *args: {**read(*args), "expected_volume_db": -20.0})
     weighed = remix_sampler(reader, excerpts, remix=RemixSettings(weigh_by_volume=True))
     assert torch.all(weighed.batch(0).weight == 0.5)
     assert volume_weight(-math.inf) == 1
