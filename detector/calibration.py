@@ -111,9 +111,18 @@ class SourceCalibration:
     @property
     def span_recall(self) -> float | None:
         """Share of the calibration songs' silent spans that is harvested; None without a row of the curve."""
-        if self.threshold is None or self.curve is None or self.threshold not in self.curve.threshold:
-            return None
-        return self.curve.recall[self.curve.threshold.index(self.threshold)]
+        return self.harvest_at(self.threshold)[1]
+
+    def harvest_at(self, threshold: float | None) -> tuple[float | None, float | None]:
+        """Return the purity of the calibration songs' harvest, and the found share of their silent spans.
+
+        Both are None where the file does not state them for ``threshold``.
+        """
+        purity = None if self.spans is None or threshold != self.threshold else self.spans.precision
+        if threshold is None or self.curve is None or threshold not in self.curve.threshold:
+            return purity, None
+        row = self.curve.threshold.index(threshold)
+        return self.curve.purity[row] if purity is None else purity, self.curve.recall[row]
 
 
 @dataclass(frozen=True)

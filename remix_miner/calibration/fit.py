@@ -106,6 +106,7 @@ def calibrate_source(
     songs: Sequence[LabelledSong], source: int, settings: CalibrationSettings, prior: ArtistCounts | None = None
 ) -> SourceCalibration:
     """Return threshold and statistics of one source, over the songs with labels of it; see `calibrate`."""
+    settings = settings.of_source(SOURCES[source])
     songs = [song for song in songs if song.known(source).any()]
     harvests = measure_harvests(songs, source, settings)
     curve = curve_of(harvests, settings, prior)

@@ -73,12 +73,13 @@ def recalibrate(folder: Path, calibration: Calibration, settings: CalibrationSet
     joined = (scan.get("fusion") or {}).get("source")
     sources, fused = dict(calibration.sources), dict(calibration.fused)
     for source, draws in reviewed.items():
-        chosen = threshold_from_draws(draws, settings)
+        of_source = settings.of_source(source)
+        chosen = threshold_from_draws(draws, of_source)
         if source == joined and source in fused:
-            changed = _with_threshold(fused[source].calibration, chosen, settings)
+            changed = _with_threshold(fused[source].calibration, chosen, of_source)
             fused[source] = dataclasses.replace(fused[source], calibration=changed)
         else:
-            sources[source] = _with_threshold(sources[source], chosen, settings)
+            sources[source] = _with_threshold(sources[source], chosen, of_source)
     answers = {source: sum(draw.draws for draw in draws) for source, draws in reviewed.items()}
     data = {**calibration.data, "reviewed_draws": answers}
     return dataclasses.replace(calibration, data=data, sources=sources, fused=fused)

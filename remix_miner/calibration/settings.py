@@ -1,5 +1,6 @@
 """Settings of a calibration: target, bound and confidence."""
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -16,11 +17,11 @@ class CalibrationSettings:
     """Settings of the choice of thresholds. Défossez et al. 2019, section 4.2, with ``bound="none"``.
 
     ``volume_db``: a source is silent at or below this relative volume; ``precision``: the target share of silent
-    windows; ``bound``: see `thresholds`; ``confidence`` and ``worst_artist``: see `bounds.lower_bound`;
-    ``artist_floor``: share that each calibration artist with 20 s or more of harvest must reach (bound "harvest");
-    ``min_seconds``: of the span rule that is measured; ``silence_rates``: share of silent windows per source that
-    precision is referred to (a source not named: the data's own); ``evidence_gate``, ``evidence_sure``: ``gate`` and
-    ``sure`` of a `Fusion` that is fitted.
+    windows, and ``precisions`` that of single sources; ``bound``: see `thresholds`; ``confidence`` and
+    ``worst_artist``: see `bounds.lower_bound`; ``artist_floor``: share that each calibration artist with 20 s or more
+    of harvest must reach (bound "harvest"); ``min_seconds``: of the span rule that is measured; ``silence_rates``:
+    share of silent windows per source that precision is referred to (a source not named: the data's own);
+    ``evidence_gate``, ``evidence_sure``: ``gate`` and ``sure`` of a `Fusion` that is fitted.
     """
 
     volume_db: float = SILENT_MINING_DB
@@ -34,6 +35,7 @@ class CalibrationSettings:
     seed: int = 0
     evidence_gate: float = Fusion.gate
     evidence_sure: float = Fusion.sure
+    precisions: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.bound not in RULES:
@@ -53,9 +55,21 @@ class CalibrationSettings:
                 f"the second network is computed for LOW <= P < HIGH with 0 < LOW < HIGH <= 1, got "
                 f"{self.evidence_gate} and {self.evidence_sure}"
             )
-        artists_needed(self.precision, self.confidence, self.worst_artist)  # checks the three
+        self.artists_needed()  # checks precision, confidence and worst_artist
+        for source in self.precisions:
+            if source not in SOURCES:
+                raise UsageError(f"precision of {source!r}: name one of {', '.join(SOURCES)}")
         for source, rate in self.silence_rates.items():
             if source not in SOURCES or not 0 < rate < 1:
                 raise UsageError(
                     f"silence rate {source}={rate}: name one of {', '.join(SOURCES)} and a share in (0, 1)"
                 )
+
+    def of_source(self, source: str) -> "CalibrationSettings":
+        """Return the settings of one source, whose ``precision`` is that of the source."""
+        return dataclasses.replace(self, precision=self.precisions.get(source, self.precision), precisions={})
+
+    def artists_needed(self) -> int:
+        """Return the number of artists that the bound needs for the highest target (`bounds.artists_needed`)."""
+        targets = {self.precision, *self.precisions.values()}
+        return max(artists_needed(target, self.confidence, self.worst_artist) for target in targets)

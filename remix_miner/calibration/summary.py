@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from remix_miner.calibration.promise.support import Support
+from remix_miner.calibration.settings import CalibrationSettings
 from remix_miner.detector.calibration import Calibration, SourceCalibration
 from remix_miner.detector.left_out import LeftOut
 
@@ -59,11 +60,14 @@ def _line(fitted: SourceCalibration) -> str:
     return f"p = {fitted.threshold:.4f}  precision {fitted.precision:.1%}{sure}  recall {fitted.recall:.0%}  {effect}"
 
 
-def support_table(rows: Sequence[Support], precision: float) -> str:
+def support_table(rows: Sequence[Support], settings: CalibrationSettings) -> str:
     """Return the thresholds that the songs support at each confidence, and the next steps."""
     sources = list(rows[0].thresholds)
+    targets = f"{settings.precision:.0%}"
+    if settings.precisions:
+        targets = ", ".join(f"{source} {settings.of_source(source).precision:.0%}" for source in sources)
     lines = [
-        f"thresholds that these songs support for {precision:.0%} of the harvested seconds (or the highest promise):",
+        f"thresholds that these songs support for {targets} of the harvested seconds (or the highest promise):",
         f"  {'confidence':>10} {'worst artist':>12}  " + " ".join(f"{source:>9}" for source in sources),
     ]
     for row in rows:

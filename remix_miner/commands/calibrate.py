@@ -46,7 +46,12 @@ if TYPE_CHECKING:
 @click.option(
     "--volume-db", default=-20.0, show_default=True, help="Silent: at or below this, relative to the mixture."
 )
-@click.option("--precision", default=0.95, show_default=True, help="Share of accepted windows that must be silent.")
+@click.option(
+    "--precision",
+    multiple=True,
+    metavar="P|SOURCE=P",
+    help="Share of accepted windows that must be silent; of one source: drums=0.9. Repeatable.  [default: 0.95]",
+)
 @click.option(
     "--bound",
     default="harvest",
@@ -103,7 +108,7 @@ def command(
     folds: tuple[str, ...],
     out: Path,
     volume_db: float,
-    precision: float,
+    precision: tuple[str, ...],
     bound: str,
     confidence: float,
     worst_artist: float,
@@ -128,10 +133,13 @@ def command(
     from remix_miner.detector.loading import load_detector
     from remix_miner.detector.voice_activity import load_voice_activity
     from remix_miner.device import resolve_device
+    from remix_miner.sources import parse_by_source
 
+    of_all, of_sources = parse_by_source(precision, "--precision")
     settings = CalibrationSettings(
         volume_db=volume_db,
-        precision=precision,
+        precision=CalibrationSettings.precision if of_all is None else of_all,
+        precisions=of_sources,
         bound=cast(Rule, bound),
         confidence=confidence,
         worst_artist=worst_artist,
@@ -171,7 +179,7 @@ def command(
     if bound == "harvest" and any(fitted.threshold is None for fitted in calibration.sources.values()):
         from remix_miner.calibration.promise.support import supported
 
-        text += "\n\n" + support_table(supported(songs, settings, counts_of(prior)), settings.precision)
+        text += "\n\n" + support_table(supported(songs, settings, counts_of(prior)), settings)
         if loaded.calibration is not None:
             text += f"\n- Keep the calibration beside {loaded.name}: it holds on music like its own songs."
     show(_summary(calibration, out), as_json, text)

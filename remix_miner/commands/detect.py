@@ -36,9 +36,10 @@ class LibraryPath(click.Path):
 )
 @click.option(
     "--purity",
-    default=None,
-    type=float,
-    help="Promised share of pure seconds (0.9, 0.95, 0.98), in place of the calibration's own thresholds.",
+    multiple=True,
+    metavar="P|SOURCE=P",
+    help="Promised share of pure seconds (0.9, 0.95, 0.98), in place of the calibration's own thresholds; of one "
+    "source: drums=0.9. Repeatable.",
 )
 @click.option("--sources", default="drums,bass,vocals", show_default=True, help="Whose absence to mine.")
 @click.option("--together", is_flag=True, help="Mine only where all of --sources are silent at once.")
@@ -108,7 +109,7 @@ def command(
     out: Path,
     detector: str,
     calibration_path: Path | None,
-    purity: float | None,
+    purity: tuple[str, ...],
     sources: str,
     together: bool,
     isolated: str | None,
@@ -140,7 +141,7 @@ def command(
     from remix_miner.mining.engines.choice import Engine, usable_cores
     from remix_miner.mining.plan import parse_shard
     from remix_miner.mining.summary import summary
-    from remix_miner.mining.thresholds import Thresholds
+    from remix_miner.mining.thresholds import Thresholds, parse_purities
     from remix_miner.sources import SOURCES, parse_sources
 
     def announce(thresholds: Thresholds) -> None:
@@ -166,7 +167,7 @@ def command(
     settings = MineSettings(
         detector=detector,
         calibration=None if calibration_path is None else Calibration.load(calibration_path),
-        purity=purity,
+        purity=parse_purities(purity, silent),
         sources=silent,
         together=together,
         labels_only=no_audio,

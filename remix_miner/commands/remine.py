@@ -16,7 +16,13 @@ from remix_miner.commands._options.common import note, show, verb
 )
 @click.argument("mined", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="The new mined folder.")
-@click.option("--purity", default=None, type=float, help="Promised share of pure seconds, e.g. 0.9, 0.95 or 0.98.")
+@click.option(
+    "--purity",
+    multiple=True,
+    metavar="P|SOURCE=P",
+    help="Promised share of pure seconds, e.g. 0.9, 0.95 or 0.98; of one source: drums=0.9, and the others have the "
+    "calibration's own. Repeatable.",
+)
 @click.option(
     "--threshold",
     "thresholds",
@@ -44,7 +50,7 @@ from remix_miner.commands._options.common import note, show, verb
 def command(
     mined: Path,
     out: Path,
-    purity: float | None,
+    purity: tuple[str, ...],
     thresholds: tuple[str, ...],
     detector: str,
     calibration_path: Path | None,
@@ -61,18 +67,18 @@ def command(
     from remix_miner.mining.engines.choice import Engine
     from remix_miner.mining.remine import RemineSettings, parse_thresholds, remine
     from remix_miner.mining.summary import summary
-    from remix_miner.mining.thresholds import joint_as_scanned, thresholds_of
+    from remix_miner.mining.thresholds import joint_as_scanned, parse_purities, promise, thresholds_of
     from remix_miner.sources import parse_sources
 
     with CatalogueView.read(mined) as catalogue:
         scanned = catalogue.settings
-    as_scanned = purity is None and not thresholds and scanned.get("labels_only")
-    if (purity is None) == (not thresholds) and not as_scanned:
+    as_scanned = not purity and not thresholds and scanned.get("labels_only")
+    if (not purity) == (not thresholds) and not as_scanned:
         raise UsageError("remine takes --purity P or --threshold SOURCE=P: one of the two")
-    chosen, refused, calibration = parse_thresholds(thresholds), {}, None
+    chosen, refused, calibration, promised = parse_thresholds(thresholds), {}, None, {}
     if as_scanned:
-        chosen = scanned["thresholds"]
-    if purity is not None:
+        chosen, promised = scanned["thresholds"], scanned.get("purity", {})
+    if purity:
         calibration = describe_detector(detector).calibration
         if calibration_path is not None:
             calibration = Calibration.load(calibration_path)
@@ -80,19 +86,22 @@ def command(
             raise UsageError(f"detector {detector!r} has no calibration beside it; name one with --calibration")
         calibration.check_detector(str(scanned["detector_sha256"]))
         calibration = joint_as_scanned(calibration, scanned)
-        found = thresholds_of(calibration, parse_sources(sources), purity)
-        chosen, refused = found.of_sources, found.refused
+        mined_sources = parse_sources(sources)
+        found = thresholds_of(calibration, mined_sources, parse_purities(purity, mined_sources))
+        chosen, refused, promised = found.of_sources, found.refused, found.purity
 
     def announce() -> None:
         for source, threshold in chosen.items():
-            note(f"without {source}: windows with P >= {threshold:.3f}")
+            stated = None if calibration is None else promise(calibration, source, promised[source])
+            note(f"without {source}: windows with P >= {threshold:.3f}" if stated is None else f"expected {stated}")
 
     settings = RemineSettings(
         chosen,
         refused,
         calibration,
-        library,
-        min_seconds,
+        purity=promised,
+        library=library,
+        min_seconds=min_seconds,
         engine=Engine(workers=workers),
     )
     report = remine(mined, out, settings, announce)

@@ -40,8 +40,11 @@ def write_calibration_page(path: str | Path, calibration: Calibration, songs: Se
         )
     sections += [_fused_section(name, fused) for name, fused in calibration.fused.items()]
     rows = [{"name": name, "cells": [cell(section["fitted"]) for section in sections]} for name, cell in ROWS.items()]
+    target = f"{100 * calibration.settings['precision']:g}%"
+    for name, share in calibration.settings.get("precisions", {}).items():
+        target += f" ({name} {100 * share:g}%)"
     template = Environment(autoescape=True).from_string(PAGE)
-    write_text(path, template.render(calibration=calibration, sections=sections, rows=rows))
+    write_text(path, template.render(calibration=calibration, target=target, sections=sections, rows=rows))
 
 
 def source_pictures(name: str, fitted: SourceCalibration, windows: SourceWindows) -> list[dict[str, str]]:
@@ -93,10 +96,8 @@ def targets(fitted: SourceCalibration) -> list[list[str]]:
     rows = []
     for row in fitted.left_out:
         at = fitted.threshold_for(row.target)
-        chosen = None if at is None or fitted.curve is None else fitted.curve.threshold.index(at)
-        on_songs = ["none", "–", "–"]
-        if chosen is not None and fitted.curve is not None:
-            on_songs = [f"{at:.4g}", _percent(fitted.curve.purity[chosen]), _percent(fitted.curve.recall[chosen], 0)]
+        purity, found = fitted.harvest_at(at)
+        on_songs = ["none" if at is None else f"{at:.4g}", _percent(purity), _percent(found, 0)]
         thresholds = "–"
         if row.lowest_threshold is not None and row.highest_threshold is not None:
             thresholds = " to ".join(sorted({f"{row.lowest_threshold:.4g}", f"{row.highest_threshold:.4g}"}))
@@ -181,13 +182,13 @@ figure { margin: 0; } img { width: 100%; height: auto; } figcaption { font-size:
 {{ "%g" | format(s.volume_db) }} dB.
 Each threshold is the lowest at which
 {% if s.bound == "harvest" %}the {{ "%g" | format(100 * s.confidence) }}% lower confidence bound, over artists, of
-the share of the harvested seconds that are silent reaches {{ "%g" | format(100 * s.precision) }}%. Harvested are spans
+the share of the harvested seconds that are silent reaches {{ target }}. Harvested are spans
 of at least {{ "%g" | format(s.min_seconds) }} s.
 {% else %}{% if s.bound == "bootstrap" %}the {{ "%g" | format(100 * s.confidence) }}% lower confidence bound,
 over artists, of
 {% elif s.bound == "crossval" %}on artists left out of choosing it
 {% else %}on these very windows {% endif %}
-the share of silent windows among those accepted reaches {{ "%g" | format(100 * s.precision) }}%.{% endif %}
+the share of silent windows among those accepted reaches {{ target }}.{% endif %}
 {% if s.bound in ("harvest", "bootstrap") %}An artist not seen here is assumed to reach at least
 {{ "%g" | format(100 * s.worst_artist) }}%, or what the worst artist here reaches if that is less.{% endif %}
 {% if s.bound == "none" %}This gives no bound for other songs.{% endif %}

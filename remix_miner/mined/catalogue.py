@@ -295,11 +295,12 @@ class Catalogue(CatalogueView):
 def differing_settings(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
     """Return 'name: value there, value here' for each setting that differs.
 
-    A setting that is missing (in a folder of an older version) equals one that is off.
+    A setting that is missing (in a folder of an older version) equals one that is off. The promised ``purity`` is not
+    compared: what it decides are the thresholds.
     """
     return [
         f"{name}: {stored.get(name)!r} there, {wanted.get(name)!r} here"
-        for name in sorted(stored.keys() | wanted.keys())
+        for name in sorted((stored.keys() | wanted.keys()) - {"purity"})
         if (stored.get(name) or None) != (wanted.get(name) or None)
     ]
 

@@ -30,7 +30,7 @@ from remix_miner.mining.plan import check_share, share_of, tasks_for
 from remix_miner.mining.purity import Purity
 from remix_miner.mining.recorder import Recorder
 from remix_miner.mining.report import REPORT_NAME, RunTally, ScanReport, report_of
-from remix_miner.mining.thresholds import Thresholds, choose_thresholds, fusion_for
+from remix_miner.mining.thresholds import Promise, Thresholds, choose_thresholds, fusion_for, left_out_at
 from remix_miner.sources import MINED_SOURCES
 
 FileFilter = Callable[[Sequence[LibraryFile]], Sequence[Skipped]]
@@ -41,7 +41,8 @@ FileFilter = Callable[[Sequence[LibraryFile]], Sequence[Skipped]]
 class MineSettings:
     """Settings of a scan. ``shard`` (I, N) is this scan's share of a library that N scans divide among them.
 
-    ``purity``: the promised share of pure seconds, in place of the calibration's own thresholds.
+    ``purity``: the promised share of pure seconds, of all sources or of each that is named, in place of the
+    calibration's own thresholds.
     ``planted``: labelled songs to audit the scan with. ``scan_filter``: leaves files out; a `ScanFilter` also gets the
     fingerprints of the scanned tracks and chooses among copies. ``restart``: delete the content of the mined folder.
     ``retry_failed``: scan files again that failed before. ``together``: mine only where all ``sources`` are silent at
@@ -50,7 +51,7 @@ class MineSettings:
 
     detector: str = "default"
     calibration: Calibration | None = None
-    purity: float | None = None
+    purity: Promise = None
     sources: Iterable[str] = MINED_SOURCES
     min_seconds: float = 5.0
     sample_rate: int = 44100
@@ -99,7 +100,11 @@ def mine(
         together=settings.together,
         labels_only=settings.labels_only,
     )
-    recorded = {"detector_sha256": detector.sha256, **dataclasses.asdict(scan_settings)}
+    recorded = {
+        "detector_sha256": detector.sha256,
+        **dataclasses.asdict(scan_settings),
+        "purity": thresholds.purity,
+    }
     files, skipped = find_audio(library)
     if not files:
         why = f" ({display_name(skipped[0].path)}: {skipped[0].reason})" if skipped else ""
@@ -158,7 +163,8 @@ def mine(
         with catalogue.transaction() as database:
             apply_by_stretch(database)
         report = report_of(catalogue, refused=thresholds.refused, skipped=skipped, run=tally, planted=audits)
-        report = dataclasses.replace(report, moved=moved)
+        found_left_out = left_out_at(thresholds.calibration, thresholds.purity)
+        report = dataclasses.replace(report, moved=moved, left_out=found_left_out)
         write_json(out / REPORT_NAME, report.as_json())
         return report
 

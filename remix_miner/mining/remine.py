@@ -34,21 +34,24 @@ from remix_miner.mining.engines.choice import Engine
 from remix_miner.mining.messages import BatchLimits, JobSetup, KnownSpans, ScanSettings, Task
 from remix_miner.mining.recorder import Recorder, unstored_excerpt
 from remix_miner.mining.report import REPORT_NAME, RunTally, ScanReport, report_of
+from remix_miner.mining.thresholds import left_out_at
 from remix_miner.mining.track.cut import find_spans
-from remix_miner.sources import SOURCES
+from remix_miner.sources import SOURCES, parse_by_source
 
 
 @dataclass(frozen=True)
 class RemineSettings:
     """Settings of a second mining. ``library``: folders or files in which to find tracks that have moved.
 
-    ``thresholds``: least probability per source of every window of an excerpt. ``min_seconds``: shortest excerpt; None
-    keeps the folder's. ``labels_only``: record the excerpts without their audio; no file is decoded.
+    ``thresholds``: least probability per source of every window of an excerpt. ``purity``: what is promised of each
+    (`thresholds.Thresholds`); empty for thresholds without a promise. ``min_seconds``: shortest excerpt; None keeps the
+    folder's. ``labels_only``: record the excerpts without their audio; no file is decoded.
     """
 
     thresholds: Mapping[str, float]
     refused: Mapping[str, str] = field(default_factory=dict)
     calibration: Calibration | None = None
+    purity: Mapping[str, float] = field(default_factory=dict)
     library: Sequence[Path] = ()
     min_seconds: float | None = None
     labels_only: bool = False
@@ -130,7 +133,9 @@ def remine(mined: Path, out: Path, settings: RemineSettings, announce: Callable[
         skipped = [Skipped(folders.path_of(name) or Path(name), reason) for name, reason in copies.items()]
         probabilities.keep_only(catalogue.done_tracks())
         _take_reviews(catalogue, mined)
+        found_left_out = {} if settings.calibration is None else left_out_at(settings.calibration, settings.purity)
         report = report_of(catalogue, refused=settings.refused, skipped=skipped, run=tally, planted={})
+        report = dataclasses.replace(report, left_out=found_left_out)
         write_json(out / REPORT_NAME, report.as_json())
         return report
 
@@ -173,7 +178,7 @@ def _settings(old: Mapping[str, Any], new: RemineSettings) -> tuple[ScanSettings
     if values.get("fusion") is not None:
         values["fusion"] = Fusion(**values["fusion"])
     settings = ScanSettings(**values)
-    return settings, {**old, **dataclasses.asdict(settings)}
+    return settings, {**old, **dataclasses.asdict(settings), "purity": dict(new.purity)}
 
 
 def _waiting(
@@ -236,17 +241,8 @@ def parse_thresholds(texts: Iterable[str]) -> dict[str, float]:
     >>> parse_thresholds(["drums=.9,bass=.8", "vocals=0.85"])
     {'drums': 0.9, 'bass': 0.8, 'vocals': 0.85}
     """
-    thresholds = {}
-    for pair in (pair for text in texts for pair in text.split(",") if pair.strip()):
-        source, _, number = pair.partition("=")
-        try:
-            value = float(number)
-        except ValueError:
-            value = float("nan")
-        if source.strip() not in SOURCES or not 0 <= value <= 1:
-            raise UsageError(
-                f"--threshold is SOURCE=P, for example drums=0.9, with P from 0 to 1 and SOURCE among "
-                f"{', '.join(SOURCES)}; got {pair!r}"
-            )
-        thresholds[source.strip()] = value
+    _, thresholds = parse_by_source(texts, "--threshold", for_all=False)
+    for source, threshold in thresholds.items():
+        if not 0 <= threshold <= 1:
+            raise UsageError(f"--threshold is SOURCE=P with P from 0 to 1; got {source}={threshold:g}")
     return thresholds

@@ -1,5 +1,6 @@
 """Report of a scan, as report.json has it."""
 
+import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 from remix_miner.audio import display_name
 from remix_miner.datasets.library import Skipped
+from remix_miner.detector.left_out import LeftOut
 from remix_miner.mined.applied_reviews import applied_counts
 from remix_miner.mined.catalogue import Catalogue
 from remix_miner.mined.catalogue_db import LIVE
@@ -64,6 +66,8 @@ class ScanReport:
     """Old and new names of tracks whose files moved since the last scan: not scanned again."""
     at_purity: Mapping[float, Mapping[str, float]] = field(default_factory=dict)
     """Seconds that a scan at other purities finds, by purity and source; empty for folders of older versions."""
+    left_out: Mapping[str, LeftOut] = field(default_factory=dict)
+    """By source, what the calibration states for artists left out of the choice of this threshold."""
     unread_bytes: int = 0
     """Of audio in the shards that no reader takes: of copies, and of files that have changed since."""
     uncompared: int = 0
@@ -106,6 +110,8 @@ class ScanReport:
                 f"{purity:g}": {source: seconds / HOUR for source, seconds in row.items()}
                 for purity, row in self.at_purity.items()
             },
+            "purity": dict(self.settings.get("purity", {})),
+            "left_out": {source: dataclasses.asdict(row) for source, row in self.left_out.items()},
             "planted": purity_json(self.planted),
             "audits": dict(self.audits),
             "reviews_applied": dict(self.reviews_applied),

@@ -8,6 +8,8 @@ from remix_miner.audio import display_name
 from remix_miner.mining.messages import FAILURES
 from remix_miner.mining.purity import Purity
 from remix_miner.mining.report import REPORT_NAME, ScanReport
+from remix_miner.mining.thresholds import percent
+from remix_miner.sources import SOURCES
 
 HOUR = 3600.0
 
@@ -28,6 +30,12 @@ def summary(report: ScanReport, out: Path) -> str:
             f"  without {source + ':':8s} {_length(row['seconds']):>8s} in "
             f"{_count(int(row['excerpts']), 'excerpt')} from {_count(int(row['tracks']), 'track')}"
         )
+    if asked := report.settings.get("purity"):
+        shares = ", ".join(f"{source} {percent(asked[source])}" for source in SOURCES if source in asked)
+        lines.append(f"  purity asked for: {shares}")
+    if report.left_out:
+        shares = ", ".join(f"{source} {row.purity:.1%}" for source, row in report.left_out.items())
+        lines.append(f"  purity on calibration artists left out of its choice of thresholds: {shares}")
     for purity, found in report.at_purity.items():
         amounts = ", ".join(f"{source} {_length(seconds)}" for source, seconds in found.items())
         lines.append(f"  a purity of {purity:.0%} gives: {amounts} (remix-miner remine cuts it)")

@@ -38,7 +38,8 @@ def with_left_out(calibration: Calibration) -> Calibration:
 
         def measured(source: str, fitted: SourceCalibration) -> SourceCalibration:
             counts = prior_counts(fitted)
-            rows = [] if counts is None else left_out(counts, settings, settings.silence_rates.get(source))
+            rate = settings.silence_rates.get(source)
+            rows = [] if counts is None else left_out(counts, settings.of_source(source), rate)
             progress.advance()
             return dataclasses.replace(fitted, left_out=rows)
 

@@ -18,7 +18,7 @@ WORST_ARTISTS = (0.75, 0.5)
 class Support:
     """Thresholds that the songs support at one ``confidence`` and ``worst_artist``.
 
-    Per source: ``thresholds`` at the target (None where it is not reached), and the ``highest`` lower bound.
+    Per source: ``thresholds`` at its target (None where that is not reached), and the ``highest`` lower bound.
     """
 
     confidence: float
@@ -44,14 +44,19 @@ def supported(
         for worst_artist in WORST_ARTISTS:
             changed = dataclasses.replace(settings, confidence=confidence, worst_artist=worst_artist)
             curves = {
-                SOURCES[source]: curve_of(harvests[source], changed, (prior or {}).get(SOURCES[source]))
+                SOURCES[source]: curve_of(
+                    harvests[source], changed.of_source(SOURCES[source]), (prior or {}).get(SOURCES[source])
+                )
                 for source in known
             }
             rows.append(
                 Support(
                     confidence,
                     worst_artist,
-                    {source: curve.threshold_for(settings.precision) for source, curve in curves.items()},
+                    {
+                        source: curve.threshold_for(settings.of_source(source).precision)
+                        for source, curve in curves.items()
+                    },
                     {source: curve.highest_bound for source, curve in curves.items()},
                 )
             )

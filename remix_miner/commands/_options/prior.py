@@ -35,8 +35,6 @@ def prior_calibration(
 
     Raises `UsageError` where ``wanted`` is True and there is no calibration with counts for these settings.
     """
-    from remix_miner.calibration.bounds import artists_needed
-
     own = detector.calibration
     problem = None
     if settings.bound != "harvest":
@@ -52,8 +50,7 @@ def prior_calibration(
     if problem is not None or wanted is False:
         return None
     artists = {song.artist for song in songs if not song.trained_on}
-    needed = artists_needed(settings.precision, settings.confidence, settings.worst_artist)
-    return own if wanted or len(artists) < needed else None
+    return own if wanted or len(artists) < settings.artists_needed() else None
 
 
 def settings_of_prior(settings: "CalibrationSettings", prior: "Calibration") -> "CalibrationSettings":
