@@ -429,3 +429,110 @@ def test_effects_of_voices_stay_finite(monkeypatch: pytest.MonkeyPatch) -> None:
             assert np.any(out), effect.__name__
     backwards = processed.reversed_voice(voice, np.random.default_rng(0))
     assert sorted(backwards) == sorted(voice)
+
+
+def test_every_tracker_song_has_labelled_drums_and_bass_and_every_label_belongs_to_a_song() -> None:
+    from tracker_modules import LABELS, groups, instruments, songs
+
+    rows, names = instruments(), [song.name for song in songs()]
+    assert len(set(names)) == len(names)
+    assert {row["song"] for row in rows} == set(names)
+    assert {row["label"] for row in rows} == set(LABELS)
+    assert all(row["reason"] for row in rows)
+    assert len({(row["song"], row["number"]) for row in rows}) == len(rows)
+    for name in names:
+        assert {"drums", "bass"} <= set(groups(rows, name)), name
+
+
+def test_instruments_are_grouped_by_their_label_within_their_song() -> None:
+    from tracker_modules import groups
+
+    labels = (("a", "1", "drums"), ("a", "12", "drums"), ("a", "7", "bass"), ("b", "2", "other"))
+    rows = [{"song": song, "number": number, "label": label} for song, number, label in labels]
+    assert groups(rows, "a") == {"drums": {1, 12}, "bass": {7}}
+    assert groups(rows, "c") == {}
+
+
+def test_a_tracker_song_is_refused_if_an_instrument_is_missing_or_the_file_differs(tmp_path: Path) -> None:
+    """Three instruments at 600, 2000 and 5000 Hz; without the third, the residual is a third of the power: -4.8 dB."""
+    import hashlib
+
+    from tracker_modules import Song, residual_db, stems_of
+
+    time = np.arange(48000) / 48000
+    tones = {number: np.sin(2 * np.pi * hz * time)[:, None] for number, hz in ((1, 600), (2, 2000), (3, 5000))}
+
+    def render(path: Path, numbers: set[int] | None, seconds: float) -> np.ndarray:
+        return np.sum([tones[number] for number in numbers or tones], axis=0)
+
+    module = tmp_path / "a.mod"
+    module.write_bytes(b"a module")
+    digest = hashlib.sha256(b"a module").hexdigest()
+    song = Song("artist", "title", "package", "1.0", "a.mod", digest, "GPL", "module", 1.0)
+    stems = stems_of(module, song, {"drums": {1, 3}, "bass": {2}}, render)
+    np.testing.assert_allclose(stems["bass"][24000:], tones[2][24000:], atol=0.05)
+    assert residual_db([tones[1], tones[2]], render(module, None, 1.0)) == pytest.approx(-4.77, abs=0.01)
+    with pytest.raises(ValueError, match="sum to the mixture at -5 dB only"):
+        stems_of(module, song, {"drums": {1}, "bass": {2}}, render)
+    module.write_bytes(b"another")
+    with pytest.raises(ValueError, match=r"not the file of package 1\.0"):
+        stems_of(module, song, {"drums": {1, 3}, "bass": {2}}, render)
+
+
+def protracker_module() -> bytes:
+    """A ProTracker module: sample 1 plays row 0, sample 2 rows 0 and 32, in one pattern of four channels."""
+    wave = [bytes([0, 100, 0, 156] * 512), bytes([0, 0, 60, 60, 0, 0, 196, 196] * 256)]
+    header = bytearray(20)
+    for data in (*wave, *[b""] * 29):
+        loop = 0 if data else 1
+        header += bytes(22) + (len(data) // 2).to_bytes(2, "big") + bytes([0, 64, 0, 0, 0, 1 if data else loop])
+    header += bytes([1, 127]) + bytes(128) + b"M.K."
+    pattern = bytearray(64 * 4 * 4)
+
+    def play(row: int, channel: int, sample: int, period: int) -> None:
+        place = 4 * (4 * row + channel)
+        pattern[place : place + 4] = bytes([sample & 0xF0 | period >> 8, period & 0xFF, (sample & 15) << 4, 0])
+
+    play(0, 0, 1, 428)
+    play(0, 1, 2, 428)
+    play(32, 1, 2, 428)
+    return bytes(header + pattern) + b"".join(wave)
+
+
+def test_muted_instruments_of_a_module_sum_to_its_mixture(tmp_path: Path) -> None:
+    import ctypes
+
+    import openmpt
+
+    try:
+        ctypes.CDLL(openmpt.LIBRARY)
+    except OSError:
+        pytest.skip("libopenmpt is not installed")
+    path = tmp_path / "song.mod"
+    path.write_bytes(protracker_module())
+    mixture, first, second = (openmpt.rendered(path, numbers, 10.0) for numbers in (None, {1}, {2}))
+    assert len(mixture) == pytest.approx(7.68 * 48000, abs=9600)  # 64 rows of 6 ticks of 20 ms, and a tail
+    np.testing.assert_allclose(first + second, mixture, atol=1e-5)
+    half = len(mixture) // 2
+    assert np.abs(first[half:]).max() < 1e-4 < 0.01 < np.abs(first[:half]).max()
+    assert min(np.abs(second[:half]).max(), np.abs(second[half:]).max()) > 0.01
+    with openmpt.opened(path.read_bytes()) as module:
+        assert module.notes() == {1: [61], 2: [61, 61]}
+        with pytest.raises(ValueError, match="no instrument 40"):
+            module.mute(40)
+
+
+def test_a_short_stroke_counts_once_and_a_tone_is_less_flat_than_noise() -> None:
+    from instrument_features import features, strokes
+
+    time = np.arange(4 * 16000) / 16000
+    strike = np.exp(-np.log(10) * ((time + 0.5) % 1) / 0.2)  # 20 dB in 0.2 s, at 0.5, 1.5, 2.5, 3.5 s
+    count, decay = strokes(strike * np.random.default_rng(0).standard_normal(len(time)))
+    assert (count, decay) == (4, pytest.approx(0.2, abs=0.04))
+    tone = features(np.sin(2 * np.pi * 100 * time), 0.5)
+    noise = features(np.random.default_rng(0).standard_normal(len(time)), 1.0)
+    assert tone["level_db"] == pytest.approx(0, abs=0.01)
+    assert tone["to_120"] > 0.99
+    assert 90 < tone["lowest_hz"] < 101
+    assert tone["flatness"] < 0.01 < 0.5 < noise["flatness"]
+    assert noise["to_8000"] == pytest.approx(6000 / 7972, abs=0.02)
