@@ -12,8 +12,9 @@ from remix_miner.datasets.segments import Corpus, SegmentReader
 from remix_miner.mined.excerpts import MinedExcerpts
 from remix_miner.mined.writer import ShardWriter
 from remix_miner.training.batches.augment import AugmentSettings
-from remix_miner.training.batches.consistency import Features, Matcher, correlation
+from remix_miner.training.batches.consistency import Features, correlation
 from remix_miner.training.batches.feeding import Feed
+from remix_miner.training.batches.matching import Matcher
 from remix_miner.training.batches.rests import RemixSettings
 from remix_miner.training.batches.target_batches import TargetSampler
 

@@ -149,11 +149,18 @@ def test_probable_excerpts_are_drawn_more_often(of_two_tracks, by, weight, share
 
 
 @pytest.mark.parametrize("by", ["seconds", "tracks"])
-def test_without_a_weight_the_same_excerpts_are_drawn_as_ever(of_two_tracks, by):
-    plain, unweighted = np.random.default_rng(2), np.random.default_rng(2)
-    drawn = [of_two_tracks.draw("drums", unweighted, by, 0.0) for _ in range(50)]
-    assert drawn == [of_two_tracks.draw("drums", plain, by) for _ in range(50)]
-    assert plain.random() == unweighted.random()
+def test_without_a_weight_a_draw_is_that_of_a_frame(of_two_tracks, by):
+    """The excerpts' frames in line: 4 s, 2 s and 6 s; by track, 4 s and 6 s of 'a', then 2 s of 'b'."""
+    drawn, expected = np.random.default_rng(2), np.random.default_rng(2)
+    for _ in range(50):
+        if by == "seconds":
+            second = expected.integers(12 * RATE) / RATE
+            index = 0 if second < 4 else 1 if second < 6 else 2
+        else:
+            track = expected.integers(2)
+            second = expected.integers(10 * RATE * track, 10 * RATE + 2 * RATE * track) / RATE
+            index = 0 if second < 4 else 2 if second < 10 else 1
+        assert of_two_tracks.draw("drums", drawn, by) == index
 
 
 def test_items_state_their_probability(of_two_tracks, folder):

@@ -13,8 +13,9 @@ from remix_miner.config import PROBABILITY, Bounds, SettingError, Settings
 from remix_miner.datasets.segments import SegmentReader
 from remix_miner.errors import UsageError
 from remix_miner.mined.excerpts import DrawBy, MinedExcerpts
-from remix_miner.training.batches.consistency import Matcher, Segment
+from remix_miner.training.batches.consistency import Segment
 from remix_miner.training.batches.levels import level_gain, volume_weight
+from remix_miner.training.batches.matching import Matcher
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class Rests:
     """Random rests for a source, at the rate and channels of ``reader``, in segments of ``frames`` frames.
 
     Excerpts are drawn as `RemixSettings` says. With ``candidates`` above 1 so many excerpts and starts are drawn, and
-    the one is taken that agrees best with the labelled song's own segment, see `consistency`.
+    the one is taken that agrees best with the labelled song's own segment, see `matching`.
     """
 
     def __init__(

@@ -17,8 +17,8 @@ from remix_miner.runs.folder import RunFolder
 from remix_miner.runs.resuming import require_changeable
 from remix_miner.separators.base import Separator, count_parameters
 from remix_miner.separators.kuielab_mdx_net import KuielabMdxNet
-from remix_miner.training.batches.consistency import Matcher
 from remix_miner.training.batches.feeding import Feed
+from remix_miner.training.batches.matching import Matcher
 from remix_miner.training.batches.samplers import RemixSampler, StemSampler
 from remix_miner.training.batches.target_batches import TargetSampler
 from remix_miner.training.learner import Learner
