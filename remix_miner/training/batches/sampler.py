@@ -6,15 +6,16 @@ called in any order and process, and a run resumes in mid-epoch by setting that 
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
-from typing import Generic, Self, TypeVar
+from typing import Generic, Required, Self, TypedDict, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from remix_miner.datasets.segments import SegmentReader
 from remix_miner.errors import UsageError
-from remix_miner.training.batches.augment import Augmentation
-from remix_miner.training.batches.mixing import AUGMENT_STREAM
+from remix_miner.training.batches.augment import Augmentation, AugmentSettings
+from remix_miner.training.batches.mixing import AUGMENT_STREAM, MixingSettings
 
 
 @dataclass(frozen=True)
@@ -34,21 +35,53 @@ class TensorBatch:
 Kind = TypeVar("Kind", bound=TensorBatch)
 
 
-class Sampler(Generic[Kind]):
-    """Batches 0, 1, 2, ... of one rank: `draw` reads files, on the CPU; `augment` is batched torch, on any device."""
+class SamplerOptions(TypedDict, total=False):
+    """Keyword arguments of every sampler. ``frames``: of the model's segment, at the reader's rate.
 
-    def __init__(self, batch_size: int, seed: int, rank: int, world_size: int, augmentation: Augmentation) -> None:
+    ``batch_size``: of this rank, ``rank`` of ``world_size`` processes.
+    """
+
+    frames: Required[int]
+    batch_size: Required[int]
+    mixing: MixingSettings | None
+    augment: AugmentSettings | None
+    seed: int
+    rank: int
+    world_size: int
+
+
+class Sampler(Generic[Kind]):
+    """Batches 0, 1, 2, ... of one rank: `draw` reads files, on the CPU; `augment` is batched torch, on any device.
+
+    Drawn are segments of `frames` frames: those of the model's, and the margin that a time shift needs.
+    """
+
+    def __init__(
+        self,
+        reader: SegmentReader,
+        *,
+        frames: int,
+        batch_size: int,
+        mixing: MixingSettings | None = None,
+        augment: AugmentSettings | None = None,
+        seed: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
         if batch_size < 1:
             raise UsageError(f"batch_size is at least 1, got {batch_size}")
         if not 0 <= rank < world_size:
             raise UsageError(f"rank {rank} of {world_size} processes does not exist")
         if seed < 0:
             raise UsageError(f"seed is 0 or more, got {seed}")
+        self.reader = reader
         self.batch_size = batch_size
+        self.mixing = mixing or MixingSettings()
         self.seed = seed
         self.rank = rank
         self.world_size = world_size
-        self.augmentation = augmentation
+        self.augmentation = Augmentation(augment or AugmentSettings(), reader.sample_rate)
+        self.frames = frames + self.augmentation.margin_frames
         self.step = 0
 
     def draw(self, step: int) -> Kind:

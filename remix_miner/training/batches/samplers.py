@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Unpack
 
 import numpy as np
 import torch
@@ -13,13 +14,13 @@ from remix_miner.datasets.segments import SegmentReader
 from remix_miner.errors import DataError, UsageError
 from remix_miner.mined.excerpts import MinedExcerpts
 from remix_miner.sources import SOURCES
-from remix_miner.training.batches.augment import Augmentation, AugmentSettings
+from remix_miner.training.batches.augment import AugmentSettings
 from remix_miner.training.batches.levels import level_gain
 from remix_miner.training.batches.loudness import loudness_gain
-from remix_miner.training.batches.mixing import REMIX_STREAM, Mixer, MixingSettings
+from remix_miner.training.batches.mixing import REMIX_STREAM, Mixer
 from remix_miner.training.batches.pitch_tempo import change_pitch_tempo, source_frames
 from remix_miner.training.batches.rests import RemixSettings, Rests, source_shares
-from remix_miner.training.batches.sampler import Sampler, TensorBatch
+from remix_miner.training.batches.sampler import Sampler, SamplerOptions, TensorBatch
 
 REDRAWS = 20
 SILENT_POWER = 1e-8
@@ -63,26 +64,15 @@ class RemixBatch(TensorBatch):
 class StemSampler(Sampler[StemBatch]):
     """Supervised batches: original and random mixes of labelled songs, see `MixingSettings`.
 
-    ``frames``: the model's segment, at the reader's rate. An epoch is `steps_per_epoch` batches.
+    An epoch is `steps_per_epoch` batches.
     """
 
-    def __init__(
-        self,
-        reader: SegmentReader,
-        *,
-        frames: int,
-        batch_size: int,
-        mixing: MixingSettings | None = None,
-        augment: AugmentSettings | None = None,
-        seed: int = 0,
-        rank: int = 0,
-        world_size: int = 1,
-    ) -> None:
-        augment = augment or AugmentSettings()
-        super().__init__(batch_size, seed, rank, world_size, Augmentation(augment, reader.sample_rate))
-        if augment.remix_group and batch_size % augment.remix_group:
-            raise UsageError(f"remix_group {augment.remix_group} does not divide the batch of {batch_size} per process")
-        self.mixer = Mixer(reader, mixing or MixingSettings(), frames + self.augmentation.margin_frames, seed)
+    def __init__(self, reader: SegmentReader, **options: Unpack[SamplerOptions]) -> None:
+        super().__init__(reader, **options)
+        group = (options.get("augment") or AugmentSettings()).remix_group
+        if group and self.batch_size % group:
+            raise UsageError(f"remix_group {group} does not divide the batch of {self.batch_size} per process")
+        self.mixer = Mixer(reader, self.mixing, self.frames, self.seed)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -122,27 +112,19 @@ class RemixSampler(Sampler[RemixBatch]):
         reader: SegmentReader,
         excerpts: MinedExcerpts,
         *,
-        frames: int,
-        batch_size: int,
         remix: RemixSettings | None = None,
-        mixing: MixingSettings | None = None,
-        augment: AugmentSettings | None = None,
-        seed: int = 0,
-        rank: int = 0,
-        world_size: int = 1,
+        **options: Unpack[SamplerOptions],
     ) -> None:
-        augment = replace(augment or AugmentSettings(), shift_seconds=0.0, remix_group=0)
-        super().__init__(batch_size, seed, rank, world_size, Augmentation(augment, reader.sample_rate))
-        self.reader = reader
+        augment = options.get("augment") or AugmentSettings()
+        options["augment"] = replace(augment, shift_seconds=0.0, remix_group=0)
+        super().__init__(reader, **options)
         self.excerpts = excerpts
-        self.frames = frames
         self.settings = remix or RemixSettings()
-        self.mixing = mixing or MixingSettings()
         self.sources = [source for source in SOURCES if source in excerpts.sources]
         if not self.sources:
             raise DataError("no mined excerpts to remix with: check the mined folder with 'remix-miner inspect MINED'")
         self.source_shares = source_shares(excerpts, self.settings.enough_minutes)
-        self.rests = Rests(reader, excerpts, self.settings, frames, self.sources)
+        self.rests = Rests(reader, excerpts, self.settings, self.frames, self.sources)
 
     def source_of(self, step: int) -> str:
         """Return the source that batch ``step`` isolates; the same on all ranks."""

@@ -7,6 +7,7 @@ apart; that is what the remix step of Défossez et al. 2019 is for (`remix_miner
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Unpack
 
 import numpy as np
 import torch
@@ -18,10 +19,9 @@ from remix_miner.datasets.segments import SegmentReader
 from remix_miner.errors import UsageError
 from remix_miner.mined.excerpts import MinedExcerpts
 from remix_miner.sources import SOURCES
-from remix_miner.training.batches.augment import Augmentation, AugmentSettings
-from remix_miner.training.batches.mixing import TARGET_STREAM, Mixer, MixingSettings
+from remix_miner.training.batches.mixing import TARGET_STREAM, Mixer
 from remix_miner.training.batches.rests import RemixSettings
-from remix_miner.training.batches.sampler import Sampler, TensorBatch
+from remix_miner.training.batches.sampler import Sampler, SamplerOptions, TensorBatch
 from remix_miner.training.batches.samplers import RemixSampler
 
 
@@ -44,7 +44,7 @@ class TargetBatch(TensorBatch):
 
 
 class TargetSampler(Sampler[TargetBatch]):
-    """Batches of ``target`` against the rest, of ``frames`` frames.
+    """Batches of ``target`` against the rest.
 
     Each example is drawn on its own. With probability ``share`` it is a target of a labelled song on top of an excerpt
     without that source, as `RemixSampler` draws and levels the two; a share ``remix.negatives`` of these has silence
@@ -62,31 +62,22 @@ class TargetSampler(Sampler[TargetBatch]):
         target: str,
         share: float,
         *,
-        frames: int,
-        batch_size: int,
         remix: RemixSettings | None = None,
-        mixing: MixingSettings | None = None,
-        augment: AugmentSettings | None = None,
-        seed: int = 0,
-        rank: int = 0,
-        world_size: int = 1,
+        **options: Unpack[SamplerOptions],
     ) -> None:
-        augment = augment or AugmentSettings()
-        super().__init__(batch_size, seed, rank, world_size, Augmentation(augment, reader.sample_rate))
+        super().__init__(reader, **options)
         if target not in SOURCES:
             raise UsageError(f"target is one of {', '.join(SOURCES)}, got {target!r}")
         if not 0 <= share <= 1:
             raise UsageError(f"share is the share of examples that excerpts make, 0 to 1; got {share}")
-        frames += self.augmentation.margin_frames
         self.target = target
         self.share = share if excerpts is not None else 0.0
         self.negatives = remix.negatives if remix else 0.0
-        self.mixer = Mixer(reader, mixing or MixingSettings(), frames, seed)
+        self.mixer = Mixer(reader, self.mixing, self.frames, self.seed)
         self.remixes: RemixSampler | None = None
-        if excerpts is not None:
-            self.remixes = RemixSampler(
-                reader, excerpts, frames=frames, batch_size=batch_size, remix=remix, mixing=mixing, seed=seed
-            )
+        if excerpts is not None:  # the margin of a time shift is a part of these examples
+            options["frames"] = self.frames
+            self.remixes = RemixSampler(reader, excerpts, remix=remix, **options)
 
     @property
     def steps_per_epoch(self) -> int:
