@@ -140,9 +140,9 @@ ROWS: dict[str, Callable[[SourceCalibration], str]] = {
     "threshold p": lambda fitted: "none" if fitted.threshold is None else f"{fitted.threshold:.4g}",
     "lower bound of purity": lambda fitted: _percent(fitted.precision_lower_bound),
     "purity of the harvest": lambda fitted: _percent(fitted.spans.precision if fitted.spans else None),
-    "  on artists left out": _left_out,
+    "– on artists left out": _left_out,
     "silent spans found": lambda fitted: _percent(fitted.span_recall, 0),
-    "  found on artists left out": _found_left_out,
+    "– found on artists left out": _found_left_out,
     "precision of windows": lambda fitted: _percent(fitted.precision),
     "recall of windows": lambda fitted: _percent(fitted.recall, 0),
     "windows kept by spans": lambda fitted: _percent(fitted.spans.kept if fitted.spans else None, 0),
@@ -169,7 +169,7 @@ table { border-collapse: collapse; margin: .8rem 0; font-variant-numeric: tabula
 th, td { padding: .25rem .7rem; text-align: right; border-bottom: 1px solid #ddd; vertical-align: bottom; }
 @media (max-width: 600px) { table { font-size: .78rem; width: 100%; } th, td { padding: .25rem .3rem; } }
 th:first-child, td:first-child { text-align: left; }
-.wide { overflow-x: auto; font-size: .85rem; }
+.wide { overflow-x: auto; font-size: .85rem; } th[colspan] { text-align: center; }
 .pictures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 380px), 1fr)); gap: 1rem 2rem; }
 figure { margin: 0; } img { width: 100%; height: auto; } figcaption { font-size: .85rem; }
 .refused { color: #B00020; } code { font-size: .9em; overflow-wrap: anywhere; }
@@ -216,7 +216,8 @@ artists; {{ section.fitted.silent_windows }} silent, {{ section.fitted.accepted_
 {{ section.fitted.artists_accepted }} artists.</small></p>
 {% if section.targets %}
 <div class="wide"><table>
-<tr><th>target</th><th>p</th><th>purity</th><th>found</th><th>left out: p</th><th>purity</th>
+<tr><th></th><th colspan="3">on the songs that chose p</th><th colspan="6">on artists left out of the choice</th></tr>
+<tr><th>target</th><th>p</th><th>purity</th><th>found</th><th>p</th><th>purity</th>
 <th>at their own silence rate</th><th>found</th><th>artists without p</th><th>artists below the floor</th></tr>
 {% for cells in section.targets %}<tr>{% for cell in cells %}<td>{{ cell }}</td>{% endfor %}</tr>
 {% endfor %}</table></div>
