@@ -65,9 +65,10 @@ def command(
     from remix_miner.errors import UsageError
     from remix_miner.mined.catalogue_view import CatalogueView
     from remix_miner.mining.engines.choice import Engine
+    from remix_miner.mining.promises import promise
     from remix_miner.mining.remine import RemineSettings, parse_thresholds, remine
     from remix_miner.mining.summary import summary
-    from remix_miner.mining.thresholds import joint_as_scanned, parse_purities, promise, thresholds_of
+    from remix_miner.mining.thresholds import joint_as_scanned, parse_purities, thresholds_of
     from remix_miner.sources import parse_sources
 
     with CatalogueView.read(mined) as catalogue:

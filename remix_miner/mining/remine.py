@@ -32,9 +32,9 @@ from remix_miner.mined.probabilities import ProbabilityStore, StoredTrack
 from remix_miner.mined.reviews import take_reviews
 from remix_miner.mining.engines.choice import Engine
 from remix_miner.mining.messages import BatchLimits, JobSetup, KnownSpans, ScanSettings, Task
+from remix_miner.mining.promises import left_out_at
 from remix_miner.mining.recorder import Recorder, unstored_excerpt
 from remix_miner.mining.report import REPORT_NAME, RunTally, ScanReport, report_of
-from remix_miner.mining.thresholds import left_out_at
 from remix_miner.mining.track.cut import find_spans
 from remix_miner.sources import SOURCES, parse_by_source
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from remix_miner.audio import display_name
 from remix_miner.mining.messages import FAILURES
+from remix_miner.mining.promises import percent
 from remix_miner.mining.purity import Purity
 from remix_miner.mining.report import REPORT_NAME, ScanReport
-from remix_miner.mining.thresholds import percent
 from remix_miner.sources import SOURCES
 
 HOUR = 3600.0
