@@ -94,8 +94,8 @@ def test_the_promise_is_that_of_the_requested_purity(curved: Path) -> None:
     drums, bass = thresholds_of(Calibration.load(curved), ("drums", "bass"), {"drums": 0.8, "bass": 0.975}).promises()
     assert drums == (
         "without drums: at least 80% of the seconds silent (at or below -20 dB), with 95% confidence; 90.0% on the "
-        "calibration songs, where 90% of the silent audio is found; 70.0% on artists left out of the choice, with 25% "
-        "of the silent audio found"
+        "calibration songs, where 90% of the silent audio is found; the rule gives 70.0% on artists left out of the "
+        "choice, with 25% of the silent audio found"
     )
     assert bass == (
         "without bass: at least 97.5% of the seconds silent (at or below -20 dB), with 95% confidence; 100.0% on the "
@@ -117,7 +117,7 @@ def test_a_scan_keeps_and_resumes_with_a_purity_for_each_source(
     assert status == 0
     assert "expected without drums: at least 80% of the seconds silent" in err
     assert "purity asked for: drums 80%, bass 95%, vocals 95%\n" in out
-    assert "purity on calibration artists left out of its choice of thresholds: drums 70.0%\n" in out
+    assert "purity that the calibration's rule gives on artists left out of the choice: drums 70.0%\n" in out
     report = json.loads((tmp_path / "mined" / "report.json").read_text())
     promised = {"drums": 0.8, "bass": 0.95, "vocals": 0.95}
     assert report["thresholds"] == {"drums": 0.1, "bass": 0.3, "vocals": 0.3}

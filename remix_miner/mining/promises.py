@@ -65,5 +65,5 @@ def _promise_of_seconds(calibration: Calibration, source: str, purity: float) ->
         text += f", where {found:.0%} of the silent audio is found" if found is not None else ""
     row = left_out_at(calibration, {source: purity}).get(source)
     if row is not None:
-        text += f"; {row.purity:.1%} on artists left out of the choice, with {row.finds} found"
+        text += f"; the rule gives {row.purity:.1%} on artists left out of the choice, with {row.finds} found"
     return text

@@ -35,7 +35,7 @@ def summary(report: ScanReport, out: Path) -> str:
         lines.append(f"  purity asked for: {shares}")
     if report.left_out:
         shares = ", ".join(f"{source} {row.purity:.1%}" for source, row in report.left_out.items())
-        lines.append(f"  purity on calibration artists left out of its choice of thresholds: {shares}")
+        lines.append(f"  purity that the calibration's rule gives on artists left out of the choice: {shares}")
     for purity, found in report.at_purity.items():
         amounts = ", ".join(f"{source} {_length(seconds)}" for source, seconds in found.items())
         lines.append(f"  a purity of {purity:.0%} gives: {amounts} (remix-miner remine cuts it)")
