@@ -13,7 +13,7 @@ import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from remix_miner.errors import UsageError
 
@@ -42,6 +42,11 @@ class Bounds:
 
 
 PROBABILITY = Bounds(0, 1)
+SHARE = Bounds(above=0, below=1)
+AN_HOUR = Bounds(above=0, most=3600)
+"""Range of lengths of audio in seconds."""
+LEVEL_DB = Bounds(-200, 0)
+Seed = Annotated[int, Bounds(0, 2**63 - 1)]
 UNLESS_STATED = Bounds(-1_000_000, 1_000_000)
 """Range of numbers without a range of their own; a greater one is a slip of the keyboard."""
 

@@ -1,12 +1,18 @@
 """Settings: what cannot be is refused by the setting's name, whether it comes from a file, --set or Python."""
 
+import dataclasses
+import importlib
 import math
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Literal, get_args, get_origin, get_type_hints
 
 import pytest
 
-from remix_miner.config import Bounds, Settings, check_arguments, load_settings
+import remix_miner
+from remix_miner.config import UNLESS_STATED, Bounds, Settings, check_arguments, load_settings
 from remix_miner.detector.training.settings import DetectorTrainingSettings
 from remix_miner.errors import UsageError
 from remix_miner.separators import build
@@ -25,7 +31,7 @@ from remix_miner.training.settings import TrainingSettings
         ("optimizer.betas=[0.9, 1.0]", "optimizer.betas must be at least 0 and below 1, got 1"),
         ("remix.rest_weight=nan", "remix.rest_weight must be a finite number"),
         ("corpus_weights=[1.0, nan]", "corpus_weights must be a finite number"),
-        ("corpus_weights=[-1.0]", "corpus_weights must be at least 0, got -1"),
+        ("corpus_weights=[-1.0]", "corpus_weights must be at least 0 and at most 1000000, got -1"),
         ("ema.decay=1", "ema.decay must be at least 0 and below 1, got 1"),
         ("mixing.pitch_tempo.semitones=13", "mixing.pitch_tempo.semitones must be at least 0 and at most 12"),
         ("augment.gain_max=0.5", "augment.gain_min must be at most gain_max"),
@@ -121,3 +127,63 @@ def test_bounds_say_what_is_inside() -> None:
     with pytest.raises(UsageError, match="free must be at least -1000000 and at most 1000000"):
         Inner(free=1e9)
     assert check_arguments(lambda a, b: None, {"a": 1, "b": "x"}) == {"a": 1, "b": "x"}
+
+
+OF_SETTINGS = re.compile(r"^class (\w*(?:Settings|Options|Limits|Engine|Scale))\b", re.MULTILINE)
+CHECKED_ELSEWHERE = {
+    "MineSettings": "mine() makes `ScanSettings` of them",
+    "RemineSettings": "remine() makes `ScanSettings` of them",
+    "ArchiveLimits": "computed from the reference tracks",
+}
+"""Dataclasses that hold settings and state no bounds, and the reason."""
+
+
+def settings_classes() -> list[type]:
+    """All dataclasses of settings in the package, found by their names."""
+    root = Path(remix_miner.__file__).parent
+    found = []
+    for path in sorted(root.rglob("*.py")):
+        names = OF_SETTINGS.findall(path.read_text(encoding="utf-8"))
+        if names:
+            module = importlib.import_module(".".join(["remix_miner", *path.relative_to(root).with_suffix("").parts]))
+            found += [getattr(module, name) for name in names if dataclasses.is_dataclass(getattr(module, name))]
+    return found
+
+
+def numbers(hint: object) -> Iterator[Bounds | None]:
+    """The bounds of each number in a type, None for one without."""
+    if get_origin(hint) is Annotated:
+        kind, *stated = get_args(hint)
+        bounds = next((part for part in stated if isinstance(part, Bounds)), None)
+        yield from (bounds or inner for inner in numbers(kind))
+    elif hint in (int, float):
+        yield None
+    elif get_origin(hint) is not Literal:
+        for inner in get_args(hint):
+            yield from numbers(inner)
+
+
+def test_every_number_of_every_setting_has_two_bounds() -> None:
+    classes = {kind.__name__: kind for kind in settings_classes()}
+    assert len(classes) > 25
+    for name, kind in classes.items():
+        hints = get_type_hints(kind, include_extras=True)
+        found = [(field.name, bounds) for field in dataclasses.fields(kind) for bounds in numbers(hints[field.name])]
+        if not issubclass(kind, Settings):
+            assert name in CHECKED_ELSEWHERE or not found, f"{name} is no subclass of Settings"
+            continue
+        for setting, stated in found:
+            bounds = stated or UNLESS_STATED  # which `Settings` applies
+            assert 1e300 not in bounds, f"{name}.{setting} has no upper bound"
+            assert math.inf not in bounds
+            assert -1e300 not in bounds or name in LOWER_BOUND_IN_WORDS, f"{name}.{setting} has no lower bound"
+
+
+LOWER_BOUND_IN_WORDS = {"CalibrationSettings", "ThresholdSettings", "Engine"}
+"""A check of their own, with a message that says more, refuses what is too small."""
+
+
+@pytest.mark.parametrize("override", ["stride_seconds=1e300", "clip_norm=1e300", "stride_seconds=1e4"])
+def test_numbers_that_no_run_has_are_refused(override: str) -> None:
+    with pytest.raises(UsageError, match=f"^{override.partition('=')[0]} must be above 0 and at most"):
+        load_settings(DetectorTrainingSettings, overrides=[override])

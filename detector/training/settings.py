@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 
-from remix_miner.config import PROBABILITY, Bounds, Settings
+from remix_miner.config import AN_HOUR, LEVEL_DB, PROBABILITY, Bounds, Seed, Settings
 from remix_miner.detector.features import Level
 from remix_miner.detector.networks import Network
 from remix_miner.detector.training.mixing import DetectorMixingSettings
@@ -42,20 +42,20 @@ class DetectorTrainingSettings(Settings):
     mixing: DetectorMixingSettings = field(default_factory=DetectorMixingSettings)
     steps: Count | None = None
     epochs: Annotated[int, Bounds(1, 1_000_000)] = 40
-    stride_seconds: Annotated[float, Bounds(above=0)] = 0.5
+    stride_seconds: Annotated[float, AN_HOUR] = 0.5
     batch_size: Annotated[int, Bounds(1, 65536)] = 32
     learning_rate: Annotated[float, Bounds(above=0, most=10)] = 5e-4
     schedule: Literal["constant", "cosine"] = "cosine"
     warmup_steps: Annotated[int, Bounds(0, 1_000_000_000)] = 100
     weight_decay: Annotated[float, Bounds(0, 10)] = 0.0
-    clip_norm: Annotated[float, Bounds(above=0)] = 5.0
+    clip_norm: Annotated[float, Bounds(above=0, most=1_000_000)] = 5.0
     ema_decay: Annotated[float, Bounds(0, below=1)] = 0.998
-    silent_db: Annotated[float, Bounds(-200, 0)] = SILENT_TRAINING_DB
+    silent_db: Annotated[float, LEVEL_DB] = SILENT_TRAINING_DB
     teacher_share: Annotated[float, PROBABILITY] = 0.5
     precision: Precision = "float32"
     validate_every: Count = 250
     checkpoint_every: Count = 250
-    seed: Annotated[int, Bounds(0, 2**63 - 1)] = 0
+    seed: Seed = 0
 
 
 def learning_rate(settings: DetectorTrainingSettings, step: int, steps: int) -> float:

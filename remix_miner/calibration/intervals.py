@@ -1,9 +1,12 @@
 """Estimates with percentile bootstrap intervals over groups (artists or songs)."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from jaxtyping import Float
+
+from remix_miner.config import SHARE, Bounds, Seed, Settings
 
 
 @dataclass(frozen=True)
@@ -16,12 +19,12 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class BootstrapSettings:
+class BootstrapSettings(Settings):
     """Bootstrap of ``draws`` with replacement; the interval holds the share ``confidence`` of them."""
 
-    confidence: float = 0.95
-    draws: int = 1000
-    seed: int = 0
+    confidence: Annotated[float, SHARE] = 0.95
+    draws: Annotated[int, Bounds(1, 1_000_000)] = 1000
+    seed: Seed = 0
 
 
 def resampled(groups: int, settings: BootstrapSettings) -> Float[np.ndarray, "D G"]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Annotated
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -10,6 +11,7 @@ from remix_miner.calibration.harvest import HarvestRule, harvest, perfect_harves
 from remix_miner.calibration.intervals import BootstrapSettings, Estimate, estimate, ratio, resampled
 from remix_miner.calibration.labelled_songs import LabelledSong
 from remix_miner.calibration.window_table import SourceWindows, artist_numbers, windows_of
+from remix_miner.config import AN_HOUR, LEVEL_DB, Settings
 from remix_miner.errors import DataError
 from remix_miner.sources import SOURCES
 from remix_miner.volume import SILENT_MINING_DB, SILENT_TRAINING_DB
@@ -18,11 +20,11 @@ DRAWS_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
-class ScoreSettings:
+class ScoreSettings(Settings):
     """Settings of a score: a source is silent at or below ``volume_db``; excerpts last at least ``min_seconds``."""
 
-    volume_db: float = SILENT_MINING_DB
-    min_seconds: float = 5.0
+    volume_db: Annotated[float, LEVEL_DB] = SILENT_MINING_DB
+    min_seconds: Annotated[float, AN_HOUR] = 5.0
     bootstrap: BootstrapSettings = field(default_factory=BootstrapSettings)
 
 

@@ -6,12 +6,14 @@ has a low P and the three others a high one.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Annotated
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float32
 
 from remix_miner.calibration.labelled_songs import mono_stems
+from remix_miner.config import AN_HOUR, LEVEL_DB, PROBABILITY, Settings
 from remix_miner.datasets.tracks import PairTrack, StemTrack
 from remix_miner.detector.networks import SilentSourceDetector
 from remix_miner.detector.spans import silent_spans
@@ -26,7 +28,7 @@ EMPTY_DBFS = -70.0
 
 
 @dataclass(frozen=True)
-class StemCheckSettings:
+class StemCheckSettings(Settings):
     """Settings of the check.
 
     ``active_probability``: 1 - P above which a source is active in a window; the default was chosen between 0.8 and
@@ -34,9 +36,9 @@ class StemCheckSettings:
     ``floor_db``: windows at a lower level, relative to the stem's loudest one, are left out.
     """
 
-    active_probability: float = 0.9
-    bleed_seconds: float = 5.0
-    floor_db: float = -60.0
+    active_probability: Annotated[float, PROBABILITY] = 0.9
+    bleed_seconds: Annotated[float, AN_HOUR] = 5.0
+    floor_db: Annotated[float, LEVEL_DB] = -60.0
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
+from remix_miner.config import AN_HOUR, Bounds, Settings
 from remix_miner.errors import UsageError
 from remix_miner.sources import SOURCES, parse_sources
 
@@ -12,7 +14,7 @@ AUDIO = {"flac": "int24", "wav": "float32"}
 
 
 @dataclass(frozen=True)
-class ExportSettings:
+class ExportSettings(Settings):
     """Settings of an export.
 
     ``without``: sources that must all be silent at once; empty takes all mined sources (labels only). ``stems``:
@@ -24,11 +26,11 @@ class ExportSettings:
     format: str
     without: tuple[str, ...] = ()
     audio: str = "flac"
-    min_seconds: float = 5.0
+    min_seconds: Annotated[float, AN_HOUR] = 5.0
     accepted_only: bool = False
     stems: tuple[Path, ...] = ()
     library: tuple[Path, ...] = ()
-    valid_share: float = 0.1
+    valid_share: Annotated[float, Bounds(0, below=1)] = 0.1
     config: Path | None = None
 
     def __post_init__(self) -> None:
@@ -42,8 +44,7 @@ class ExportSettings:
                 raise UsageError("where all four sources are silent there is no audio: leave one out of --without")
         if self.min_seconds <= 0:
             raise UsageError(f"min-seconds must be positive, got {self.min_seconds}")
-        if not 0 <= self.valid_share < 1:
-            raise UsageError(f"valid-share is a share from 0 to 1 (excluded), got {self.valid_share}")
+        super().__post_init__()
         if self.format in ("demucs", "musdb18-hq") and self.audio != "wav":
             raise UsageError(f"{self.format} reads wav files alone: leave --audio out, or pass wav")
         if self.format == "musdb18-hq" and len(self.without) != len(SOURCES) - 1:

@@ -4,8 +4,9 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_args
+from typing import Annotated, Any
 
+from remix_miner.config import Bounds, SettingError, Settings
 from remix_miner.datasets.library import LibraryFile
 from remix_miner.detector.calibration import Calibration
 from remix_miner.detector.evidence import Fusion
@@ -19,18 +20,18 @@ from remix_miner.sources import SOURCES
 
 
 @dataclass(frozen=True)
-class ScanSettings:
+class ScanSettings(Settings):
     """The settings that decide which excerpts a library gives. Scans with equal ones may share a folder."""
 
     thresholds: Mapping[str, float]
     """Least probability of silence of each window, for each source that is mined."""
-    min_seconds: float = 5.0
+    min_seconds: Annotated[float, Bounds(1, 60)] = 5.0
     """Shortest excerpt (Défossez et al. 2019, section 4.2: 5 s)."""
-    max_seconds: float = 300.0
+    max_seconds: Annotated[float, Bounds(above=0, most=86_400)] = 300.0
     """A longer span is stored as equal consecutive excerpts, so that memory is bounded."""
-    sample_rate: int = 44100
+    sample_rate: Annotated[int, Bounds(8000, 192_000)] = 44100
     """Of the stored excerpts, in Hz."""
-    channels: int = 2
+    channels: Annotated[int, Bounds(1, 2)] = 2
     """Of the stored excerpts. Mono is repeated, other layouts are averaged to mono first."""
     precision: Precision = "float32"
     """Of the detector's network. In bfloat16, probabilities move in the third decimal."""
@@ -44,6 +45,7 @@ class ScanSettings:
     """Whether excerpts are recorded without their audio: no shards are written."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.thresholds:
             raise UsageError("thresholds: no source is left to mine")
         unknown = [name for name in self.thresholds if name not in SOURCES]
@@ -52,28 +54,18 @@ class ScanSettings:
         for source, threshold in self.thresholds.items():
             if not 0 <= threshold <= 1:
                 raise UsageError(f"threshold of {source} is {threshold}, expected a probability from 0 to 1")
-        if not 1 <= self.min_seconds <= 60:
-            raise UsageError(f"min_seconds is {self.min_seconds:g}, expected 1 to 60 s")
-        if not 2 * self.min_seconds <= self.max_seconds <= 86_400:
-            raise UsageError(f"max_seconds is {self.max_seconds:g}, expected at least twice min_seconds, a day at most")
-        if not 8000 <= self.sample_rate <= 192_000:
-            raise UsageError(f"sample_rate is {self.sample_rate} Hz, expected 8000 to 192000")
-        if self.precision not in get_args(Precision):
-            raise UsageError(f"precision is {self.precision!r}, expected one of {', '.join(get_args(Precision))}")
-        if self.sampling not in get_args(Sampling):
-            raise UsageError(f"sampling is {self.sampling!r}, expected one of {', '.join(get_args(Sampling))}")
-        if self.channels not in (1, 2):
-            raise UsageError(f"channels is {self.channels}, expected 1 or 2")
+        if self.max_seconds < 2 * self.min_seconds:
+            raise SettingError("max_seconds", f"must be at least twice min_seconds, got {self.max_seconds:g}")
 
 
 @dataclass(frozen=True)
-class BatchLimits:
+class BatchLimits(Settings):
     """Limits at which a batch is closed: excerpts or bytes of one source, or seconds since its start."""
 
-    excerpts: int = 256
-    bytes: int = 256 << 20
-    seconds: float = 120.0
-    held_bytes: int = 256 << 20
+    excerpts: Annotated[int, Bounds(0, 10**9)] = 256
+    bytes: Annotated[int, Bounds(0, 2**50)] = 256 << 20
+    seconds: Annotated[float, Bounds(0, 1_000_000)] = 120.0
+    held_bytes: Annotated[int, Bounds(0, 2**50)] = 256 << 20
     """Decoded audio that is kept while a track is scanned. A longer track is decoded again where spans were found."""
 
 

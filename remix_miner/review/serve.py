@@ -6,7 +6,9 @@ import socket
 import webbrowser
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated
 
+from remix_miner.config import Bounds, Settings
 from remix_miner.errors import UsageError
 from remix_miner.review.server import review_app
 from remix_miner.review.session import Session
@@ -15,14 +17,14 @@ LOCAL = "127.0.0.1"
 
 
 @dataclass(frozen=True)
-class ServeSettings:
+class ServeSettings(Settings):
     """Settings of the server.
 
     ``host``: an address of this machine. ``port``: 0 takes a free one. ``token``: None makes a random one.
     """
 
     host: str = LOCAL
-    port: int = 0
+    port: Annotated[int, Bounds(0, 65535)] = 0
     token: str | None = None
     open_browser: bool = True
 

@@ -4,13 +4,13 @@ import base64
 import io
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import soundfile
 
 from remix_miner.atomic import write_text
-from remix_miner.errors import UsageError
+from remix_miner.config import Bounds, Seed, Settings
 from remix_miner.mined.catalogue_db import LIVE
 from remix_miner.mined.catalogue_view import CatalogueView
 from remix_miner.mined.library_folders import LibraryFolders
@@ -26,15 +26,11 @@ RANGE_STEPS = 128
 
 
 @dataclass(frozen=True)
-class StaticPageSettings:
+class StaticPageSettings(Settings):
     """``samples``: number of excerpts per source; half are the least probable ones, half are drawn at random."""
 
-    samples: int = 6
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.samples <= 100:
-            raise UsageError(f"samples is a number from 1 to 100, got {self.samples}")
+    samples: Annotated[int, Bounds(1, 100)] = 6
+    seed: Seed = 0
 
 
 def write_static_page(folder: Path, page: Path, settings: StaticPageSettings | None = None) -> int:

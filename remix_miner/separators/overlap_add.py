@@ -9,44 +9,37 @@ import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from remix_miner.config import Bounds, Seed, Settings
 from remix_miner.errors import UsageError
 
 DEFAULT_SEGMENT_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
-class InferenceSettings:
+class InferenceSettings(Settings):
     """How a model is applied; results record it, since each setting changes scores by tenths of a dB."""
 
-    segment_seconds: float | None = None
+    segment_seconds: Annotated[float, Bounds(above=0, most=86_400)] | None = None
     """None: what the model suggests, else 10 s."""
-    overlap: float = 0.25
-    """Share of a segment that the next one covers again: 0 <= overlap < 1."""
-    shifts: int = 0
+    overlap: Annotated[float, Bounds(0, below=1)] = 0.25
+    """Share of a segment that the next one covers again."""
+    shifts: Annotated[int, Bounds(0, 1000)] = 0
     """Average over this many distinct random shifts of 0 to 0.5 s: the 'shift trick' (Défossez et al. 2019)."""
-    max_shift_seconds: float = 0.5
-    seed: int = 0
-    batch_size: int = 4
+    max_shift_seconds: Annotated[float, Bounds(0, 3600)] = 0.5
+    seed: Seed = 0
+    batch_size: Annotated[int, Bounds(1, 65536)] = 4
     """Segments given to the model at once: speed and memory, not results."""
     polarity: bool = False
     """Average with the estimate from the inverted mixture, which cancels what is even in the model."""
     consistency: bool = False
     """Spread mixture - sum of estimates evenly over the sources, so that they sum to the mixture exactly."""
-
-    def __post_init__(self) -> None:
-        if self.segment_seconds is not None and not self.segment_seconds > 0:
-            raise UsageError(f"segment_seconds is above 0, got {self.segment_seconds}")
-        if not 0 <= self.overlap < 1:
-            raise UsageError(f"overlap is at least 0 and below 1, got {self.overlap}")
-        if self.shifts < 0 or self.batch_size < 1:
-            raise UsageError(f"shifts is at least 0 and batch_size at least 1, got {self.shifts} and {self.batch_size}")
 
 
 @torch.inference_mode()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
-from remix_miner.config import Bounds, Settings, from_mapping, read_toml
+from remix_miner.config import Bounds, Seed, Settings, from_mapping, read_toml
 from remix_miner.errors import UsageError
 from remix_miner.studies.plan import Arm
 from remix_miner.training.settings import TrainingSettings
@@ -33,7 +33,7 @@ class Scale(Settings):
     training: dict[str, Any]
     test_seconds: Annotated[float, Bounds(above=0, most=1e6)] = 30.0
     folds: Annotated[int, Bounds(2, 1000)] = 3
-    split_seed: Annotated[int, Bounds(0, 2**63 - 1)] = 0
+    split_seed: Seed = 0
     studies: dict[str, dict[str, Any]] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
 

@@ -18,11 +18,13 @@ class OptimizerSettings(Settings):
 
     name: str = "adam"
     learning_rate: Annotated[float, Bounds(above=0, most=10)] = 5e-4
-    decay_every_epochs: Annotated[int, Bounds(0)] = 160  # 0: never
+    decay_every_epochs: Annotated[int, Bounds(0, 1_000_000)] = 160  # 0: never
     decay: Annotated[float, Bounds(above=0, most=1)] = 0.2
     betas: Annotated[tuple[float, float], Bounds(0, below=1)] = (0.9, 0.999)  # of adam and adamw
     weight_decay: Annotated[float, Bounds(0, 10)] = 0.0
-    clip_norm: Annotated[float, Bounds(above=0)] | None = None  # bound on the norm of all gradients together
+    clip_norm: Annotated[float, Bounds(above=0, most=1_000_000)] | None = (
+        None  # bound on the norm of all gradients together
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

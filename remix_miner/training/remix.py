@@ -21,13 +21,13 @@ class RemixStepSettings(Settings):
     """Settings of the remix step. The defaults are the paper's; the options after ``norm`` are not in it, and off."""
 
     probability: Annotated[float, PROBABILITY] = 0.25  # of a remix step after each main step
-    rest_weight: Annotated[float, Bounds(0)] = 1e-6  # lambda of eq. (3)
+    rest_weight: Annotated[float, Bounds(0, 1000)] = 1e-6  # lambda of eq. (3)
     learning_rate_ratio: Annotated[float, Bounds(above=0, most=100)] = (
         0.1  # of the remix step's optimiser to the main one
     )
     norm: Literal["mean", "sum"] = "mean"  # over channels and time, which the paper leaves open
-    consistency_weight: Annotated[float, Bounds(0)] = 0.0  # of || sum of all estimates - mixture ||_1
-    teacher_weight: Annotated[float, Bounds(0)] = 0.0  # of the L1 distance to the averaged model's estimates
+    consistency_weight: Annotated[float, Bounds(0, 1000)] = 0.0  # of || sum of all estimates - mixture ||_1
+    teacher_weight: Annotated[float, Bounds(0, 1000)] = 0.0  # of the L1 distance to the averaged model's estimates
     quantile: Annotated[float, Bounds(above=0, most=1)] = 1.0  # per batch, leave out the items above it
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from remix_miner.config import Bounds, Renamed, Settings
+from remix_miner.config import Bounds, Renamed, Seed, Settings
 from remix_miner.errors import UsageError
 from remix_miner.runs.precision import Precision
 from remix_miner.sources import SOURCES
@@ -34,7 +34,7 @@ class EmaSettings(Settings):
 class ValidationSettings(Settings):
     """uSDR on whole songs that are not trained on. The best model by it is kept."""
 
-    every_epochs: Annotated[int, Bounds(0)] = 1  # 0: never; then the last model is kept
+    every_epochs: Annotated[int, Bounds(0, 1_000_000)] = 1  # 0: never; then the last model is kept
     held_out: Annotated[float, Bounds(0, below=1)] = 0.15  # share of the artists, where stems have no split 'valid'
     budget_seconds: Annotated[float, Bounds(above=0, most=1e9)] = 600.0  # per model; songs beyond it are left out
     seconds_per_track: Annotated[float, Bounds(above=0, most=1e9)] | None = None  # from the middle of each song
@@ -55,14 +55,16 @@ class TrainingSettings(Settings):
     optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
     ema: EmaSettings = field(default_factory=EmaSettings)
     validation: ValidationSettings = field(default_factory=ValidationSettings)
-    seed: Annotated[int, Bounds(0, 2**63 - 1)] = 0
-    split_seed: Annotated[int, Bounds(0, 2**63 - 1)] | None = None  # of the artists held out; None: seed
+    seed: Seed = 0
+    split_seed: Seed | None = None  # of the artists held out; None: seed
     epochs: Annotated[int, Bounds(1, 1_000_000)] = 400
     steps_per_epoch: Annotated[int, Bounds(0, 1_000_000_000)] = 0  # 0: as many as the mixes of an epoch need
     batch_size: Annotated[int, Bounds(0, 65536), Renamed({"auto": 0})] = 128  # per step, all processes and parts
     accumulate: Annotated[int, Bounds(1, 65536)] = 1  # parts of a step, to save memory; a remix step is one such part
     segment_seconds: Annotated[float, Bounds(above=0, most=3600)] | None = None  # of the estimates; None: the model's
-    corpus_weights: Annotated[tuple[float, ...], Bounds(0)] = ()  # share of each --stems folder; none: by its songs
+    corpus_weights: Annotated[
+        tuple[float, ...], Bounds(0, 1_000_000)
+    ] = ()  # share of each --stems folder; none: by its songs
     resample: bool = False  # bring songs and excerpts of another rate or channel count to the model's
     loss: str = "l1"
     loss_quantile: Annotated[float, Bounds(above=0, most=1)] = 1.0  # per part and source, only examples up to here

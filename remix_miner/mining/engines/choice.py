@@ -2,7 +2,9 @@
 
 import os
 from dataclasses import dataclass
+from typing import Annotated
 
+from remix_miner.config import Bounds, Settings
 from remix_miner.device import resolve_device
 from remix_miner.errors import UsageError
 from remix_miner.mining.jobs import Lanes, Watch
@@ -10,16 +12,17 @@ from remix_miner.mining.messages import JobSetup
 
 
 @dataclass(frozen=True)
-class Engine:
+class Engine(Settings):
     """Engine settings. ``workers``: None for one per CPU core, 0 for this process; on a GPU each holds the detector."""
 
     name: str = "local"
-    workers: int | None = None
+    workers: Annotated[int, Bounds(most=65536)] | None = None
     device: str = "cpu"
     address: str | None = None
-    gpus_per_worker: float | None = None
+    gpus_per_worker: Annotated[float, Bounds(0, 1024)] | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.name not in ("local", "ray"):
             raise UsageError(f"--engine is local or ray, got {self.name!r}")
         if self.workers is not None and self.workers < 0:

@@ -4,10 +4,11 @@ import json
 import threading
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
+from remix_miner.config import SHARE, Bounds, Seed, Settings
 from remix_miner.detector.spans import spans_of_windows
 from remix_miner.detector.windows import HOP_SECONDS
 from remix_miner.errors import DataError, UsageError
@@ -27,7 +28,6 @@ from remix_miner.mined.samples.audits import (
 )
 from remix_miner.review.items import Item, item_of_excerpt
 from remix_miner.review.samples.purity_bounds import (
-    check_share,
     clopper_pearson,
     draws_needed,
     further_clean_needed,
@@ -49,7 +49,7 @@ SEARCHED_SECONDS = 40.0
 
 
 @dataclass(frozen=True)
-class AuditSettings:
+class AuditSettings(Settings):
     """Settings of an audit.
 
     ``promise``: the purity to be shown. ``planned``: number of answers after which it is decided (None: the fewest
@@ -57,20 +57,15 @@ class AuditSettings:
     """
 
     source: str
-    promise: float = 0.95
-    confidence: float = 0.95
-    planned: int | None = None
-    controls: float = 0.1
-    seed: int = 0
+    promise: Annotated[float, SHARE] = 0.95
+    confidence: Annotated[float, SHARE] = 0.95
+    planned: Annotated[int, Bounds(1, 1_000_000)] | None = None
+    controls: Annotated[float, Bounds(0, 0.5)] = 0.1
+    seed: Seed = 0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         parse_sources([self.source])
-        check_share("promise", self.promise)
-        check_share("confidence", self.confidence)
-        if not 0 <= self.controls <= 0.5:
-            raise UsageError(f"controls is a share from 0 to 0.5, got {self.controls}")
-        if self.planned is not None and self.planned < 1:
-            raise UsageError(f"an audit has one answer or more, got {self.planned}")
 
     @property
     def answers(self) -> int:

@@ -3,10 +3,11 @@
 import threading
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
+from remix_miner.config import SHARE, Bounds, Seed, Settings
 from remix_miner.errors import DataError, UsageError
 from remix_miner.mined.applied_reviews import apply_by_stretch
 from remix_miner.mined.catalogue_view import CatalogueView
@@ -36,21 +37,20 @@ MOST_TRACKS = 5000
 
 
 @dataclass(frozen=True)
-class ThresholdSettings:
+class ThresholdSettings(Settings):
     """Settings of a sample around a threshold.
 
     ``threshold``: None takes that of the scan. ``planned``: number of answers.
     """
 
     source: str
-    threshold: float | None = None
-    planned: int = 60
-    seed: int = 0
+    threshold: Annotated[float, SHARE] | None = None
+    planned: Annotated[int, Bounds(most=1_000_000)] = 60
+    seed: Seed = 0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         parse_sources([self.source])
-        if self.threshold is not None and not 0 < self.threshold < 1:
-            raise UsageError(f"a threshold is a probability between 0 and 1, got {self.threshold}")
         if self.planned < len(STRATA):
             raise UsageError(f"a sample around a threshold has {len(STRATA)} answers or more, got {self.planned}")
 

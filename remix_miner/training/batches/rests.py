@@ -22,7 +22,7 @@ from remix_miner.training.batches.matching import Matcher
 class RemixSettings(Settings):
     """Settings of examples made of mined excerpts."""
 
-    enough_minutes: Annotated[float, Bounds(0)] = (
+    enough_minutes: Annotated[float, Bounds(0, 1_000_000)] = (
         10.0  # of a source; below, fewer remix steps for it, see `source_shares`
     )
     draw_by: DrawBy = "seconds"  # excerpts: every second of audio equally often, or every track
