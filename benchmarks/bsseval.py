@@ -49,7 +49,7 @@ def excerpt(arguments: argparse.Namespace) -> tuple[np.ndarray, np.ndarray]:
     return pairs[0][sounding], pairs[1][sounding]
 
 
-def run_ours(references: np.ndarray, estimates: np.ndarray) -> list[np.ndarray]:
+def run_remix_miner(references: np.ndarray, estimates: np.ndarray) -> list[np.ndarray]:
     from remix_miner.evaluation.metrics.bsseval import bsseval
 
     scores = bsseval(references, estimates, RATE)
@@ -74,11 +74,11 @@ def child(which: str, data: Path, out: Path) -> None:
     """Run one implementation, twice if it is fast, and write its scores, best time and memory."""
     loaded = np.load(data)
     references, estimates = loaded["references"], loaded["estimates"]
-    run = {"ours": run_ours, "museval": run_museval}[which]
+    run = {"remix_miner": run_remix_miner, "museval": run_museval}[which]
     noise = np.random.default_rng(0).standard_normal((len(references), 2, RATE // 2))
     run(noise, noise[::-1])  # imports and first calls are not timed
     seconds = []
-    for _ in range(3 if which == "ours" else 1):
+    for _ in range(3 if which == "remix_miner" else 1):
         started, worked = time.perf_counter(), time.process_time()
         scores = run(references, estimates)
         seconds.append((time.perf_counter() - started, time.process_time() - worked))
@@ -105,28 +105,28 @@ def main() -> None:
         references, estimates = excerpt(arguments)
         np.savez(data, references=references, estimates=estimates)
         found = {}
-        for which in ("ours", "museval"):
+        for which in ("remix_miner", "museval"):
             out = Path(folder) / f"{which}.npz"
             command = [sys.executable, __file__, "--child", which, str(data), str(out)]
             subprocess.run(command, check=True, env={**os.environ, **threads})
             found[which] = dict(np.load(out))
-    ours, theirs = found["ours"], found["museval"]
-    scored = np.isfinite(theirs["scores"])
+    measured, reference = found["remix_miner"], found["museval"]
+    scored = np.isfinite(reference["scores"])
     report = {
         "seconds_of_audio": references.shape[-1] / RATE,
         "threads": arguments.threads,
-        "ours_seconds": float(ours["seconds"]),
-        "museval_seconds": float(theirs["seconds"]),
-        "speed_up": float(theirs["seconds"] / ours["seconds"]),
-        "ours_cpu_seconds": float(ours["cpu_seconds"]),
-        "museval_cpu_seconds": float(theirs["cpu_seconds"]),
-        "speed_up_in_cpu_time": float(theirs["cpu_seconds"] / ours["cpu_seconds"]),
-        "ours_peak_mib": float(ours["peak_mib"]),
-        "museval_peak_mib": float(theirs["peak_mib"]),
+        "remix_miner_seconds": float(measured["seconds"]),
+        "museval_seconds": float(reference["seconds"]),
+        "speed_up": float(reference["seconds"] / measured["seconds"]),
+        "remix_miner_cpu_seconds": float(measured["cpu_seconds"]),
+        "museval_cpu_seconds": float(reference["cpu_seconds"]),
+        "speed_up_in_cpu_time": float(reference["cpu_seconds"] / measured["cpu_seconds"]),
+        "remix_miner_peak_mib": float(measured["peak_mib"]),
+        "museval_peak_mib": float(reference["peak_mib"]),
         "frames_scored": int(scored[0].sum()),
-        "same_frames_excluded": bool((np.isfinite(ours["scores"]) == scored).all()),
+        "same_frames_excluded": bool((np.isfinite(measured["scores"]) == scored).all()),
         "largest_difference_db": {
-            name: float(np.abs(ours["scores"][index] - theirs["scores"][index])[scored[index]].max())
+            name: float(np.abs(measured["scores"][index] - reference["scores"][index])[scored[index]].max())
             for index, name in enumerate(NAMES)
         },
         "equal_channels": bool(any(np.array_equal(reference[0], reference[-1]) for reference in references)),

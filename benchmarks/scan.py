@@ -5,8 +5,8 @@
 AUDIO is a folder of music. It is brought to each of mp3, ogg, flac and wav (``--minutes`` of each, in songs of four
 minutes, in ``--work``), so that every format holds the same music. Then, in processes of one thread each:
 
-* ``ours``: `remix-miner detect` on all of it, per format, as typed: with fingerprints, and the second opinion where it
-  is installed. Speed counts from the first block that a worker reports, since starting Python and PyTorch takes
+* ``detect``: `remix-miner detect` on all of it, per format, as typed: with fingerprints, and the second network where
+  it is installed. Speed counts from the first block that a worker reports, since starting Python and PyTorch takes
   equally long in all of them; the wall time with the start is stated too.
 * ``straightforward``: librosa.load, kymatio's Scattering1D at the chunk length that is its best here, the same network
   and thresholds on the same 16 kHz audio.
@@ -15,9 +15,9 @@ minutes, in ``--work``), so that every format holds the same music. Then, in pro
 
 The baselines read ``--baseline-minutes`` at a time: their cost per second of audio does not depend on the length. The
 straightforward scan is the faster baseline. It reads this from ten files per process, so that its run is long enough.
-The baselines and ours on mp3 alternate for ``--rounds`` rounds. A round's ratio compares the mean of the runs of ours
-just before and just after with the baseline. The output has medians and ranges of ratios. Speeds are seconds of audio
-per second.
+The baselines and `detect` on mp3 alternate for ``--rounds`` rounds. A round's ratio compares the mean of the runs of
+`detect` just before and just after with the baseline. The output has medians and ranges of ratios. Speeds are seconds
+of audio per second.
 """
 
 import argparse
@@ -75,11 +75,11 @@ def main() -> None:
     parser.add_argument("audio", type=Path, help="a folder of music")
     parser.add_argument("--minutes", type=float, default=30.0, help="of each format")
     parser.add_argument("--baseline-minutes", type=float, default=1.0, help="at a time")
-    parser.add_argument("--rounds", type=int, default=3, help="of baselines and ours in turn")
+    parser.add_argument("--rounds", type=int, default=3, help="of baselines and detect in turn")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--detector", default="default")
-    parser.add_argument("--device", default="cpu", help="of ours")
-    parser.add_argument("--precision", default="float32", choices=["float32", "bfloat16"], help="of ours")
+    parser.add_argument("--device", default="cpu", help="of detect")
+    parser.add_argument("--precision", default="float32", choices=["float32", "bfloat16"], help="of detect")
     parser.add_argument("--work", type=Path, default=None, help="keep the prepared files here for the next run")
     parser.add_argument("--baselines", nargs="*", default=list(BASELINES), choices=list(BASELINES))
     parser.add_argument("--json", type=Path, default=None, metavar="FILE")
@@ -98,7 +98,7 @@ def main() -> None:
             "processes": options.processes,
             "minutes_per_format": options.minutes,
             "precision": options.precision,
-            "ours": ours(work, Path(temporary) / "before", options),
+            "detect": detect(work, Path(temporary) / "before", options),
             "stages": {},
         }
         if options.device == "cpu":
@@ -150,7 +150,7 @@ def _songs(audio: Path, wanted: int) -> Iterator[np.ndarray]:
                 return
 
 
-def ours(work: Path, out: Path, options: Any, formats: tuple[str, ...] = FORMATS) -> dict[str, Any]:
+def detect(work: Path, out: Path, options: Any, formats: tuple[str, ...] = FORMATS) -> dict[str, Any]:
     """Measure the whole scan per format, with workers and shards."""
     detector = load_detector(options.detector)
     thresholds = choose_thresholds(detector, None)
@@ -200,10 +200,10 @@ class Clock:
 
 
 def in_turn(work: Path, out: Path, options: Any, chunk: int) -> dict[str, list[float]]:
-    """Measure speeds on mp3 in alternation: ours runs once before and once after each baseline."""
-    speeds: dict[str, list[float]] = {name: [] for name in ("ours", *options.baselines)}
+    """Measure speeds on mp3 in alternation: `detect` runs once before and once after each baseline."""
+    speeds: dict[str, list[float]] = {name: [] for name in ("detect", *options.baselines)}
     for number in range(options.rounds + 1):
-        speeds["ours"].append(ours(work, out / f"{number}", options, FORMATS[:1])["mp3"]["speed"])
+        speeds["detect"].append(detect(work, out / f"{number}", options, FORMATS[:1])["mp3"]["speed"])
         if number < options.rounds:
             for name in options.baselines:
                 speeds[name].append(in_processes(*BASELINES[name], work / "mp3", options, chunk))
@@ -211,8 +211,8 @@ def in_turn(work: Path, out: Path, options: Any, chunk: int) -> dict[str, list[f
 
 
 def ratios(speeds: dict[str, list[float]], baseline: str) -> list[float]:
-    """Return for each round the mean of ours just before and just after, relative to the baseline."""
-    around = map(statistics.fmean, itertools.pairwise(speeds["ours"]))
+    """Return for each round the mean of `detect` just before and just after, relative to the baseline."""
+    around = map(statistics.fmean, itertools.pairwise(speeds["detect"]))
     return [mean / speed for mean, speed in zip(around, speeds[baseline], strict=True)]
 
 
@@ -319,7 +319,7 @@ def best_kymatio_chunk() -> int:
 def in_processes(
     function: Callable[..., tuple[float, float]], times: int, folder: Path, options: Any, chunk: int
 ) -> float:
-    """Measure the total speed of a baseline in as many processes as ours; each reads ``times`` files."""
+    """Measure the total speed of a baseline in as many processes as `detect`; each reads ``times`` files."""
     files = itertools.islice(itertools.cycle(sorted(folder.glob("0*"))), times * options.processes)
     tasks = [(file, options.detector, 60 * options.baseline_minutes, chunk) for file in files]
     with one_thread_each(), multiprocessing.get_context("spawn").Pool(options.processes) as pool:
@@ -397,14 +397,14 @@ def table(result: dict[str, Any]) -> str:
         f"\nwhole scan, {result['processes']} processes                     times real time   with start   excerpts"
     )
     for suffix in FORMATS:
-        row = result["ours"][suffix]
+        row = result["detect"][suffix]
         whole = row["seconds_of_audio"] / row["wall_seconds_with_start"]
         lines.append(f"  {suffix:44s} {row['speed']:10.0f} {whole:13.0f} {row['excerpts']:10d}")
-    lines.append(f"  peak memory of a worker {result['ours']['peak_memory_of_a_worker_mib']:.0f} MiB")
+    lines.append(f"  peak memory of a worker {result['detect']['peak_memory_of_a_worker_mib']:.0f} MiB")
     if "mp3_in_turn" in result:
         speeds = result["mp3_in_turn"]
-        lines.append(f"\nmp3 in turn, median of {len(speeds['ours']) - 1} rounds")
-        lines.append(f"  {'ours':44s} {statistics.median(speeds['ours']):10.0f}")
+        lines.append(f"\nmp3 in turn, median of {len(speeds['detect']) - 1} rounds")
+        lines.append(f"  {'detect':44s} {statistics.median(speeds['detect']):10.0f}")
         names = {
             "straightforward": f"librosa + kymatio ({result['kymatio_chunk_seconds']} s) + same network",
             "separate": "Hybrid Demucs + levels",
@@ -412,7 +412,7 @@ def table(result: dict[str, Any]) -> str:
         for key, name in names.items():
             if key in speeds:
                 found = ratios(speeds, key)
-                ratio = f"ours is {statistics.median(found):.1f} times faster ({min(found):.1f} to {max(found):.1f})"
+                ratio = f"detect is {statistics.median(found):.1f} times faster ({min(found):.1f} to {max(found):.1f})"
                 lines.append(f"  {name:44s} {statistics.median(speeds[key]):10.1f}    {ratio}")
     return "\n".join(lines)
 

@@ -3,8 +3,8 @@
     python benchmarks/scattering.py [--seconds 60] [--repeats 5] [--json]
 
 Each round times every variant once, so that other load on the machine affects all of them alike. The table has the best
-of the rounds. The input is noise, since no cost depends on the signal. tests/test_scattering.py checks that ours with
-kymatio's sampling gives equal results, and bounds the loss with sparse sampling.
+of the rounds. The input is noise, since no cost depends on the signal. tests/test_scattering.py checks that the results
+with kymatio's sampling are equal, and bounds the loss with sparse sampling.
 """
 
 import argparse
@@ -32,7 +32,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     audio = torch.randn(1, options.seconds * 16_000, generator=torch.Generator().manual_seed(0))
     samplings = get_args(Sampling)
-    variants = {f"ours, {name}": (lambda s=Scattering(sampling=name): s(audio)) for name in samplings}
+    variants = {f"remix_miner, {name}": (lambda s=Scattering(sampling=name): s(audio)) for name in samplings}
     for chunk in KYMATIO_CHUNKS:
         if options.seconds % chunk == 0:
             transform = Scattering1D(J=8, shape=chunk * 16_000, Q=8)
@@ -52,8 +52,8 @@ def main() -> None:
     at_10 = speed.get("kymatio, 10 s", float("nan"))
     result = {
         "times_real_time": {name: round(value, 1) for name, value in speed.items()},
-        "ratio_to_kymatio_at_10_s": {name: round(speed[f"ours, {name}"] / at_10, 2) for name in samplings},
-        "ratio_to_kymatio_at_its_best": {name: round(speed[f"ours, {name}"] / best, 2) for name in samplings},
+        "ratio_to_kymatio_at_10_s": {name: round(speed[f"remix_miner, {name}"] / at_10, 2) for name in samplings},
+        "ratio_to_kymatio_at_its_best": {name: round(speed[f"remix_miner, {name}"] / best, 2) for name in samplings},
         "machine": {
             "processor": platform.processor() or platform.machine(),
             "threads": options.threads,

@@ -97,15 +97,16 @@ def remove_temporary_files(folder: str | Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def start_sync(path: Path, start: int) -> None:
-    """Ask the operating system to begin putting what a file holds from byte ``start`` on, and was just written, on the
-    disk, so that `sync_file` has less to wait for. Nothing happens where it has no way to be asked.
+def start_sync(path: Path, start_byte: int) -> None:
+    """Start to write the new content of a file, from ``start_byte`` on, to the disk, so that `sync_file` waits less.
+
+    Without effect on systems without `posix_fadvise`.
     """
     if hasattr(os, "posix_fadvise"):
         descriptor = os.open(path, os.O_RDONLY)
         try:
             # On Linux this starts to write changed pages, and drops only such as are unchanged.
-            os.posix_fadvise(descriptor, start, 0, os.POSIX_FADV_DONTNEED)
+            os.posix_fadvise(descriptor, start_byte, 0, os.POSIX_FADV_DONTNEED)
         finally:
             os.close(descriptor)
 

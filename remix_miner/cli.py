@@ -62,7 +62,7 @@ def module_name(verb: str) -> str:
 
 
 class LazyGroup(click.Group):
-    """Commands whose modules are imported when they are asked for; each module's ``command`` is the verb."""
+    """Commands whose modules are imported when they are used; each module's ``command`` is the verb."""
 
     def list_commands(self, context: click.Context) -> list[str]:
         return list(VERBS)

@@ -108,13 +108,13 @@ class WorkerProcesses:
         with contextlib.suppress(OSError):
             self._workers[number][1].send(request)
 
-    def finished(self, timeout: float) -> list[tuple[int, Any]]:
-        """Return (number, answer or exception) of the workers that answered or ended within ``timeout`` seconds.
+    def finished(self, timeout_seconds: float) -> list[tuple[int, Any]]:
+        """Return (number, answer or exception) of the workers that answered or ended within ``timeout_seconds``.
 
         `WorkerLost` stands for a process that ended, also for one that was idle.
         """
         numbers = {connection: number for number, (_, connection) in self._workers.items()}
-        ready: list[Any] = wait(list(numbers), timeout)
+        ready: list[Any] = wait(list(numbers), timeout_seconds)
         return [(numbers[connection], self._answer(numbers[connection])) for connection in ready]
 
     def kill(self, number: int) -> None:

@@ -70,7 +70,7 @@ def flip_a_bit(path):
 
 DAMAGE = {
     "missing": lambda path: path.unlink(),
-    "bytes, the catalogue says": lambda path: path.write_bytes(path.read_bytes()[:-10]),
+    "bytes, the catalogue states": lambda path: path.write_bytes(path.read_bytes()[:-10]),
     "SHA-256": flip_a_bit,
 }
 
@@ -97,7 +97,7 @@ def test_only_verify_reads_every_byte(folder):
     [
         (
             "UPDATE shards SET excerpts = 4 WHERE source = 'drums'",
-            "holds 3 excerpts without drums, the catalogue says 4",
+            "holds 3 excerpts without drums, the catalogue states 4",
         ),
         ("UPDATE excerpts SET shard_start = shard_start + 1 WHERE seconds = 2.0", "lacks 1 excerpts"),
         ("UPDATE excerpts SET frames = 1 WHERE source = 'drums'", "lacks 3 excerpts"),

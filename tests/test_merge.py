@@ -118,7 +118,7 @@ def test_a_folder_with_itself_a_damaged_part_and_a_part_in_use_are_refused(tmp_p
     with pytest.raises(DataError, match="is damaged"):
         merge(out, parts, copy=True)
     shard.write_bytes(content[:-1])
-    with pytest.raises(DataError, match="bytes, its catalogue says"):
+    with pytest.raises(DataError, match="bytes, its catalogue states"):
         merge(out, parts)
     shard.unlink()
     with pytest.raises(DataError, match="is missing"):

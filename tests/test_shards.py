@@ -63,7 +63,7 @@ def test_excerpts_are_read_back_to_half_a_step_of_their_own_scale(tmp_path):
         for row, audio in enumerate(excerpts):
             half_a_step = 0.51 * np.abs(audio).max() / 32767
             np.testing.assert_allclose(read.read(row), audio.T, atol=half_a_step, rtol=0)
-        np.testing.assert_array_equal(read.read(0, start=5, frames=11), read.read(0)[:, 5:16])
+        np.testing.assert_array_equal(read.read(0, start_frame=5, frames=11), read.read(0)[:, 5:16])
 
 
 @settings(max_examples=25, deadline=None)

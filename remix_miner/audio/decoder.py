@@ -21,7 +21,7 @@ EXTRA = "pip install 'remix-miner[media]'"
 class Decoder(Protocol):
     """An open file. ``frames``: as its header states, None where it states no length that can be.
 
-    ``problem`` says what is wrong with the file, as far as it was read.
+    ``problem`` states what is wrong with the file, as far as it was read.
     """
 
     sample_rate: int

@@ -23,7 +23,7 @@ LARGEST_VALUE = 1e7
 class AudioInfo:
     """Format and length of a file. ``frames`` is an estimate for mp3 without a Xing header and for FFmpeg's containers.
 
-    ``problem`` says where the header contradicts the file.
+    ``problem`` states where the header contradicts the file.
     """
 
     path: Path
@@ -40,9 +40,9 @@ class AudioInfo:
 class AudioReader:
     """A file read once, in blocks, as far as it decodes.
 
-    Damage does not raise in mid-file: what decoded is yielded, then `problem` says why the file ended early. A file
+    Damage does not raise in mid-file: what decoded is yielded, then `problem` states why the file ended early. A file
     that cannot be opened raises `AudioError`. NaN, infinities and values beyond `LARGEST_VALUE`, which float wav files
-    can hold, are replaced by zeros and counted in `bad_values`; `bad_frames` says where they were in the latest block.
+    can hold, are replaced by zeros and counted in `bad_values`; `bad_frames` are their places in the latest block.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:

@@ -31,7 +31,7 @@ class StreamResampler:
         )
 
     def __call__(self, block: Block, last: bool = False) -> Block:
-        """What can be said so far; with ``last`` also the rest. Call once with ``last`` at the end."""
+        """Return the frames that are complete; with ``last`` also the rest. Call once with ``last`` at the end."""
         if self._stream is None:
             return block
         resampled: Block = self._stream.resample_chunk(np.ascontiguousarray(block), last=last)

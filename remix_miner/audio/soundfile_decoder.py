@@ -25,7 +25,7 @@ from remix_miner.errors import AudioError
 from remix_miner.paths import display_name
 
 READ_FRAMES = 32_768
-"""Asked of libsndfile at a time: what a damaged file loses is the step in which the damage lies."""
+"""Frames of one read; a damaged file loses the read in which the damage lies."""
 
 FLAC_BUFFER_BYTES = 1 << 17
 """The decoder has read so many bytes at most behind the frames that it gave."""
@@ -100,7 +100,7 @@ class SoundfileDecoder:
         for part in range(len(self._parts)):
             try:
                 file = self._file if part == 0 else self._open(part)
-            except AudioError:  # a damaged link: reading says so
+            except AudioError:  # a damaged link, which reading remarks
                 return None
             frames = int(file.frames)
             if part:
@@ -167,7 +167,7 @@ class SoundfileDecoder:
         buffer = np.empty((READ_FRAMES, file.channels), dtype=np.float32)
         ended = False
         while not ended:
-            step = min(READ_FRAMES, self._wanted)  # no frame more than asked for: a part of a file costs its length
+            step = min(READ_FRAMES, self._wanted)  # a part of a file costs no more than its length
             try:
                 with self._quiet():
                     read = len(file.read(dtype="float32", always_2d=True, out=buffer[:step]))
@@ -239,7 +239,7 @@ class SoundfileDecoder:
 
 
 def sndfile_reason(error: BaseException) -> str:
-    """Return what libsndfile says, without the number of a descriptor in place of the file's name."""
+    """Return libsndfile's message without the number of a descriptor in place of the file's name."""
     text = str(getattr(error, "error_string", None) or error).strip() or type(error).__name__
     return text.splitlines()[0][:300]
 

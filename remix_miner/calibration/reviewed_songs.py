@@ -54,7 +54,7 @@ def recalibrate(folder: Path, calibration: Calibration, settings: CalibrationSet
 
     A source whose answers do not reach the target gets no threshold but a ``reason``. Statistics of the old threshold
     are dropped. Rule 'harvest' needs whole songs; 'bootstrap', the bound over tracks, replaces it. Where the scan
-    joined a source with a second opinion, its joint calibration is the one that changes. Raises `DataError` where
+    joined a source with a second network, its joint calibration is the one that changes. Raises `DataError` where
     nothing was answered, the folder has no stored probabilities, or it was mined with another detector.
     """
     with CatalogueView.read(folder) as catalogue, ProbabilityStore(folder, to_read=True) as store:

@@ -1,4 +1,4 @@
-"""``remix-miner review``: hear mined excerpts, accept or reject them, and measure the purity."""
+"""``remix-miner review``: listen to mined excerpts, accept or reject them, and measure the purity."""
 
 from pathlib import Path
 

@@ -63,7 +63,7 @@ def fingerprints_of(
                     recording = queue.waiting.popleft()
                     running[number] = recording, time.monotonic() + _patience(recording)
                     pool.submit(number, recording)
-            for number, answer in pool.finished(timeout=0.5):
+            for number, answer in pool.finished(timeout_seconds=0.5):
                 if number not in running:
                     continue  # an idle worker ended
                 recording, _ = running.pop(number)

@@ -81,10 +81,10 @@ def _overlaps(
                 yield _cut(piece, start, end), [*parts, excerpt]
 
 
-def _cut(piece: LiveExcerpt, start: float, end: float) -> LiveExcerpt:
+def _cut(piece: LiveExcerpt, start_seconds: float, end_seconds: float) -> LiveExcerpt:
     rate = piece.frames / piece.seconds
-    first = round((start - piece.start_seconds) * rate)
-    frames = min(round((end - start) * rate), piece.frames - first)
+    first = round((start_seconds - piece.start_seconds) * rate)
+    frames = min(round((end_seconds - start_seconds) * rate), piece.frames - first)
     return dataclasses.replace(
         piece,
         shard_start=piece.shard_start + first,

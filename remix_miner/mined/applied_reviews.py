@@ -31,23 +31,25 @@ class Answer:
     track_id: int
     review_id: int
     source: str
-    start: float
-    end: float
+    start_seconds: float
+    end_seconds: float
     decision: str
-    wrong_start: float | None
-    wrong_end: float | None
+    wrong_start_seconds: float | None
+    wrong_end_seconds: float | None
     reviewer: str
     reviewed_at: str
 
     @property
     def wrong(self) -> tuple[float, float]:
         """The stretch that a rejection marks, or all that was judged."""
-        if self.wrong_start is None or self.wrong_end is None:
-            return self.start, self.end
-        return self.wrong_start, self.wrong_end
+        if self.wrong_start_seconds is None or self.wrong_end_seconds is None:
+            return self.start_seconds, self.end_seconds
+        return self.wrong_start_seconds, self.wrong_end_seconds
 
-    def covers(self, start: float, end: float) -> bool:
-        return self.start <= start + SMALL_SECONDS and end <= self.end + SMALL_SECONDS
+    def covers(self, start_seconds: float, end_seconds: float) -> bool:
+        """Return whether the stretch contains another one, but for `SMALL_SECONDS`."""
+        begins = self.start_seconds <= start_seconds + SMALL_SECONDS
+        return begins and end_seconds <= self.end_seconds + SMALL_SECONDS
 
 
 @dataclass(frozen=True)
@@ -82,18 +84,18 @@ def apply_by_stretch(database: sqlite3.Connection, track_id: int | None = None) 
         answer = Answer(*row)
         answers[answer.track_id, answer.source].append(answer)
     for (track, source), found in answers.items():
-        for excerpt_id, start, seconds in database.execute(
+        for excerpt_id, start_seconds, seconds in database.execute(
             "SELECT id, start_seconds, seconds FROM excerpts WHERE track_id = ? AND source = ? "
             "AND review IS NOT 'superseded'",
             (track, source),
         ).fetchall():
-            verdict = verdict_on(start, start + seconds, found)
+            verdict = verdict_on(start_seconds, start_seconds + seconds, found)
             if verdict is not None:
                 _record(database, excerpt_id, verdict)
     apply_latest(database)
 
 
-def verdict_on(start: float, end: float, answers: Sequence[Answer]) -> Verdict | None:
+def verdict_on(start_seconds: float, end_seconds: float, answers: Sequence[Answer]) -> Verdict | None:
     """Return the decision about an excerpt by ``answers`` of its track and source, the latest first, or None."""
     accepted: list[Answer] = []
     rejected: list[tuple[Answer, float, float]] = []
@@ -102,16 +104,16 @@ def verdict_on(start: float, end: float, answers: Sequence[Answer]) -> Verdict |
         if answer.decision == "accepted":
             accepted.append(answer)
         elif answer.decision == "unsure":
-            doubt = doubt or (answer if answer.covers(start, end) else None)
+            doubt = doubt or (answer if answer.covers(start_seconds, end_seconds) else None)
         else:
-            first, last = max(start, answer.wrong[0]), min(end, answer.wrong[1])
+            first, last = max(start_seconds, answer.wrong[0]), min(end_seconds, answer.wrong[1])
             if last - first > SMALL_SECONDS and not any(later.covers(first, last) for later in accepted):
                 rejected.append((answer, first, last))
     if rejected:
-        first, last = min(one[1] for one in rejected), max(one[2] for one in rejected)
-        whole = first <= start + SMALL_SECONDS and last >= end - SMALL_SECONDS
+        first, last = min(start for _, start, _ in rejected), max(end for _, _, end in rejected)
+        whole = first <= start_seconds + SMALL_SECONDS and last >= end_seconds - SMALL_SECONDS
         return Verdict("rejected", None if whole else (first, last), rejected[0][0])
-    covering = next((answer for answer in accepted if answer.covers(start, end)), None)
+    covering = next((answer for answer in accepted if answer.covers(start_seconds, end_seconds)), None)
     if covering is not None and (doubt is None or covering.reviewed_at >= doubt.reviewed_at):
         return Verdict("accepted", None, covering)
     return None if doubt is None else Verdict("unsure", None, doubt)
@@ -131,9 +133,10 @@ _NAMED = ANSWERS.replace("reviews.id,", "reviews.id AS review_id,", 1)
 
 
 def wrong_stretches(database: sqlite3.Connection, track: str) -> list[tuple[str, float, float]]:
-    """Return (source, start, end) of what is rejected in a track: marked stretches, else all that was judged.
+    """Return (source, start, end) in seconds of each rejected stretch of a track.
 
-    An excerpt that was rejected by hand, without a row in `reviews`, counts as a whole.
+    It is the stretch that was marked, else all that was judged. An excerpt that was rejected by hand, without a row in
+    `reviews`, counts as a whole.
     """
     reviewed = has_reviews(database)
     without = "AND excerpts.id NOT IN (SELECT excerpt_id FROM reviews WHERE excerpt_id IS NOT NULL)"

@@ -105,14 +105,14 @@ def _check(path: Path, facts: dict[str, Any], places: np.ndarray, verify: bool) 
     if not path.is_file():
         return [f"{name} is missing; copy it, or run `remix-miner detect` again: its tracks are then scanned anew"]
     if (size := path.stat().st_size) != facts["bytes"]:
-        return [f"{name} has {size} bytes, the catalogue says {facts['bytes']}; {_WAY_OUT}"]
+        return [f"{name} has {size} bytes, the catalogue states {facts['bytes']}; {_WAY_OUT}"]
     try:
         with Shard(path) as shard:
             found = [f"{name}: {problem}; {_WAY_OUT}" for problem in shard.problems()]
             stored = np.stack([shard.excerpts["start_frame"], shard.excerpts["frames"]], axis=1)
             if shard.source != facts["source"] or len(stored) != facts["excerpts"]:
                 found.append(
-                    f"{name} holds {len(stored)} excerpts without {shard.source}, the catalogue says "
+                    f"{name} holds {len(stored)} excerpts without {shard.source}, the catalogue states "
                     f"{facts['excerpts']} without {facts['source']}; {_WAY_OUT}"
                 )
             elif lost := {tuple(row) for row in places.tolist()} - {tuple(row) for row in stored.tolist()}:
@@ -120,7 +120,7 @@ def _check(path: Path, facts: dict[str, Any], places: np.ndarray, verify: bool) 
     except DataError as error:
         return [str(error)]
     if verify and not found and (digest := sha256_of_file(path)) != facts["sha256"]:
-        found.append(f"{name} has SHA-256 {digest[:12]}..., the catalogue says {facts['sha256'][:12]}...; {_WAY_OUT}")
+        found.append(f"{name} has SHA-256 {digest[:12]}..., the catalogue states {facts['sha256'][:12]}...; {_WAY_OUT}")
     return found
 
 

@@ -98,22 +98,22 @@ class Shard:
                 return row, offset
         raise DataError(f"{self.path} and the catalogue do not belong together; run `remix-miner inspect --verify`")
 
-    def read(self, row: int, start: int = 0, frames: int | None = None) -> Float32[np.ndarray, "C T"]:
-        """Return audio (channels, frames) of excerpt ``row`` from its frame ``start``: ``frames``, or to its end."""
-        stored = self.read_stored(row, start, frames)
+    def read(self, row: int, start_frame: int = 0, frames: int | None = None) -> Float32[np.ndarray, "C T"]:
+        """Return audio (channels, frames) of excerpt ``row``: ``frames`` from ``start_frame``, or to its end."""
+        stored = self.read_stored(row, start_frame, frames)
         audio: Float32[np.ndarray, "C T"] = np.multiply(
             stored.T, self.excerpts[row]["scale"], dtype=np.float32, order="C"
         )
         return audio
 
-    def read_stored(self, row: int, start: int = 0, frames: int | None = None) -> Int16[np.ndarray, "T C"]:
+    def read_stored(self, row: int, start_frame: int = 0, frames: int | None = None) -> Int16[np.ndarray, "T C"]:
         """Return the stored samples (frames, channels); multiplied by the excerpt's ``scale`` they are the audio."""
         excerpt = self.excerpts[row]
         length = int(excerpt["frames"])
-        frames = length - start if frames is None else frames
-        if start < 0 or frames < 0 or start + frames > length:
-            raise ValueError(f"excerpt {row} has {length} frames, wanted {frames} from {start}")
-        first = int(excerpt["start_frame"]) + start
+        frames = length - start_frame if frames is None else frames
+        if start_frame < 0 or frames < 0 or start_frame + frames > length:
+            raise ValueError(f"excerpt {row} has {length} frames, wanted {frames} from {start_frame}")
+        first = int(excerpt["start_frame"]) + start_frame
         try:
             stored: Int16[np.ndarray, "T C"] = self._audio[first : first + frames]
         except OSError as error:

@@ -26,8 +26,8 @@ class Lanes(Protocol):
     def submit(self, lane: int, tasks: Sequence[Task], name: str) -> None:
         """Start `mine_batch` in an idle lane."""
 
-    def finished(self, timeout: float) -> list[tuple[int, Batch | Exception]]:
-        """Lanes whose job ended within ``timeout`` seconds, with its batch or error (`WorkerLost` for a crash)."""
+    def finished(self, timeout_seconds: float) -> list[tuple[int, Batch | Exception]]:
+        """Return lanes whose job ended within ``timeout_seconds``, with its batch or error (a crash: `WorkerLost`)."""
         ...
 
     def counts(self) -> list[Counts]:
@@ -67,7 +67,7 @@ def run_jobs(setup: JobSetup, lanes: Lanes, tasks: Sequence[Task], watch: Watch)
                     number += 1
             if not running:
                 break
-            for lane, result in lanes.finished(timeout=0.5):
+            for lane, result in lanes.finished(timeout_seconds=0.5):
                 if lane not in running:
                     continue  # an idle worker ended
                 job = running.pop(lane)

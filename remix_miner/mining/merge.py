@@ -208,7 +208,7 @@ def _place(source: Path, target: Path, sha256: str, size: int, copy: bool) -> No
         raise DataError(f"{source} is missing or a link; copy it, or run `remix-miner detect` on that part again")
     if source.stat().st_size != size:
         raise DataError(
-            f"{source} has {source.stat().st_size} bytes, its catalogue says {size}; see `remix-miner inspect`"
+            f"{source} has {source.stat().st_size} bytes, its catalogue states {size}; see `remix-miner inspect`"
         )
     target.parent.mkdir(exist_ok=True)
     if not copy:
@@ -224,7 +224,7 @@ def _place(source: Path, target: Path, sha256: str, size: int, copy: bool) -> No
             shutil.copyfile(source, temporary)
             if sha256_of_file(temporary) != sha256:
                 raise DataError(
-                    f"{source} is damaged (another SHA-256 than its catalogue says); see `remix-miner inspect`"
+                    f"{source} is damaged (another SHA-256 than its catalogue states); see `remix-miner inspect`"
                 )
     except OSError as error:
         raise DataError(f"{target} cannot be made: {error.strerror}; run the same command again") from error

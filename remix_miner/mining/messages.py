@@ -38,7 +38,7 @@ class ScanSettings(Settings):
     sampling: Sampling = "sparse"
     """Of the detector's scattering transform."""
     fusion: Fusion | None = None
-    """How a second opinion refines one source's probabilities; None: the detector alone."""
+    """Of joint probabilities of one source with a second network; None: the detector alone."""
     together: bool = False
     """Whether only spans are mined in which all sources of ``thresholds`` are silent at once."""
     labels_only: bool = False

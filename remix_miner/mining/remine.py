@@ -220,17 +220,17 @@ def _spans(old: CatalogueView, stored: StoredTrack, settings: ScanSettings) -> K
     """Return the spans of a track at the new thresholds."""
     probabilities = stored.probabilities
     for source, start, end in wrong_stretches(old.database, stored.track):
-        probabilities[SOURCES.index(source), _touching(probabilities.shape[1], start, end - start)] = np.nan
+        probabilities[SOURCES.index(source), _touching(probabilities.shape[1], start, end)] = np.nan
     valid = np.ones(probabilities.shape[1], dtype=bool)  # P is NaN, and fails, where a window is not valid
     found = find_spans(probabilities, valid, stored.frames, stored.sample_rate, settings)
     return KnownSpans(stored.sha256, stored.sample_rate, stored.frames, found)
 
 
-def _touching(windows: int, start: float, seconds: float) -> Bool[np.ndarray, " W"]:
+def _touching(windows: int, start_seconds: float, end_seconds: float) -> Bool[np.ndarray, " W"]:
     """Return the windows that share audio with a span."""
     centres = np.arange(windows) * HOP_SECONDS
-    touching: Bool[np.ndarray, " W"] = (centres + WINDOW_SECONDS / 2 > start) & (
-        centres - WINDOW_SECONDS / 2 < start + seconds
+    touching: Bool[np.ndarray, " W"] = (centres + WINDOW_SECONDS / 2 > start_seconds) & (
+        centres - WINDOW_SECONDS / 2 < end_seconds
     )
     return touching
 

@@ -130,7 +130,7 @@ def _with_a_source(thresholds: Thresholds) -> Thresholds:
 def joint_as_scanned(calibration: Calibration, settings: Mapping[str, Any]) -> Calibration:
     """Return the calibration of the probabilities stored in a folder with these recorded settings.
 
-    Raises `DataError` when they were joined with a second opinion in another way than ``calibration`` states.
+    Raises `DataError` when they were joined with a second network in another way than ``calibration`` states.
     """
     recorded = settings.get("fusion")
     if recorded is None:

@@ -63,10 +63,10 @@ class Part:
             + (struct.pack("<I", data))
         )
 
-    def wav(self, start: int, end: int) -> bytes:
-        """Return bytes ``start`` to ``end`` (excluded) of the wav file. Only the frames in them are read."""
-        head = self.wav_header()[start:end]
-        first, last = max(start - HEADER_BYTES, 0), max(end - HEADER_BYTES, 0)
+    def wav(self, start_byte: int, end_byte: int) -> bytes:
+        """Return ``start_byte`` to ``end_byte`` (excluded) of the wav file. Only the frames in them are read."""
+        head = self.wav_header()[start_byte:end_byte]
+        first, last = max(start_byte - HEADER_BYTES, 0), max(end_byte - HEADER_BYTES, 0)
         if last <= first:
             return head
         first_frame, last_frame = first // self.frame_bytes, min(-(-last // self.frame_bytes), self.frames)

@@ -121,16 +121,16 @@ def saturated(signal: np.ndarray, drive: float) -> np.ndarray:
     return np.asarray(np.tanh(signal * np.float32((1 + drive) / peak)), dtype=np.float32)
 
 
-def place(canvas: Stereo, start: int, sound: Mono, gain: float = 1.0, pan: float = 0.0) -> None:
-    """Add ``sound`` to the canvas at frame ``start``; pan -1 is left, 1 right, equal power. Audio beyond it is cut."""
-    first = max(-start, 0)
-    last = min(len(sound), canvas.shape[1] - start)
+def place(canvas: Stereo, start_frame: int, sound: Mono, gain: float = 1.0, pan: float = 0.0) -> None:
+    """Add ``sound`` to the canvas at ``start_frame``; pan -1 is left, 1 right, equal power. Audio beyond it is cut."""
+    first = max(-start_frame, 0)
+    last = min(len(sound), canvas.shape[1] - start_frame)
     if last <= first:
         return
     angle = (pan + 1) * np.pi / 4
     part = sound[first:last]
-    canvas[0, start + first : start + last] += part * np.float32(gain * np.sqrt(2) * np.cos(angle))
-    canvas[1, start + first : start + last] += part * np.float32(gain * np.sqrt(2) * np.sin(angle))
+    canvas[0, start_frame + first : start_frame + last] += part * np.float32(gain * np.sqrt(2) * np.cos(angle))
+    canvas[1, start_frame + first : start_frame + last] += part * np.float32(gain * np.sqrt(2) * np.sin(angle))
 
 
 def reverberated(dry: Stereo, sample_rate: int, seconds: float, wet: float, rng: Generator) -> Stereo:

@@ -79,7 +79,7 @@ class Singer:
 class Syllable:
     """A sung note: position and length in seconds from the phrase's start, pitch, consonant and vowels."""
 
-    start: float
+    start_seconds: float
     seconds: float
     pitch: float
     onset: str
@@ -192,16 +192,15 @@ def sing(phrase: list[Syllable], singer: Singer, sample_rate: int, rng: Generato
     if not phrase:
         return np.zeros(0, dtype=np.float32)
     tail = 0.12
-    frames = int((phrase[-1].start + phrase[-1].seconds + tail) * sample_rate) // NOISE_HOP * NOISE_HOP
+    frames = int((phrase[-1].start_seconds + phrase[-1].seconds + tail) * sample_rate) // NOISE_HOP * NOISE_HOP
     rows = frames // NOISE_HOP  # the vocal tract is described once every 256 samples
     times = (np.arange(rows) + 0.5) * NOISE_HOP / sample_rate
     formants, level, pitch, noise = _gestures(phrase, singer, times, sample_rate, rng)
 
     semitones = _smooth(pitch, singer.glide_seconds if style != "tuned" else 0.004, times)
     if style != "tuned":
-        since = (
-            times - np.array([s.start for s in phrase])[np.searchsorted([s.start for s in phrase], times, "right") - 1]
-        )
+        starts = np.array([syllable.start_seconds for syllable in phrase])
+        since = times - starts[np.searchsorted(starts, times, "right") - 1]
         depth = singer.vibrato_semitones * np.clip((since - 0.15) / 0.3, 0, 1) * (style != "spoken")
         drift = _smooth(rng.normal(0, 1.0, rows), 0.08, times) * 0.6
         rate = singer.vibrato_hz * (1 + 0.05 * _smooth(rng.normal(0, 1, rows), 0.3, times))
@@ -234,12 +233,13 @@ def _gestures(
     noise = np.zeros((len(times), len(bins)), dtype=np.float32)
     formants[:] = VOWELS[phrase[0].vowel]
     for index, syllable in enumerate(phrase):
-        rows = (times >= syllable.start) & ((times < syllable.start + syllable.seconds) | (index == len(phrase) - 1))
-        since = times[rows] - syllable.start
+        start_seconds, is_last = syllable.start_seconds, index == len(phrase) - 1
+        rows = (times >= start_seconds) & ((times < start_seconds + syllable.seconds) | is_last)
+        since = times[rows] - start_seconds
         share = np.clip((since / syllable.seconds - 0.3) / 0.5, 0, 1)[:, None]
         shape = (1 - share) * np.array(VOWELS[syllable.vowel]) + share * np.array(VOWELS[syllable.glide_to])
         loud = syllable.accent * np.clip((syllable.seconds - since) / 0.06, 0, 1)
-        if index < len(phrase) - 1 and phrase[index + 1].onset in ("", *VOICED):
+        if not is_last and phrase[index + 1].onset in ("", *VOICED):
             loud = np.full(len(since), syllable.accent)  # legato
         if syllable.onset in VOICED:
             consonant, strength = VOICED[syllable.onset]
@@ -250,7 +250,7 @@ def _gestures(
             low, high, seconds, strength, closure = UNVOICED[syllable.onset]
             seconds = min(seconds * rng.uniform(0.8, 1.3), 0.4 * syllable.seconds)
             loud = loud * np.clip((since - closure - 0.7 * seconds) / 0.02, 0, 1)
-            sounding = (times >= syllable.start + closure) & (times < syllable.start + closure + seconds)
+            sounding = (times >= start_seconds + closure) & (times < start_seconds + closure + seconds)
             band = 1 / (1 + (low / np.maximum(bins, 1)) ** 6) / (1 + (bins / (high * singer.tract)) ** 6)
             noise[sounding] += (strength * syllable.accent * band).astype(np.float32)
         scoop = rng.uniform(-3, -1) if rng.random() < 0.25 else 0.0  # some notes are reached from below

@@ -1,4 +1,4 @@
-"""Chunk of samples in an uncompressed file: where it lies, and how long its header says it is (WAV, AIFF, CAF, AU)."""
+"""Chunk of samples in an uncompressed file: its place, and the length that its header states (WAV, AIFF, CAF, AU)."""
 
 import os
 import struct

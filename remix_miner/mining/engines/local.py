@@ -36,7 +36,7 @@ class ThisProcess:
     def submit(self, lane: int, tasks: Sequence[Task], name: str) -> None:
         self._job = tasks, name
 
-    def finished(self, timeout: float) -> list[tuple[int, Batch | Exception]]:
+    def finished(self, timeout_seconds: float) -> list[tuple[int, Batch | Exception]]:
         assert self._job is not None
         (tasks, name), self._job = self._job, None
         from remix_miner.mining.batch import mine_batch
@@ -80,8 +80,8 @@ class LocalProcesses:
         self._board[COLUMNS * (lane + 1)] = 0 if self._workers.running(lane) else LOADING
         self._workers.submit(lane, tasks, name)
 
-    def finished(self, timeout: float) -> list[tuple[int, Batch | Exception]]:
-        return self._workers.finished(timeout)
+    def finished(self, timeout_seconds: float) -> list[tuple[int, Batch | Exception]]:
+        return self._workers.finished(timeout_seconds)
 
     def counts(self) -> list[Counts]:
         rows = (self._board[1 + COLUMNS * lane : 1 + COLUMNS * (lane + 1)] for lane in range(self.count))

@@ -56,8 +56,8 @@ class RayLanes:
         self, setup: JobSetup, most: int, workers: int | None, address: str | None, gpus_per_worker: float | None
     ) -> None:
         ray = self._ray = import_ray(local=address is None)
-        self._ours = not ray.is_initialized()
-        if self._ours:
+        self._own_cluster = not ray.is_initialized()
+        if self._own_cluster:
             start_ray(ray, address, workers)
         self._setup = ray.put(setup)
         self.count = max(1, min(workers or int(ray.cluster_resources().get("CPU", 1)), most))
@@ -72,8 +72,8 @@ class RayLanes:
         self._ray.get(self._board.add.remote(lane, 0.0, 0, 0, WAITING))
         self._running[self._mine.remote(mine_batch, self._setup, list(tasks), name, self._board, lane)] = lane
 
-    def finished(self, timeout: float) -> list[tuple[int, Batch | Exception]]:
-        done, _ = self._ray.wait(list(self._running), num_returns=1, timeout=timeout)
+    def finished(self, timeout_seconds: float) -> list[tuple[int, Batch | Exception]]:
+        done, _ = self._ray.wait(list(self._running), num_returns=1, timeout=timeout_seconds)
         return [(self._running.pop(ref), self._result(ref)) for ref in done]
 
     def _result(self, ref: Any) -> Batch | Exception:
@@ -105,7 +105,7 @@ class RayLanes:
                 self._ray.cancel(ref, force=True)
         with contextlib.suppress(Exception):
             self._ray.kill(self._board)
-        if self._ours:
+        if self._own_cluster:
             self._ray.shutdown()
 
 

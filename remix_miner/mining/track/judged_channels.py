@@ -81,7 +81,7 @@ def joined_parts(windows: Bool[np.ndarray, " W"], context: int) -> list[tuple[in
 
 
 class _Channel:
-    """The detector, with its second opinion where there is one, on the marked parts of one channel."""
+    """Probabilities of the marked parts of one channel, joint ones where there is a fusion."""
 
     def __init__(
         self,

@@ -56,7 +56,7 @@ def system(bench: Bench, arm: Arm) -> Estimator:
     if arm.name == DEMUCS:
         return _demucs(bench, options)
     if arm.name in (ALONE, ONE_TRANSFORM):
-        return _separators(bench, options, one=arm.name == ONE_TRANSFORM)
+        return _separators(bench, options, one_transform=arm.name == ONE_TRANSFORM)
     mixed = _mixer(bench, options)
     if arm.name == MIXED:
         return mixed
@@ -75,8 +75,8 @@ def _part(source: str, n_fft: int) -> Arm:
     return Arm(f"{source}, n_fft {n_fft}", {"separator": {"settings": {"sources": [source], "n_fft": n_fft}}})
 
 
-def _separators(bench: Bench, options: MixerOptions, one: bool) -> Estimator:
-    sizes = dict.fromkeys(SOURCES, options.one_n_fft) if one else options.n_fft
+def _separators(bench: Bench, options: MixerOptions, one_transform: bool) -> Estimator:
+    sizes = dict.fromkeys(SOURCES, options.one_n_fft) if one_transform else options.n_fft
     parts = [bench.estimator(bench.train(_part(source, sizes[source]))) for source in SOURCES]
 
     def together(mixture: Float32[np.ndarray, "C T"], song: str) -> Float32[np.ndarray, "S C T"]:

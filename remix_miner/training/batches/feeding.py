@@ -94,7 +94,7 @@ class _Worker:
         self.slots = slots
         self.step = step
         self.stride = stride
-        self.asked = step
+        self.requested = step
         self.connection, worker_end = context.Pipe()
         self.process = context.Process(target=_work, args=(sampler, slots, worker_end), daemon=True)
         with one_thread_each():
@@ -128,8 +128,8 @@ class _Worker:
 
     def _ask(self) -> None:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # `take` reports it
-            self.connection.send((self.asked, self.asked // self.stride % len(self.slots)))
-        self.asked += self.stride
+            self.connection.send((self.requested, self.requested // self.stride % len(self.slots)))
+        self.requested += self.stride
 
 
 def _work(sampler: Sampler[Any], slots: list[Any], connection: Connection) -> None:

@@ -23,7 +23,7 @@ PROBE_SECONDS = 1.5
 
 @dataclass(frozen=True)
 class MemoryEstimate:
-    """Bytes that training allocates beyond what it holds now, for a part of n examples: fixed + n * per_example."""
+    """Bytes that training will allocate, for a part of n examples: ``fixed`` + n * ``per_example``."""
 
     fixed: float
     per_example: float
@@ -48,15 +48,15 @@ def estimate_memory(learner: Learner, remixed: bool, workers: int) -> MemoryEsti
     gradients = 2 if ranks.world_size > 1 else 1  # DistributedDataParallel has a copy in its buckets
     temporary = 2  # gradients of rescaled weights, and what an optimiser's step allocates
     frames = min(learner.frames, round(PROBE_SECONDS * model.sample_rate))
-    one, two = (_kept_bytes(learner, items, frames) for items in (1, 2))
+    of_one, of_two = (_kept_bytes(learner, items, frames) for items in (1, 2))
     longer = learner.context_frames / max(frames, model.valid_length(frames))
-    per_example = WORKSPACE * longer * max(two - one, one / 4)
+    per_example = WORKSPACE * longer * max(of_two - of_one, of_one / 4)
     batch = 4 * len(SOURCES) * model.audio_channels * learner.context_frames
-    if ranks.device.type == "cpu":  # batches lie beside the network, and other processes of this run too
+    if ranks.device.type == "cpu":  # batches and the other processes use the same memory
         per_example += batch * (3 + PREFETCHED * workers)
     else:
         per_example += 3 * batch
-    fixed = trained * (gradients + states + temporary) + max(2 * one - two, 0)
+    fixed = trained * (gradients + states + temporary) + max(2 * of_one - of_two, 0)
     fixed += WORKER_BYTES * (workers + (remixed and workers > 0)) if ranks.device.type == "cpu" else 0
     free = free_memory(ranks.device)
     if free is not None and ranks.device.type == "cpu":
@@ -73,7 +73,7 @@ def _kept_bytes(learner: Learner, items: int, frames: int) -> int:
     def keep(tensor: Tensor) -> Tensor:
         pointer = tensor.untyped_storage().data_ptr()
         if pointer not in own:
-            kept[pointer] = tensor  # held, so that its memory is not used again and counted as another's
+            kept[pointer] = tensor  # kept, so that its memory is not used and counted again
         return tensor
 
     def leave(tensor: Tensor) -> Tensor:
