@@ -192,7 +192,7 @@ def test_what_cannot_be_drawn_is_stated(folder):
     with pytest.raises(UsageError, match="name one with --at"):
         ThresholdSample(folder, ThresholdSettings("vocals"), "ada")
     assert ThresholdSample(folder, ThresholdSettings("vocals", 0.85), "ada").state()["position"] == 0
-    with pytest.raises(UsageError, match="between 0 and 1"):
+    with pytest.raises(UsageError, match="threshold must be above 0 and below 1"):
         ThresholdSettings("drums", 1.5)
     with pytest.raises(UsageError, match="3 answers or more"):
         ThresholdSettings("drums", planned=2)
