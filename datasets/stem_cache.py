@@ -1,6 +1,6 @@
 """HDF5 cache of stems at the model's rate and channels, for fast reads of random segments.
 
-Measured by `benchmarks/train_feed.py`: 2.5 to 3 times the reads per second of wav files, 8 to 10 times those of
+Measured by `benchmarks/speed/train_feed.py`: 2.5 to 3 times the reads per second of wav files, 8 to 10 times those of
 flac. Audio is int16 with one scale per source (16-bit sources at their own rate come back exactly up to rounding), laid
 out as in shards: (frames, channels), one-second chunks, no filter. A source that is digital silence takes no space.
 The file is named after the fingerprint of what it holds, so changed stems never meet an old cache.

@@ -1,6 +1,7 @@
 """Real files with bytes changed at random: the scan never crashes or hangs, and stores no NaN."""
 
 import functools
+import runpy
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -20,15 +21,10 @@ from remix_miner.mined.reader import Shard
 from remix_miner.mining.batch import mine_batch
 from remix_miner.mining.messages import FAILURES, Failed, JobSetup, ScanSettings, Task, TrackScan
 
-FORMATS = {
-    "wav": {},
-    "float.wav": {"subtype": "FLOAT"},
-    "flac": {},
-    "mp3": {},
-    "ogg": {},
-    "opus": {"format": "OGG", "subtype": "OPUS"},
-    "m4a": {},
-}
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks" / "survival"
+WRITTEN: dict[str, dict[str, str]] = runpy.run_path(str(BENCHMARKS / "formats.py"))["FORMATS"]
+SCANNED = ("wav", "float.wav", "flac", "mp3", "ogg", "opus", "m4a")
+READ = ("24.wav", "w64", "aiff", "au", "caf", "mp3", "ogg", "flac")
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +38,7 @@ def original(noise_song: Any, tmp_path_factory: pytest.TempPathFactory, request:
         path = folder / f"a.{suffix}"
         if suffix == "m4a":
             return bytes(request.getfixturevalue("write_with_pyav")(path, song, 16000))
-        soundfile.write(path, song.T, 16000, **FORMATS[suffix])
+        soundfile.write(path, song.T, 16000, **WRITTEN[suffix])
         return path.read_bytes()
 
     return of
@@ -85,7 +81,7 @@ def mutated(original: bytes, changes: list[tuple[str, float, Any]]) -> bytes:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("suffix", FORMATS)
+@pytest.mark.parametrize("suffix", SCANNED)
 @settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=st.lists(change, min_size=1, max_size=4))
 @example(changes=[("repeat", 0.0078125, 207)])  # made an m4a whose audio has no codec, and so no rate
@@ -114,21 +110,11 @@ def test_changed_bytes_never_crash_the_scan_or_store_what_is_not_finite(
                     assert np.abs(audio).max() > 0
 
 
-READER_FORMATS: dict[str, dict[str, str]] = {
-    "wav": {"subtype": "PCM_24"},
-    "w64": {},
-    "aiff": {},
-    "au": {},
-    "caf": {},
-    "mp3": {},
-    "ogg": {},
-    "flac": {},
-}
 OTHER_NAMES = st.sampled_from(["", ".m4a", ".mp3", ".flac"])
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("suffix", READER_FORMATS)
+@pytest.mark.parametrize("suffix", READ)
 @settings(max_examples=20, deadline=None, derandomize=True)
 @given(changes=st.lists(change, min_size=1, max_size=4), other_name=OTHER_NAMES, twice=st.booleans())
 def test_changed_bytes_under_any_name_are_read_or_refused(
@@ -141,7 +127,7 @@ def test_changed_bytes_under_any_name_are_read_or_refused(
 
     with tempfile.TemporaryDirectory() as folder:
         song = np.random.default_rng(0).uniform(-0.5, 0.5, (8000, 2))
-        soundfile.write(Path(folder) / f"a.{suffix}", song, 8000, **READER_FORMATS[suffix])
+        soundfile.write(Path(folder) / f"a.{suffix}", song, 8000, **WRITTEN[suffix])
         original = (Path(folder) / f"a.{suffix}").read_bytes()
         path = Path(folder) / f"b{other_name or '.' + suffix}"
         path.write_bytes(mutated(original, changes) + original * twice)

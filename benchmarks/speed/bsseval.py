@@ -1,7 +1,7 @@
 """Time, peak memory and agreement of our BSSEval v4 and museval's, on the same excerpt in one run.
 
-    python benchmarks/bsseval.py --seconds 60                       # synthetic song, noisy estimates
-    python benchmarks/bsseval.py --stems STEMS/song --estimates ESTIMATES/song --seconds 60
+    python benchmarks/speed/bsseval.py --seconds 60                       # synthetic song, noisy estimates
+    python benchmarks/speed/bsseval.py --stems STEMS/song --estimates ESTIMATES/song --seconds 60
 
 Each runs in a process of its own with the same number of threads. On a busy machine, compare the CPU times. museval's
 metrics.py is loaded by path, since importing the package needs ffmpeg. For songs with two equal channels, museval's

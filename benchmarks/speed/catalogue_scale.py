@@ -1,4 +1,4 @@
-"""Speed of a catalogue of a million tracks: python benchmarks/catalogue_scale.py [--tracks 1000000]
+"""Speed of a catalogue of a million tracks: python benchmarks/speed/catalogue_scale.py [--tracks 1000000]
 
 CPU times are those of this process. The rest of the wall time is waiting for the disk or for other programs.
 

@@ -1,6 +1,6 @@
 """Peak memory of a scan of one very long file, compared with that of a song.
 
-    python benchmarks/long_file.py AUDIO [--hours 3] [--format flac] [--work FOLDER]
+    python benchmarks/speed/long_file.py AUDIO [--hours 3] [--format flac] [--work FOLDER]
 
 The music under AUDIO is repeated to one file of four minutes and one of ``--hours``. Each is scanned by a worker of its
 own, as in `remix-miner detect --workers 1`, with shards. The output is the worker's peak resident memory (MiB). The

@@ -1,4 +1,6 @@
-"""Response times of the review page on a large folder: python benchmarks/review_page.py MINED [--excerpts 1000000]
+"""Response times of the review page on a large folder.
+
+    python benchmarks/speed/review_page.py MINED [--excerpts 1000000]
 
 The rows in a copy of MINED's catalogue are repeated (its shards are linked). The requests are those of the page; the
 time to the first sound is that of the item's description and the first 64 KB of its wav file. Times are of requests

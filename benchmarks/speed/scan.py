@@ -1,6 +1,7 @@
 """Speed of a scan and of its stages, compared with two baselines in one run.
 
-    python benchmarks/scan.py AUDIO [--minutes 30] [--baseline-minutes 1] [--rounds 3] [--processes 2] [--json FILE]
+    python benchmarks/speed/scan.py AUDIO [--minutes 30] [--baseline-minutes 1] [--rounds 3] [--processes 2]
+        [--json FILE]
 
 AUDIO is a folder of music. It is brought to each of mp3, ogg, flac and wav (``--minutes`` of each, in songs of four
 minutes, in ``--work``), so that every format holds the same music. Then, in processes of one thread each:

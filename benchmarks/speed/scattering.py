@@ -1,6 +1,6 @@
 """Speed of the scattering transform compared with kymatio's, in one run on one thread.
 
-    python benchmarks/scattering.py [--seconds 60] [--repeats 5] [--json]
+    python benchmarks/speed/scattering.py [--seconds 60] [--repeats 5] [--json]
 
 Each round times every variant once, so that other load on the machine affects all of them alike. The table has the best
 of the rounds. The input is noise, since no cost depends on the signal. tests/test_scattering.py checks that the results

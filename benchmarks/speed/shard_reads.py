@@ -1,4 +1,4 @@
-"""Speed of random crops from shards, compared with crops from audio files: python benchmarks/shard_reads.py
+"""Speed of random crops from shards, compared with crops from audio files: python benchmarks/speed/shard_reads.py
 
 Songs are made from LIBRARY (its files joined to the length of songs; synthetic ones without it) and stored as wav,
 flac, ogg and mp3. Excerpts of 5 to 30 s are written to shards as by a scan. Then `MinedExcerpts` and soundfile's seek

@@ -1,6 +1,6 @@
 """Start-up of `remix-miner detect`, in units of PyTorch's import.
 
-    python benchmarks/start_up.py [--library FOLDER] [--rounds 5] [--workers 2]
+    python benchmarks/speed/start_up.py [--library FOLDER] [--rounds 5] [--workers 2]
 
 Each round runs in turn: ``python -c 'import torch'``; `detect` of a song of six seconds, which is start-up alone;
 `detect` again, which has nothing to scan; and, with ``--library``, `detect` of that folder. The output has the medians

@@ -1,4 +1,4 @@
-"""Throughput of reading batches, compared with the model's consumption: python benchmarks/train_feed.py [STEMS]
+"""Throughput of reading batches, compared with the model's consumption: python benchmarks/speed/train_feed.py [STEMS]
 
 One run on one machine compares, at the same time and on the same files:
 
