@@ -23,7 +23,7 @@ FIXES = {
 
 @dataclass
 class LibraryReport:
-    """What `check_library` found. ``skipped`` counts by reason; only what can be mended is a problem too."""
+    """Findings of `check_library`. ``skipped``: counts by reason; only what can be mended is also a problem."""
 
     path: Path
     files: int = 0

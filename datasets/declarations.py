@@ -1,4 +1,4 @@
-"""``corpus.toml``: statements of a corpus's owner about it, the same for every command.
+"""Declarations about a corpus in its ``corpus.toml``, the same for every command.
 
 The file lies in the corpus folder (or in the parent or grandparent of the folder that is read)::
 

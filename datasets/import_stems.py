@@ -24,7 +24,7 @@ IMPORT_NAME = "import.json"
 
 @dataclass
 class ImportPlan:
-    """What becomes of each file. ``files[song][source]``; ``instruments``: instrument -> source, or why it has none."""
+    """Assignment of each file. ``files[song][source]``; ``instruments``: instrument -> source, or why it has none."""
 
     songs: list[RawSong]
     files: dict[str, dict[str, list[Path]]] = field(default_factory=dict)
@@ -102,7 +102,7 @@ def write_import(plan: ImportPlan, out: Path) -> dict[str, int]:
     """Write ``out/[split/]<song>/<source>/<file>`` as links, and ``out/corpus.toml``; a rerun adds what is missing.
 
     Links are hard where the file system allows it, else symbolic. Sources without a file are declared absent, and
-    files that differ in length are allowed: every instrument of a song was assigned. Returns counts of links and
+    files that differ in length are allowed, since every instrument of a song was assigned. Returns counts of links and
     songs. Raises `AudioError` for a file that cannot be read, `DataError` where ``out`` holds other files.
     """
     unequal = _differ_in_length(plan)

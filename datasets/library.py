@@ -100,7 +100,7 @@ def file_name_of(text: str) -> str:
 
 
 class _Walk:
-    """Walk over folders that visits each folder and file once, by whatever path it is reached."""
+    """Walk over folders that visits each folder and file once, by any path that leads to it."""
 
     def __init__(self) -> None:
         self.files: list[LibraryFile] = []
@@ -109,7 +109,7 @@ class _Walk:
         self._has_pyav = importlib.util.find_spec("av") is not None
 
     def visit(self, root: Path, name: str) -> None:
-        """Visit a path that was asked for and all below it, folders' children in order of their bytes."""
+        """Visit a path that is scanned and all below it, folders' children in order of their bytes."""
         pending = [(root, name)]
         while pending:
             path, name = pending.pop()

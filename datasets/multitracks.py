@@ -1,7 +1,7 @@
-"""Raw multitracks on disk: folders of instrument files, also as MedleyDB lays them out.
+"""Raw multitracks on disk: folders of instrument files, also in the layout of MedleyDB.
 
 MedleyDB (Bittner et al. 2014): ``<song>/<song>_METADATA.yaml`` names the instrument of each file in
-``<song>_STEMS``. Elsewhere the files' own names are all that there is.
+``<song>_STEMS``. Elsewhere the files' own names state it.
 """
 
 from collections.abc import Iterator

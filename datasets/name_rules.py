@@ -2,7 +2,7 @@
 
 Défossez et al. 2019, section 5.1, assigned raw stems to sources by "simple rules on the filenames"; their example is
 'Lead Guitar.wav'. Percussion without pitch counts as drums, as in MUSDB18; tuned percussion is 'other'. A name that
-points to two sources, or to none, has no source: the user decides.
+points to two sources, or to none, has no source and needs a --map.
 """
 
 import re

@@ -31,9 +31,7 @@ def load_named_tracks(
         declaration = read_declaration(path)
         names = tuple(sources) or declaration.sources
         if not names:
-            raise DataError(
-                f"{display_name(declaration.path)} does not say which sources there are; add sources = [...]"
-            )
+            raise DataError(f"{display_name(declaration.path)} does not state its sources; add sources = [...]")
         songs = [song for song in find_named_songs(path, names, declaration) if split in (None, song.split)]
         if not songs:
             of = f" of split {split!r}" if split else ""

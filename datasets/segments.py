@@ -68,7 +68,7 @@ class SegmentReader:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over names, lengths, sizes and samples of each file's bytes, and the rate and channels asked for."""
+        """SHA-256 over names, lengths, sizes and samples of each file's bytes, and the reader's rate and channels."""
         lines = [
             (track.name, track.frames, source, [_sample_bytes(file.path) for file in files])
             for track in self.tracks

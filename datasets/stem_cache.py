@@ -1,9 +1,9 @@
 """HDF5 cache of stems at the model's rate and channels, for fast reads of random segments.
 
 Measured by `benchmarks/speed/train_feed.py`: 2.5 to 3 times the reads per second of wav files, 8 to 10 times those of
-flac. Audio is int16 with one scale per source (16-bit sources at their own rate come back exactly up to rounding), laid
+flac. Audio is int16 with one scale per source (16-bit sources at their own rate are exact up to rounding), laid
 out as in shards: (frames, channels), one-second chunks, no filter. A source that is digital silence takes no space.
-The file is named after the fingerprint of what it holds, so changed stems never meet an old cache.
+The file is named after the fingerprint of what it holds, so an old cache is not read for changed stems.
 """
 
 import os
@@ -45,7 +45,7 @@ class StemCache:
             self._file = h5py.File(self.path, "r")
             self._process = os.getpid()
             if self._file.attrs.get("fingerprint") != self.fingerprint:
-                raise DataError(f"{self.path} is the cache of other stems; remove the file, it is made again")
+                raise DataError(f"{self.path} is the cache of other stems; remove the file; it is written again")
         return self._file
 
     def __getstate__(self) -> dict[str, object]:

@@ -91,7 +91,7 @@ class Track:
         frames = self.frames - start_frame if frames is None else frames
         if start_frame < 0 or frames < 0 or start_frame + frames > self.frames:
             end = start_frame + frames
-            raise UsageError(f"{self.name!r} has {self.frames} frames; {start_frame} to {end} were asked for")
+            raise UsageError(f"{self.name!r} has {self.frames} frames; {start_frame} to {end} were requested")
         return frames
 
 
@@ -100,7 +100,7 @@ class StemTrack(Track):
     """A song whose drums, bass, other and vocals are known apart."""
 
     def read(self, start_frame: int = 0, frames: int | None = None, sources: Iterable[str] = SOURCES) -> Stems:
-        """Return (S, C, frames) float32, the sources in the order asked for."""
+        """Return (S, C, frames) float32, the sources in the requested order."""
         return self._read(sources, start_frame, frames)
 
 

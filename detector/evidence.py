@@ -102,7 +102,7 @@ def shortest_run(min_seconds: float) -> int:
 
 
 def in_long_runs(mask: Bool[np.ndarray, " W"], windows: int) -> Bool[np.ndarray, " W"]:
-    """Return ``mask`` without its rows of fewer than ``windows`` true values.
+    """Return ``mask`` without its runs of fewer than ``windows`` true values.
 
     >>> in_long_runs(np.array([True, True, False, True]), 2).tolist()
     [True, True, False, False]

@@ -27,7 +27,7 @@ class FusedStream:
     """A `ProbabilityStream` with joint probabilities in the row of one source.
 
     ``wanted``: windows in which the joint probability is used; the evidence is computed in no other. None: in all.
-    ``asked_seconds``: audio processed by the evidence so far.
+    ``evidence_seconds``: audio processed by the evidence so far.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class FusedStream:
         self.stream = stream
         self.fusion = fusion
         self.evidence = evidence
-        self.asked_seconds = 0.0
+        self.evidence_seconds = 0.0
         self._wanted = wanted
         self._row = list(sources).index(fusion.source)
         self._held = np.zeros((len(sources), 0), dtype=np.float32)  # from window self._first on
@@ -93,7 +93,7 @@ class FusedStream:
         start = max(first * HOP_FRAMES - reach, 0)
         end = (after - 1) * HOP_FRAMES + reach
         audio = self._audio.part(start, end)
-        self.asked_seconds += len(audio) / SAMPLE_RATE
+        self.evidence_seconds += len(audio) / SAMPLE_RATE
         return self.evidence.log_odds(audio, np.arange(first, after) * HOP_FRAMES - start)
 
     def _drop_decided(self) -> None:

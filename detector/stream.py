@@ -32,7 +32,7 @@ Probabilities = Float32[np.ndarray, "S W"]
 
 
 class ProbabilityStream:
-    """Computes P_i of mono audio at 16 kHz; `push` and `finish` together return every window once.
+    """P_i of mono audio at 16 kHz, computed in blocks; `push` and `finish` together return every window once.
 
     Memory, beside the pushed block: a minute of audio, a minute and a half of coefficients and five minutes of the
     convolutions' output (5 MB at most), for any length of track.

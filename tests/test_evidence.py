@@ -106,7 +106,7 @@ def test_blocks_change_nothing(track: tuple[np.ndarray, np.ndarray], block: int)
     stream = FusedStream(GivenProbabilities(probabilities), fusion(), Loudness(), SOURCES)  # type: ignore[arg-type]
     pieces = [stream.push(mono[start : start + block]) for start in range(0, len(mono), block)]
     np.testing.assert_array_equal(np.concatenate((*pieces, stream.finish()), axis=1), expected)
-    assert stream.asked_seconds == whole.asked_seconds
+    assert stream.evidence_seconds == whole.evidence_seconds
 
 
 def test_a_stream_gives_what_the_whole_track_gives_and_leaves_the_other_sources(
@@ -121,7 +121,7 @@ def test_a_stream_gives_what_the_whole_track_gives_and_leaves_the_other_sources(
     np.testing.assert_array_equal(joint[:3], probabilities[:3])
     np.testing.assert_allclose(joint[3], fusion().joint(probabilities[3], open_, everywhere), rtol=1e-4)
     assert 0 < evidence.seconds < 0.9 * len(mono) / 16000
-    assert stream.asked_seconds == pytest.approx(evidence.seconds)
+    assert stream.evidence_seconds == pytest.approx(evidence.seconds)
 
 
 def test_a_track_that_leaves_nothing_open_costs_nothing() -> None:

@@ -350,7 +350,7 @@ def test_a_corpus_of_other_sources_says_which(tmp_path: Path) -> None:
     names = ["dialogue", "music", "effects"]
     for number, name in enumerate(names):
         write(tmp_path / "test" / "film" / f"{name}.wav", noise(number))
-    with pytest.raises(DataError, match="does not say which sources"):
+    with pytest.raises(DataError, match="does not state its sources"):
         load_named_tracks([tmp_path])
     (tmp_path / "corpus.toml").write_text(f"sources = {names}")
     (track,) = load_named_tracks([tmp_path], split="test")

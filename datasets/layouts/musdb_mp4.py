@@ -1,7 +1,7 @@
 """MUSDB18: ``[{train,test}/]<track>.stem.mp4``, five streams in one file.
 
 Streams are 0 mixture, 1 drums, 2 bass, 3 other, 4 vocals (the stem format of Native Instruments, as MUSDB18 uses it).
-AAC cuts off at 16 kHz and a seek decodes a fifth of a second more than asked for: MUSDB18-HQ suits training better.
+AAC cuts off at 16 kHz and a seek decodes a fifth of a second more than requested: MUSDB18-HQ suits training better.
 """
 
 from collections.abc import Iterator

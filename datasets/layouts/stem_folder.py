@@ -1,4 +1,4 @@
-"""Audio files of a song folder, by the name they carry: read, refused, or not recognised, but none overlooked."""
+"""Audio files of a song folder, by their names: read, refused, or not recognised."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -35,7 +35,7 @@ class StemFolder:
         self.files = [child for child in children if child.suffix.lower() in (*AUDIO_SUFFIXES, *UNREADABLE_SUFFIXES)]
 
     def named(self, name: str) -> list[Path]:
-        """Return the files that carry a name, in any case and any audio format, wav first."""
+        """Return the files with a name, in any case and any audio format, wav first."""
         found = [file for file in self.files if file.stem.casefold() == name.casefold()]
         return sorted(found, key=lambda file: (file.suffix.lower() != ".wav", file))
 
@@ -71,7 +71,7 @@ class StemFolder:
         return any(self.named(source) for source in SOURCES) and not self.is_pair()
 
     def unread(self, names: Iterable[str]) -> list[Path]:
-        """Return the files that carry none of ``names`` and no name of a sum of stems."""
+        """Return the files with none of ``names`` and no name of a sum of stems."""
         known = {name.casefold() for name in (*names, *DERIVED_NAMES)}
         return [file for file in self.files if file.stem.casefold() not in known]
 

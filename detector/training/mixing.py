@@ -68,7 +68,7 @@ class Mix:
 
 
 class DetectorMixer:
-    """Draws training mixes from material."""
+    """Source of training mixes, drawn from the material."""
 
     def __init__(self, material: Material, settings: DetectorMixingSettings) -> None:
         self.settings = settings

@@ -80,7 +80,7 @@ def _initial_network(settings: DetectorTrainingSettings, initial: LoadedDetector
 def _check_same_run(
     folder: RunFolder, settings: DetectorTrainingSettings, origins: dict[str, Any], fingerprint: str
 ) -> None:
-    """Refuse to resume a run with other settings, another teacher or other material."""
+    """Raise an error for a run to resume that has other settings, another teacher or other material."""
     require_changeable(folder, settings, CHANGEABLE)
     before = folder.read_description()
     teachers = [(part.get("teacher") or {}).get("sha256") for part in (before["model"], origins)]

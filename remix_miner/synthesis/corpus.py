@@ -84,7 +84,7 @@ def check_seed(seed: int) -> None:
 
 
 def claim_folder(out: Path, settings: dict[str, Any], parts: tuple[str, ...]) -> dict[str, Any]:
-    """Write the settings into a new folder, or compare them with the folder's; return the songs that are there.
+    """Write the settings into a new folder, or compare them with the folder's; return the songs that it holds.
 
     Raises `DataError` where ``out`` holds any of ``parts`` from elsewhere, or songs made with other settings.
     """

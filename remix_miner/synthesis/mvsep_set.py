@@ -1,7 +1,7 @@
 """Synthetic test sets with private references, as MVSep's quality checkers have them.
 
 Solovyev et al. 2023 score systems on 'Synth MVSep' and 'Multisong MVSep': a hundred excerpts of one minute, whose
-mixtures are public and whose references are not. Estimates come back as ``song_000_<source>.wav``.
+mixtures are public and whose references are not. Files of estimates are named ``song_000_<source>.wav``.
 """
 
 from pathlib import Path
@@ -34,8 +34,8 @@ def write_test_set(
 ) -> dict[str, Any]:
     """Write ``out/mixtures/song_000.wav`` and ``out/private/song_000/{drums,bass,other,vocals,mixture}.wav``, and on.
 
-    Only the mixtures are to be given away: the private folder also holds the settings, from whose seed anyone can make
-    the references. A rerun writes what is missing; a folder made with other settings raises `DataError`. Returns a
+    Only the mixtures are to be given away: the private folder also holds the settings, and their seed gives the
+    references. A rerun writes what is missing; a folder made with other settings raises `DataError`. Returns a
     summary.
     """
     if not 1 <= songs <= 1000:

@@ -54,7 +54,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Score:
-    """What the four parts of a song share. ``chords`` holds one chord a bar, as pitches above the tonic's octave."""
+    """Structure that the four parts of a song share. ``chords``: one a bar, as pitches above the tonic's octave."""
 
     sample_rate: int
     frames: int

@@ -134,7 +134,7 @@ def place(canvas: Stereo, start_frame: int, sound: Mono, gain: float = 1.0, pan:
 
 
 def reverberated(dry: Stereo, sample_rate: int, seconds: float, wet: float, rng: Generator) -> Stereo:
-    """Return ``dry`` plus a decaying, darkening, decorrelated room; ``seconds`` is the time to -60 dB."""
+    """Return ``dry`` with a darkening reverberation, another in each channel; ``seconds``: time to -60 dB."""
     if wet <= 0 or not dry.any():
         return dry
     frames = int(seconds * sample_rate)

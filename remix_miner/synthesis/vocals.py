@@ -24,7 +24,7 @@ from remix_miner.synthesis.sound import (
     shaped_noise,
 )
 
-# First to fifth formant of an adult male, Hz; smaller heads scale them up.
+# First to fifth formant of an adult male, Hz; they are higher in a smaller head.
 VOWELS = {
     "a": (730, 1090, 2440, 3400, 4500), "e": (530, 1840, 2480, 3500, 4500), "i": (270, 2290, 3010, 3600, 4600),
     "o": (500, 880, 2410, 3300, 4400), "u": (300, 870, 2240, 3300, 4400), "ae": (660, 1720, 2410, 3400, 4500),
@@ -55,7 +55,7 @@ class Singer:
     vibrato_semitones: float
     glide_seconds: float
     ring: float  # the singer's formant near 3 kHz
-    presence: float  # how much the recording lifts what lies above 3 kHz
+    presence: float  # gain of the recording above 3 kHz
     late_seconds: float
 
     @classmethod
@@ -140,7 +140,7 @@ def _shifted(phrase: list[Syllable], steps: int, score: Score) -> list[Syllable]
 
 
 class _Melody:
-    """Writes phrases of one or two bars: steps along the scale, chord tones on the first beat, a breath at the end."""
+    """Generator of phrases of one or two bars: scale steps, chord tones on the first beat, a breath at the end."""
 
     def __init__(self, score: Score, singer: Singer, rng: Generator, fast: bool) -> None:
         self.score, self.singer, self.rng, self.fast = score, singer, rng, fast
@@ -193,7 +193,7 @@ def sing(phrase: list[Syllable], singer: Singer, sample_rate: int, rng: Generato
         return np.zeros(0, dtype=np.float32)
     tail = 0.12
     frames = int((phrase[-1].start_seconds + phrase[-1].seconds + tail) * sample_rate) // NOISE_HOP * NOISE_HOP
-    rows = frames // NOISE_HOP  # the vocal tract is described once every 256 samples
+    rows = frames // NOISE_HOP  # formants change every 256 samples
     times = (np.arange(rows) + 0.5) * NOISE_HOP / sample_rate
     formants, level, pitch, noise = _gestures(phrase, singer, times, sample_rate, rng)
 
@@ -262,7 +262,7 @@ def _gestures(
 def _resonances(hz: np.ndarray, formants: np.ndarray, singer: Singer) -> np.ndarray:
     """Return the gain (R, K) of the tract's resonances at frequencies ``hz`` (R, K); ``formants`` is (R, 5)."""
     gain = np.ones(hz.shape, dtype=np.float32)
-    # The resonances above the fifth, which are left out, hold the spectrum up: higher-pole correction (Fant 1960).
+    # The resonances above the fifth, which are left out, would raise the spectrum: higher-pole correction (Fant 1960).
     gain += np.square(hz / (np.float32(0.75) * formants[:, 4:]))
     top = formants[:, 4:] * np.float32(1.05)
     squared = np.square(np.where(hz > top, top + np.float32(0.12) * (hz - top), hz), dtype=np.float32)
