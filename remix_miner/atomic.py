@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import glob
 import json
 import os
 import re
@@ -91,10 +92,28 @@ def _append_error(temporary: Path) -> int | None:
     return None
 
 
-def remove_temporary_files(folder: str | Path) -> None:
-    """Remove the temporary files that killed processes left in ``folder``. No other process may be writing there."""
-    for path in Path(folder).glob(".*.tmp-*"):
-        path.unlink(missing_ok=True)
+def is_temporary(path: Path) -> bool:
+    """Return whether a file has a name that `atomic_path` gives to unfinished files."""
+    return re.match(r"\..*\.tmp-\d+", path.name) is not None
+
+
+def remove_temporary_files(folder: str | Path, below: bool = False) -> None:
+    """Remove the temporary files that killed processes left in ``folder``, and with ``below`` in all folders in it.
+
+    No other process may be writing there.
+    """
+    pattern = ".*.tmp-*"
+    for path in Path(folder).rglob(pattern) if below else Path(folder).glob(pattern):
+        if is_temporary(path):
+            path.unlink(missing_ok=True)
+
+
+def remove_temporary_files_of(path: str | Path) -> None:
+    """Remove the temporary files that killed processes left for ``path``. No other process may be writing it."""
+    path = Path(path)
+    for temporary in path.parent.glob(f".{glob.escape(path.stem)}.tmp-*"):
+        if is_temporary(temporary) and temporary.suffix == path.suffix:
+            temporary.unlink(missing_ok=True)
 
 
 def start_sync(path: Path, start_byte: int) -> None:

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from remix_miner.atomic import remove_temporary_files_of
 from remix_miner.errors import UsageError
 from remix_miner.paths import display_name
 
@@ -24,7 +25,7 @@ def check_output_folder(path: str | os.PathLike[str], option: str = "--out") -> 
 
 
 def check_output_file(path: str | os.PathLike[str], option: str = "--out") -> Path:
-    """Return ``path`` if a file can be written there; nothing is created.
+    """Return ``path`` if a file can be written there; nothing is created, and what a killed run left for it is removed.
 
     Raises `UsageError`, which names ``option``, where the path is a folder, or its parent cannot be a folder.
     """
@@ -32,6 +33,7 @@ def check_output_file(path: str | os.PathLike[str], option: str = "--out") -> Pa
     if file.is_dir():
         raise UsageError(f"{option} {display_name(file)} is a folder; give the name of a file")
     check_output_folder(file.parent, f"{option} {display_name(file)}: folder")
+    remove_temporary_files_of(file)
     return file
 
 

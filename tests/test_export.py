@@ -423,6 +423,19 @@ def test_run_again_it_keeps_everything_and_makes_good_what_is_lost(tmp_path, fol
     assert contents(out) == before
 
 
+def test_what_a_killed_export_left_is_removed_by_the_next(tmp_path, folder):
+    out = tmp_path / "out"
+    half = [out / ".export.tmp-12.json", out / "train" / "no_vocals" / "..a.tmp-12.tmp-12.flac"]
+    out.mkdir()
+    half[0].write_text("{")  # killed before the first file was whole
+    export(folder, out, ExportSettings("msst", ("vocals",)))
+    expected = sorted(path.relative_to(out) for path in out.rglob("*"))
+    assert not half[0].exists()
+    half[1].write_bytes(b"fLaC")
+    export(folder, out, ExportSettings("msst", ("vocals",)))
+    assert sorted(path.relative_to(out) for path in out.rglob("*")) == expected
+
+
 def test_the_manifest_says_where_each_file_is_from_and_keeps_the_licence_filled_in(tmp_path, folder):
     out, settings = tmp_path / "out", ExportSettings("msst", ("vocals",))
     export(folder, out, settings)

@@ -15,7 +15,7 @@ import pytest
 import soundfile
 import torch
 
-from remix_miner.atomic import atomic_path, write_text
+from remix_miner.atomic import atomic_path, remove_temporary_files, write_text
 from remix_miner.audio import AudioWriter, read_audio, write_audio
 from remix_miner.audio import writer as writer_module
 from remix_miner.checkpoint import save_model
@@ -163,3 +163,21 @@ def test_synthesize_checks_its_folder_before_it_works(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match=r"OUT .*file: is a file, not a folder"):
         app(["synthesize", str(tmp_path / "file"), "--songs", "3"], standalone_mode=False)
+
+
+def test_what_a_killed_run_left_for_a_file_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    left = [tmp_path / ".result[1].tmp-123.json", tmp_path / "deep" / "..a.tmp-1.tmp-1.flac"]
+    kept = [
+        tmp_path / name for name in (".result.tmp-7.json", ".result[1].tmp-9.html", "result[1].json", ".tmp-x.json")
+    ]
+    (tmp_path / "deep").mkdir()
+    for path in (*left, *kept):
+        path.write_bytes(b"half")
+    check_output_file(tmp_path / "result[1].json")
+    assert not left[0].exists()
+    assert left[1].exists()
+    assert all(map(Path.exists, kept))
+    remove_temporary_files(tmp_path / "deep")
+    assert not left[1].exists()
+    remove_temporary_files(tmp_path, below=True)
+    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == [".tmp-x.json", "result[1].json"]

@@ -133,6 +133,7 @@ def command(
     from remix_miner.detector.loading import load_detector
     from remix_miner.detector.voice_activity import load_voice_activity
     from remix_miner.device import resolve_device
+    from remix_miner.outputs import check_output_file
     from remix_miner.sources import parse_by_source
 
     of_all, of_sources = parse_by_source(precision, "--precision")
@@ -151,7 +152,9 @@ def command(
         evidence_sure=evidence_between[1],
     )
     if out.suffix.lower() == ".html":
-        raise UsageError(f"--out {out} is the JSON file; the page goes beside it")
+        raise UsageError(f"--out {out} is the JSON file; the page is written beside it")
+    for path in (out, out.with_suffix(".html")):
+        check_output_file(path)
     loaded = load_detector(detector, device=resolve_device(device))
     if reviews is not None:
         return _from_reviews(loaded, reviews, out, settings, as_json)

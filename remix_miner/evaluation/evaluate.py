@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from remix_miner.atomic import remove_temporary_files
 from remix_miner.audio import to_channels, write_audio
 from remix_miner.checkpoint import versions
 from remix_miner.datasets.tracks import StemTrack, Track
@@ -119,6 +120,7 @@ def evaluate_model(
     ):
         for track in tracks:
             started = time.perf_counter()
+            remove_temporary_files(folder / track.name)
             files = (
                 _write_oracle(model, track, folder)
                 if isinstance(model, str)

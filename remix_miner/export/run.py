@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from remix_miner.atomic import write_json
+from remix_miner.atomic import is_temporary, remove_temporary_files, write_json
 from remix_miner.errors import DataError
 from remix_miner.export.demucs import export_demucs, metadata_path
 from remix_miner.export.files import Written
@@ -95,7 +95,7 @@ def check_target(out: Path, folder: Path, settings: ExportSettings) -> None:
         existing = json.loads(path.read_text(encoding="utf-8"))
         if {**existing, "detector_sha256": None} != _description(folder, settings, None):
             raise DataError(f"{out} holds another export ({path.name} states it): choose another, or delete it")
-    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
+    elif out.exists() and (not out.is_dir() or not all(map(is_temporary, out.iterdir()))):
         raise DataError(f"{out} is not empty and no export: choose another folder")
 
 
@@ -105,6 +105,7 @@ def _claim(out: Path, folder: Path, settings: ExportSettings, detector_sha256: s
     path, mine = out / EXPORT_NAME, _description(folder, settings, detector_sha256)
     if path.is_file() and json.loads(path.read_text(encoding="utf-8")) != mine:
         raise DataError(f"{out} holds an export of another detector's excerpts: choose another folder, or delete it")
+    remove_temporary_files(out, below=True)
     write_json(path, mine)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from remix_miner.atomic import atomic_path, write_json
+from remix_miner.atomic import atomic_path, remove_temporary_files, write_json
 from remix_miner.audio import AudioReader, AudioWriter
 from remix_miner.errors import AudioError, DataError, UsageError
 from remix_miner.separators.apply_separator import StemBlock, conversions, estimate_blocks, output_channels
@@ -122,6 +122,7 @@ def separate_file(
     if done is not None:
         return done
     record = job.record(path)
+    remove_temporary_files(folder)
     started = time.perf_counter()
     outputs = job.outputs(folder)
     with AudioReader(path) as reader, contextlib.ExitStack() as stack:
