@@ -21,7 +21,9 @@ from remix_miner.training.batches.samplers import StemSampler
 from remix_miner.training.batches.target_batches import TargetBatch, TargetSampler
 from remix_miner.training.learner import Learner
 from remix_miner.training.optimizers import OptimizerSettings
+from remix_miner.training.run.data import TrainingData
 from remix_miner.training.run.distributed import Ranks
+from remix_miner.training.run.start_lines import start_lines
 from remix_miner.training.settings import SeparatorSettings, TrainingSettings
 from remix_miner.training.steps import main_step
 from remix_miner.training.targets import build_model, share_of_excerpts
@@ -169,6 +171,16 @@ def test_the_probability_of_a_second_excerpt_leaves_all_else_as_it_is(
     alike = torch.cat([(one.rest == other.rest).flatten(1).all(1) for one, other in zip(single, some, strict=True)])
     assert abs(int(alike.sum()) - 64) < 23  # 128 draws of probability one half: 4 standard deviations of 5.7
     assert torch.equal(plain.batch(5).rest, single[5].rest)
+
+
+def test_training_states_what_a_weight_changes(reader: SegmentReader, two_tracks: MinedExcerpts) -> None:
+    """1 s at p = 1 and 1 s at 0.5: the mean of p is 0.75, and with the weights 1 and 0.5 it is 1.25 / 1.5."""
+    excerpts = MinedExcerpts(two_tracks.folder)
+    excerpts._index["probability_mean"] = [1.0, 0.5]
+    data = TrainingData(reader, [], excerpts, 0.5)
+    lines = start_lines(data, TrainingSettings(target="drums", excerpts=RemixSettings(probability_weight=1.0)))
+    assert "excerpts are drawn by probability^1; its mean over draws: drums 0.750 -> 0.833" in lines
+    assert not any("probability^" in line for line in start_lines(data, TrainingSettings(target="drums")))
 
 
 def test_a_second_excerpt_needs_a_second_track(make: Make) -> None:
