@@ -96,6 +96,14 @@ def test_onsets_are_found_at_their_times_and_silence_has_none() -> None:
     assert not correlation(silent.mean_chroma(0, 100), np.arange(12.0))
 
 
+def test_after_the_end_of_a_song_there_are_no_onsets() -> None:
+    features = Features.of(bursts(0.3, 1.0)[None].astype(np.float32), RATE)
+    whole = features.onsets_in(0, 3 * RATE)
+    assert len(whole) == 120
+    np.testing.assert_array_equal(whole[:40], features.onsets_in(0, RATE))
+    assert not whole[40:].any()
+
+
 def test_the_best_of_two_candidates_agrees_in_three_draws_of_four(tmp_path: Path) -> None:
     """Two tracks, alike often drawn: both candidates are the one in another key in a quarter of the draws."""
     reader = songs(tmp_path / "songs", tone(A, 3.0))

@@ -68,8 +68,12 @@ class Features:
         return mean
 
     def onsets_in(self, first: int, frames: int) -> Float[np.ndarray, " M"]:
-        """Return the onset strengths of ``frames`` frames of audio from frame ``first``."""
-        return self.onsets[first // self.hop : (first + frames) // self.hop].astype(np.float32)
+        """Return the onset strengths of ``frames`` frames of audio from frame ``first``; zeros after the end."""
+        start, end = first // self.hop, (first + frames) // self.hop
+        onsets = np.zeros(end - start, dtype=np.float32)
+        inside = self.onsets[start:end]
+        onsets[: len(inside)] = inside
+        return onsets
 
 
 def hop_frames(sample_rate: int) -> int:
