@@ -162,6 +162,9 @@ def test_features_are_computed_once_and_anew_for_other_audio(tmp_path: Path) -> 
     stamps = [path.stat().st_mtime_ns for path in files]
     assert torch.equal(sampler(reader, excerpts, candidates=2).batch(0).rest, first.rest)
     assert [path.stat().st_mtime_ns for path in files] == stamps
+    files[1].write_bytes(files[1].read_bytes()[:1000])
+    files[0].write_bytes(b"")
+    assert torch.equal(sampler(reader, excerpts, candidates=2).batch(0).rest, first.rest)
     (tmp_path / "mined" / "shards" / "vocals-0.h5").unlink()
     other = mined(tmp_path / "mined", tone(C, 2.0))
     shard = Matcher(reader, other)._shards[0]

@@ -5,6 +5,7 @@ They are computed when first needed, and again where the audio is another one.
 """
 
 import hashlib
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -121,14 +122,17 @@ def _save(path: Path, identity: str, features: list[Features]) -> None:
 
 
 def _load(path: Path, identity: str) -> list[Features] | None:
-    """Return the features stored at ``path``, or None where they are not there or belong to other audio."""
+    """Return the features stored at ``path``; None where they are missing, damaged, or belong to other audio."""
     if not path.is_file():
         return None
-    with np.load(path, allow_pickle=False) as stored:
-        if int(stored["version"]) != VERSION or str(stored["identity"]) != identity:
-            return None
-        count = (len(stored.files) - 2) // len(ARRAYS)
-        return [
-            Features(stored[f"chroma{number}"], stored[f"onsets{number}"], int(stored[f"hop{number}"]))
-            for number in range(count)
-        ]
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            if int(stored["version"]) != VERSION or str(stored["identity"]) != identity:
+                return None
+            count = (len(stored.files) - 2) // len(ARRAYS)
+            return [
+                Features(stored[f"chroma{number}"], stored[f"onsets{number}"], int(stored[f"hop{number}"]))
+                for number in range(count)
+            ]
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
+        return None
