@@ -95,14 +95,25 @@ class SourceCalibration:
     def threshold_for(self, purity: float) -> float | None:
         """Return the lowest threshold whose lower bound of purity reaches ``purity``; None where there is none.
 
-        The bound is of the harvested seconds, at the confidence of the calibration's settings. Without a curve (files
-        of older versions) the one threshold is returned for any purity up to its own target.
+        The bound is of the harvested seconds, at the confidence of the calibration's settings. There is no threshold
+        either where the bound does not hold (`below_floor_left_out`). Without a curve (files of older versions) the one
+        threshold is returned for any purity up to its own target.
         """
         if purity == self.precision_target:
             return self.threshold
         if self.curve is None:
             return self.threshold if purity < self.precision_target else None
-        return self.curve.threshold_for(purity)
+        return None if self.below_floor_left_out(purity) else self.curve.threshold_for(purity)
+
+    def below_floor_left_out(self, target: float) -> LeftOut | None:
+        """Return the least pure harvest of left-out artists up to ``target`` if its purity is below the artist floor.
+
+        The bound does not hold for this source then: too few of its artists stand for the next one.
+        """
+        floor = 0.0 if self.curve is None else self.curve.artist_floor
+        rows = [row for row in self.left_out if row.target <= target and row.purity is not None]
+        worst = min(rows, key=lambda row: row.purity or 0.0, default=None)
+        return worst if worst is not None and worst.purity is not None and worst.purity < floor else None
 
     def left_out_at(self, target: float) -> LeftOut | None:
         """Return the harvest of left-out artists at ``target``; None where it is not in the file."""

@@ -49,3 +49,12 @@ class LeftOut:
         if self.found is not None:
             return f"{self.found:.0%} of the silent audio"
         return f"{self.silent_windows_found:.0%} of the silent windows"
+
+    @property
+    def refusal(self) -> str:
+        """Reason not to mine the source: the purity, which is below the artist floor."""
+        share = "none" if self.purity is None else f"{self.purity:.0%}"
+        return (
+            f"with artists left out of the choice of the threshold, {share} of the harvest is silent where "
+            f"{self.target:.6g} is asked for: the bound does not hold for other artists (--artist-floor)"
+        )

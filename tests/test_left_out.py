@@ -12,7 +12,7 @@ from remix_miner.calibration.fit import calibrate, calibrate_source, prior_count
 from remix_miner.calibration.harvest import HarvestRule, harvest, perfect_harvest
 from remix_miner.calibration.labelled_songs import LabelledSong
 from remix_miner.calibration.promise.curve import THRESHOLDS, measure_harvests
-from remix_miner.calibration.promise.left_out import left_out, with_left_out
+from remix_miner.calibration.promise.left_out import left_out, with_left_out, without_failed_threshold
 from remix_miner.calibration.settings import CalibrationSettings
 from remix_miner.calibration.summary import left_out_text, summary
 from remix_miner.calibration.window_table import silent_weight_of, windows_of
@@ -21,6 +21,7 @@ from remix_miner.detector.artist_counts import ArtistCounts
 from remix_miner.detector.calibration import Calibration
 from remix_miner.detector.left_out import LeftOut, LeftOutArtist
 from remix_miner.errors import DataError
+from remix_miner.mining.thresholds import thresholds_of
 
 Songs = Callable[..., list[LabelledSong]]
 RATE = 0.11
@@ -174,6 +175,49 @@ def test_the_file_holds_it_and_files_without_it_load(labelled_songs: Songs, tmp_
     assert "left out of the choice" not in summary(old)
     windowed = dataclasses.replace(calibration, settings={**calibration.settings, "bound": "bootstrap"})
     assert with_left_out(windowed) is windowed
+
+
+def failing_calibration(labelled_songs: Songs, floor: float) -> Calibration:
+    """A calibration whose bound holds on its songs, but not on artists left out: the last one's P say nothing."""
+    songs = labelled_songs(9, windows=600)
+    shuffled = np.random.default_rng(0).permuted(songs[8].probabilities, axis=1)
+    songs[8] = dataclasses.replace(songs[8], probabilities=np.sqrt(shuffled))
+    return with_left_out(calibrate(songs, "d", "0", dataclasses.replace(BOLD, precision=0.5, artist_floor=floor)))
+
+
+def test_a_source_whose_bound_fails_on_left_out_artists_has_no_threshold(labelled_songs: Songs) -> None:
+    fitted = failing_calibration(labelled_songs, floor=0.0).sources["drums"]
+    row = fitted.left_out_at(0.5)
+    assert row is not None
+    assert row.purity is not None
+    assert row.purity < 0.999
+    assert fitted.threshold is not None  # no floor, no failure
+    assert fitted.curve is not None
+    strict = dataclasses.replace(fitted, curve=dataclasses.replace(fitted.curve, artist_floor=row.purity + 1e-4))
+    assert strict.below_floor_left_out(0.5) is row
+    assert strict.below_floor_left_out(0.49) is None  # rows of higher targets do not count
+    assert strict.threshold_for(0.51) is None
+    refused = without_failed_threshold(strict)
+    assert (refused.threshold, refused.spans, refused.accepted_windows) == (None, None, 0)
+    assert refused.reason == (
+        f"with artists left out of the choice of the threshold, {row.purity:.0%} of the harvest is silent where 0.5 is "
+        "asked for: the bound does not hold for other artists (--artist-floor)"
+    )
+    passing = dataclasses.replace(fitted, curve=dataclasses.replace(fitted.curve, artist_floor=row.purity))
+    assert without_failed_threshold(passing) is passing
+
+
+def test_a_scan_refuses_such_a_source_and_states_why(labelled_songs: Songs) -> None:
+    calibration = failing_calibration(labelled_songs, floor=0.0)
+    fitted = calibration.sources["drums"]
+    assert fitted.curve is not None
+    row = fitted.left_out_at(0.5)
+    assert row is not None
+    assert row.purity is not None
+    strict = dataclasses.replace(fitted, curve=dataclasses.replace(fitted.curve, artist_floor=row.purity + 1e-4))
+    calibration = dataclasses.replace(calibration, sources={**calibration.sources, "drums": strict})
+    with pytest.raises(DataError, match="artists left out of the choice"):
+        thresholds_of(calibration, ["drums"], 0.6)
 
 
 @pytest.mark.parametrize(

@@ -112,6 +112,8 @@ def _thresholds(calibration: Calibration, sources: Iterable[str], purity: Promis
         chosen = fitted.threshold_for(promised[source])
         if chosen is not None:
             thresholds[source] = float(chosen)
+        elif source in asked and (failed := fitted.below_floor_left_out(asked[source])) is not None:
+            refused[source] = failed.refusal
         elif source in asked:
             refused[source] = f"the calibration promises no purity of {percent(asked[source])} at any threshold"
         else:

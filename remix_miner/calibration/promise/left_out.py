@@ -29,6 +29,8 @@ TARGETS = (0.8, 0.85, 0.9, 0.95, 0.98)
 def with_left_out(calibration: Calibration) -> Calibration:
     """Return ``calibration`` with the harvest of left-out artists, of every source with counts of its artists.
 
+    A source loses its threshold where that harvest is less pure than the artist floor.
+
     Other bounds than 'harvest' choose by other counts; their calibrations are returned as they are.
     """
     settings = from_mapping(CalibrationSettings, calibration.settings)
@@ -41,7 +43,7 @@ def with_left_out(calibration: Calibration) -> Calibration:
             rate = settings.silence_rates.get(source)
             rows = [] if counts is None else left_out(counts, settings.of_source(source), rate)
             progress.advance()
-            return dataclasses.replace(fitted, left_out=rows)
+            return without_failed_threshold(dataclasses.replace(fitted, left_out=rows))
 
         sources = {source: measured(source, fitted) for source, fitted in calibration.sources.items()}
         fused = {
@@ -49,6 +51,24 @@ def with_left_out(calibration: Calibration) -> Calibration:
             for source, joint in calibration.fused.items()
         }
     return dataclasses.replace(calibration, sources=sources, fused=fused)
+
+
+def without_failed_threshold(fitted: SourceCalibration) -> SourceCalibration:
+    """Return ``fitted`` without its threshold where the purity on left-out artists is below the artist floor."""
+    failed = fitted.below_floor_left_out(fitted.precision_target)
+    if failed is None or fitted.threshold is None:
+        return fitted
+    return dataclasses.replace(
+        fitted,
+        threshold=None,
+        reason=failed.refusal,
+        precision=None,
+        precision_lower_bound=None,
+        recall=None,
+        accepted_windows=0,
+        artists_accepted=0,
+        spans=None,
+    )
 
 
 def left_out(
