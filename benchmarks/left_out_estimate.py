@@ -1,9 +1,9 @@
 """Left-out estimate of a calibration on simulated artists with known truth: its bias and spread.
 
-    python benchmarks/left_out_estimate.py [--trials 100] [--artists 18 40] [--target 0.95]
+    python benchmarks/left_out_estimate.py [--trials 100] [--artists 18 40] [--target 0.95] [--confidence 0.8]
 
-Each trial draws artists from a population, chooses a threshold as `calibrate` does (bound 'harvest', confidence 0.8,
-worst artist 0.75), and compares three figures of the harvest there: the truth (the share of the population's harvested
+Each trial draws artists from a population, chooses a threshold as `calibrate` does (bound 'harvest', worst artist
+0.75), and compares three figures of the harvest there: the truth (the share of the population's harvested
 seconds that is silent, and the found share of its silence), the figure on the artists that chose the threshold, and
 the pooled figure on artists left out of the choice (`calibration.promise.left_out`).
 
@@ -121,8 +121,9 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=100)
     parser.add_argument("--artists", type=int, nargs="+", default=[18, 40])
     parser.add_argument("--target", type=float, default=0.95)
+    parser.add_argument("--confidence", type=float, default=0.8)
     arguments = parser.parse_args()
-    settings = CalibrationSettings(confidence=0.8, worst_artist=0.75, precision=arguments.target)
+    settings = CalibrationSettings(confidence=arguments.confidence, worst_artist=0.75, precision=arguments.target)
     print(f"{arguments.trials} trials each. Mean purity and found share: truth, on the songs that chose, left out")
     print(
         "error: left out minus truth, 5% and 95% quantiles over trials; kept: how often the truth reaches the target;"
