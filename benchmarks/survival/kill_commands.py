@@ -68,14 +68,15 @@ def _without_times(value: Any) -> Any:
     return [_without_times(item) for item in value] if isinstance(value, list) else value
 
 
-def cases(folder: Path) -> list[Case]:
-    """Write the inputs and return the commands."""
-    stems = write_stems(folder / "stems", 6, 4.0)
+def cases(folder: Path, commands: list[str]) -> list[Case]:
+    """Write the inputs and return the commands of these names."""
+    stems = write_stems(folder / "stems", 3, 2.0)
     libraries = [write_songs(folder / name, 4, 4.0) for name in ("left", "right")]
     for number, path in enumerate(sorted(libraries[1].iterdir())):
         path.rename(path.with_name(f"right{number}.wav"))
     parts = [folder / "part1", folder / "part2"]
-    for library, part in zip(libraries, parts, strict=True):
+    mines = {"export", "merge"} & {*commands}
+    for library, part in zip(libraries, parts, strict=True) if mines else []:
         process = start(scan, library, part, 0, STEM_RATE, False)
         process.join()
         assert process.exitcode == 0
@@ -86,7 +87,7 @@ def cases(folder: Path) -> list[Case]:
         return lambda out: ["export", mined, "--out", str(out / "set"), "--min-seconds", "1", *options]
 
     def evaluate(out: Path) -> list[str]:
-        return ["evaluate", "irm", *songs, "--out", f"{out}/r.json", "--keep", f"{out}/estimates", "--workers", "2"]
+        return ["evaluate", "irm", *songs, "--out", f"{out}/r.json", "--keep", f"{out}/estimates", "--workers", "1"]
 
     def calibrate(out: Path) -> list[str]:
         return ["calibrate", "default", *songs, "--out", f"{out}/c.json", "--bound", "none", "--no-prior"]
@@ -94,7 +95,7 @@ def cases(folder: Path) -> list[Case]:
     def merge(out: Path) -> list[str]:
         return ["merge", *map(str, parts), "--out", f"{out}/mined", "--keep-duplicates"]
 
-    return [
+    found = [
         Case("evaluate", evaluate, files_of),
         Case("export", export("--format", "msst", "--without", "vocals", *songs), files_of),
         Case("export", export("--format", "demucs", "--without", "vocals"), files_of),
@@ -102,6 +103,7 @@ def cases(folder: Path) -> list[Case]:
         Case("calibrate", calibrate, files_of),
         Case("merge", merge, lambda out: harvest(out / "mined")),
     ]
+    return [case for case in found if case.name in commands]
 
 
 def kill_and_repeat(case: Case, out: Path, kills: int, choose: random.Random) -> str:
@@ -147,12 +149,9 @@ def main() -> None:
     torch.set_num_threads(1)
     remix_miner.processes.START_METHOD = "fork"  # a worker starts at once
     with tempfile.TemporaryDirectory() as name:
-        for number, case in enumerate(cases(Path(name))):
-            if case.name in options.commands.split(","):
-                print(
-                    kill_and_repeat(case, Path(name) / f"case{number}", options.kills, random.Random(number)),
-                    flush=True,
-                )
+        for number, case in enumerate(cases(Path(name), options.commands.split(","))):
+            out = Path(name) / f"case{number}"
+            print(kill_and_repeat(case, out, options.kills, random.Random(number)), flush=True)
 
 
 if __name__ == "__main__":
