@@ -293,5 +293,7 @@ def test_a_folder_is_mined_again_by_the_calibration_of_its_own_probabilities(lab
     assert joint_as_scanned(calibration, {"fusion": {**recorded, "min_seconds": 3.0}}) == calibration.joint("vocals")
     with pytest.raises(DataError, match="in another way"):
         joint_as_scanned(calibration, {"fusion": {**recorded, "intercept": 1.0}})
+    without = joint_as_scanned(calibration, {"fusion": {**recorded, "intercept": 1.0}}, ["drums", "bass"])
+    assert without == calibration  # the joint probabilities are not asked for
     with pytest.raises(DataError, match="in another way"):
         joint_as_scanned(dataclasses.replace(calibration, fused={}), {"fusion": recorded})

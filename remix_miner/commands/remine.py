@@ -86,8 +86,8 @@ def command(
         if calibration is None:
             raise UsageError(f"detector {detector!r} has no calibration beside it; name one with --calibration")
         calibration.check_detector(str(scanned["detector_sha256"]))
-        calibration = joint_as_scanned(calibration, scanned)
         mined_sources = parse_sources(sources)
+        calibration = joint_as_scanned(calibration, scanned, mined_sources)
         found = thresholds_of(calibration, mined_sources, parse_purities(purity, mined_sources))
         chosen, refused, promised = found.of_sources, found.refused, found.purity
 

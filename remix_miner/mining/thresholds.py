@@ -11,7 +11,7 @@ from remix_miner.detector.evidence import Fusion
 from remix_miner.detector.voice_activity import load_voice_activity
 from remix_miner.errors import DataError, UsageError
 from remix_miner.mining.promises import percent, promise
-from remix_miner.sources import MINED_SOURCES, parse_by_source
+from remix_miner.sources import MINED_SOURCES, SOURCES, parse_by_source
 
 if TYPE_CHECKING:
     from remix_miner.detector.loading import LoadedDetector
@@ -129,20 +129,22 @@ def _with_a_source(thresholds: Thresholds) -> Thresholds:
     return thresholds
 
 
-def joint_as_scanned(calibration: Calibration, settings: Mapping[str, Any]) -> Calibration:
-    """Return the calibration of the probabilities stored in a folder with these recorded settings.
+def joint_as_scanned(
+    calibration: Calibration, settings: Mapping[str, Any], sources: Iterable[str] = SOURCES
+) -> Calibration:
+    """Return the calibration of the probabilities of ``sources`` stored in a folder with these recorded settings.
 
     Raises `DataError` when they were joined with a second network in another way than ``calibration`` states.
     """
     recorded = settings.get("fusion")
-    if recorded is None:
+    if recorded is None or recorded["source"] not in sources:
         return calibration
     source = recorded["source"]
     fused = calibration.fused.get(source)
     if fused is None or dataclasses.replace(fused.fusion, min_seconds=recorded["min_seconds"]) != Fusion(**recorded):
         raise DataError(
             f"the probabilities of {source} were joined with {recorded['evidence']} in another way than this "
-            "calibration states: name the one of the scan with --calibration, or scan again"
+            "calibration states: name the one of the scan with --calibration, leave it out of --sources, or scan again"
         )
     return calibration.joint(source)
 
