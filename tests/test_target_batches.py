@@ -8,6 +8,7 @@ import pytest
 import soundfile
 import torch
 
+from remix_miner.config import load_settings
 from remix_miner.datasets.corpora import load_stem_tracks, load_target_tracks
 from remix_miner.datasets.segments import Corpus, SegmentReader
 from remix_miner.errors import DataError, UsageError
@@ -181,6 +182,34 @@ def test_training_states_what_a_weight_changes(reader: SegmentReader, two_tracks
     lines = start_lines(data, TrainingSettings(target="drums", excerpts=RemixSettings(probability_weight=1.0)))
     assert "excerpts are drawn by probability^1; its mean over draws: drums 0.750 -> 0.833" in lines
     assert not any("probability^" in line for line in start_lines(data, TrainingSettings(target="drums")))
+
+
+@pytest.mark.parametrize(
+    ("songs", "mined", "settings", "stated"),
+    [
+        (1, False, [], "--config few_songs"),
+        (3, True, [], "--config few_songs"),
+        (3, True, ["mixing.pitch_tempo.semitones=2"], None),
+        (4, False, [], None),
+        (4, True, [], "no gain of mined music for vocals"),
+        (1, True, ["target=drums"], None),
+        (4, True, ["target=drums"], None),
+    ],
+)
+def test_training_states_what_the_measurements_let_expect(
+    reader: SegmentReader,
+    two_tracks: MinedExcerpts,
+    songs: int,
+    mined: bool,
+    settings: list[str],
+    stated: str | None,
+) -> None:
+    read = SegmentReader([Corpus(list(reader.tracks))] * songs, RATE, 2)
+    data = TrainingData(read, [], MinedExcerpts(two_tracks.folder) if mined else None, 0.5)
+    lines = start_lines(data, load_settings(TrainingSettings, None, ["target=vocals", *settings]))
+    advice = [line for line in lines if "few_songs" in line or "no gain" in line]
+    assert [stated in line for line in advice if stated] == ([True] if stated else [])
+    assert len(advice) == (stated is not None)
 
 
 def test_a_second_excerpt_needs_a_second_track(make: Make) -> None:

@@ -17,6 +17,19 @@ HARM = (
     "'Does it help?'); train once without --mined as well and keep the better model"
 )
 
+ENOUGH_SONGS = 4
+"""Labelled songs with which neither mined music nor varied pitch and tempo gained, for vocals: the same page."""
+
+VARY = (
+    "with few labelled songs, random pitch and tempo made vocals better in the measurement so far (see the page "
+    "'Does it help?'): --config few_songs"
+)
+
+NOT_SHOWN = (
+    "with four labelled songs or more, no gain of mined music for vocals has been measured (see the page "
+    "'Does it help?'); compare with a run without --mined"
+)
+
 NO_EXCERPTS = (
     "no remix steps: they need excerpts, see --mined. The settings ask for one after {probability:.0%} of the steps; "
     "--set remix.probability=0 trains on the stems alone, without this line"
@@ -36,7 +49,16 @@ def start_lines(data: TrainingData, settings: TrainingSettings) -> list[str]:
         lines += _mined_lines(data.excerpts, settings)
     elif settings.remix.probability and settings.target is None:
         lines.append(NO_EXCERPTS.format(probability=settings.remix.probability))
+    if settings.target == "vocals":
+        lines += _advice(len(data.reader), data.excerpts is not None, settings.mixing.pitch_tempo.active)
     return lines
+
+
+def _advice(songs: int, mined: bool, varied: bool) -> list[str]:
+    """Return what the measurements let expect of a model of the vocals with so many labelled songs."""
+    if songs >= ENOUGH_SONGS:
+        return [NOT_SHOWN] if mined else []
+    return [] if varied else [VARY]
 
 
 def _shorten(names: Sequence[str]) -> str:
