@@ -188,6 +188,19 @@ class ProbabilityStore:
                     self._database.execute("ROLLBACK")
                 raise
 
+    def restate_purities(self, rows: Iterable[tuple[str, float, str, float]]) -> None:
+        """Replace what scans at other purities find, in all tracks: (track, purity, source, seconds)."""
+        with clear_errors(self.path):
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                self._database.execute("DELETE FROM at_purity")
+                self._database.executemany("INSERT INTO at_purity VALUES (?, ?, ?, ?)", rows)
+                self._database.execute("COMMIT")
+            except BaseException:
+                if self._database.in_transaction:
+                    self._database.execute("ROLLBACK")
+                raise
+
     def rename(self, moved: Iterable[tuple[str, str, int]]) -> None:
         """Record that files moved: (old name, new name, new modification time) of each."""
         with clear_errors(self.path):

@@ -11,10 +11,8 @@ from typing import Protocol
 
 from remix_miner.audio import display_name
 from remix_miner.datasets.library import LibraryFile, content_hash
-from remix_miner.detector.calibration import Calibration
 from remix_miner.detector.loading import load_detector
 from remix_miner.detector.networks import SilentSourceDetector
-from remix_miner.detector.spans import silent_spans
 from remix_miner.device import Precision, Sampling
 from remix_miner.errors import AudioError, DataError
 from remix_miner.mined.probabilities import encode
@@ -24,16 +22,12 @@ from remix_miner.mining.messages import (
     Failed,
     JobSetup,
     KnownSpans,
-    ScanSettings,
     Task,
     TrackScan,
 )
 from remix_miner.mining.open_shards import OpenShards
+from remix_miner.mining.promises import seconds_at_purities
 from remix_miner.mining.track.scan import ScannedAudio, known_audio, scan_audio
-from remix_miner.sources import SOURCES
-
-PURITIES = (0.9, 0.95, 0.98)
-"""Promises of purity for which the report states what they would give."""
 
 GPU_PUSH_SECONDS = 120.0
 """What a GPU gets at a time. A CPU works best on single blocks, which fit its cache."""
@@ -169,31 +163,12 @@ def _scan(
         found=[span.with_expected_volume(setup.calibration) for span in scanned.found],
         frames=scanned.frames,
         codes=encode(scanned.probabilities, scanned.valid),
-        at_purity=seconds_at_purities(scanned, setup.settings, setup.calibration),
+        at_purity=seconds_at_purities(
+            scanned.probabilities, scanned.valid, scanned.seconds, setup.settings, setup.calibration
+        ),
         fingerprint=scanned.fingerprint,
     )
     return scanned, track
-
-
-def seconds_at_purities(
-    scanned: ScannedAudio, settings: ScanSettings, calibration: Calibration | None
-) -> list[tuple[float, str, float]]:
-    """Return (purity, source, seconds) that a scan at each of `PURITIES` finds in a track, where it is promised.
-
-    The list is empty for a scan of sources that are silent together.
-    """
-    found: list[tuple[float, str, float]] = []
-    if settings.together:
-        return found
-    for purity in PURITIES if calibration is not None else ():
-        for source in settings.thresholds:
-            assert calibration is not None
-            threshold = calibration.threshold_for(source, purity) if source in calibration.sources else None
-            if threshold is not None:
-                row = scanned.probabilities[SOURCES.index(source)]
-                spans = silent_spans(row, threshold, scanned.seconds, settings.min_seconds, scanned.valid)
-                found.append((purity, source, sum(span.seconds for span in spans)))
-    return found
 
 
 def _cut_again(setup: JobSetup, task: Task, known: KnownSpans, report: Report) -> tuple[ScannedAudio, TrackScan]:

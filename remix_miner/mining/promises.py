@@ -1,9 +1,18 @@
-"""Promises of a calibration in words: purity of the harvest and found share at a threshold."""
+"""Promises of a calibration: purity and found share at a threshold in words, and the harvest at other purities."""
 
 from collections.abc import Mapping
 
+import numpy as np
+from jaxtyping import Bool, Float32
+
 from remix_miner.detector.calibration import Calibration
 from remix_miner.detector.left_out import LeftOut
+from remix_miner.detector.spans import silent_spans
+from remix_miner.mining.messages import ScanSettings
+from remix_miner.sources import SOURCES
+
+PURITIES = (0.9, 0.95, 0.98)
+"""Promises of purity for which the report states what they would give."""
 
 
 def percent(share: float) -> str:
@@ -67,3 +76,28 @@ def _promise_of_seconds(calibration: Calibration, source: str, purity: float) ->
     if row is not None:
         text += f"; the rule gives {row.purity:.1%} on artists left out of the choice, with {row.finds} found"
     return text
+
+
+def seconds_at_purities(
+    probabilities: Float32[np.ndarray, "S W"],
+    valid: Bool[np.ndarray, " W"],
+    seconds: float,
+    settings: ScanSettings,
+    calibration: Calibration | None,
+) -> list[tuple[float, str, float]]:
+    """Return (purity, source, seconds) that a scan at each of `PURITIES` finds in a track, where it is promised.
+
+    The list is empty for a scan of sources that are silent together.
+    """
+    found: list[tuple[float, str, float]] = []
+    if settings.together:
+        return found
+    for purity in PURITIES if calibration is not None else ():
+        for source in settings.thresholds:
+            assert calibration is not None
+            threshold = calibration.threshold_for(source, purity) if source in calibration.sources else None
+            if threshold is not None:
+                row = probabilities[SOURCES.index(source)]
+                spans = silent_spans(row, threshold, seconds, settings.min_seconds, valid)
+                found.append((purity, source, sum(span.seconds for span in spans)))
+    return found

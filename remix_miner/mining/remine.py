@@ -32,7 +32,7 @@ from remix_miner.mined.probabilities import ProbabilityStore, StoredTrack
 from remix_miner.mined.reviews import take_reviews
 from remix_miner.mining.engines.choice import Engine
 from remix_miner.mining.messages import BatchLimits, JobSetup, KnownSpans, ScanSettings, Task
-from remix_miner.mining.promises import left_out_at
+from remix_miner.mining.promises import left_out_at, seconds_at_purities
 from remix_miner.mining.recorder import Recorder, unstored_excerpt
 from remix_miner.mining.report import REPORT_NAME, RunTally, ScanReport, report_of
 from remix_miner.mining.track.cut import find_spans
@@ -132,6 +132,8 @@ def remine(mined: Path, out: Path, settings: RemineSettings, announce: Callable[
                 catalogue.finish_run(run)
         skipped = [Skipped(folders.path_of(name) or Path(name), reason) for name, reason in copies.items()]
         probabilities.keep_only(catalogue.done_tracks())
+        if settings.calibration is not None:
+            probabilities.restate_purities(_at_purities(known, catalogue, scan_settings, settings.calibration))
         _take_reviews(catalogue, mined)
         found_left_out = {} if settings.calibration is None else left_out_at(settings.calibration, settings.purity)
         report = report_of(catalogue, refused=settings.refused, skipped=skipped, run=tally, planted={})
@@ -224,6 +226,19 @@ def _spans(old: CatalogueView, stored: StoredTrack, settings: ScanSettings) -> K
     valid = np.ones(probabilities.shape[1], dtype=bool)  # P is NaN, and fails, where a window is not valid
     found = find_spans(probabilities, valid, stored.frames, stored.sample_rate, settings)
     return KnownSpans(stored.sha256, stored.sample_rate, stored.frames, found)
+
+
+def _at_purities(
+    known: ProbabilityStore, catalogue: Catalogue, settings: ScanSettings, calibration: Calibration
+) -> Iterator[tuple[str, float, str, float]]:
+    """Yield (track, purity, source, seconds) that ``calibration`` gives at other purities, for the done tracks."""
+    for name in catalogue.done_tracks():
+        stored = known.stored(name)
+        assert stored is not None
+        valid = np.ones(stored.codes.shape[1], dtype=bool)  # P is NaN, and fails, where a window is not valid
+        seconds = stored.frames / stored.sample_rate
+        for row in seconds_at_purities(stored.probabilities, valid, seconds, settings, calibration):
+            yield name, *row
 
 
 def _touching(windows: int, start_seconds: float, end_seconds: float) -> Bool[np.ndarray, " W"]:
