@@ -193,6 +193,8 @@ def test_training_states_what_a_weight_changes(reader: SegmentReader, two_tracks
         (4, False, [], None),
         (4, True, [], "no gain of mined music for vocals"),
         (1, True, ["target=drums"], None),
+        (1, False, ["target=bass"], "made bass better"),
+        (4, True, ["target=bass"], None),
         (4, True, ["target=drums"], None),
     ],
 )

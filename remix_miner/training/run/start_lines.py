@@ -17,11 +17,14 @@ HARM = (
     "'Does it help?'); train once without --mined as well and keep the better model"
 )
 
+VARIETY_GAINS = ("vocals", "bass")
+"""Targets that random pitch and tempo made better, with one labelled song: the same page."""
+
 ENOUGH_SONGS = 4
 """Labelled songs with which neither mined music nor varied pitch and tempo gained, for vocals: the same page."""
 
 VARY = (
-    "with few labelled songs, random pitch and tempo made vocals better in the measurement so far (see the page "
+    "with one labelled song, random pitch and tempo made {target} better in the measurement so far (see the page "
     "'Does it help?'): --config few_songs"
 )
 
@@ -49,16 +52,17 @@ def start_lines(data: TrainingData, settings: TrainingSettings) -> list[str]:
         lines += _mined_lines(data.excerpts, settings)
     elif settings.remix.probability and settings.target is None:
         lines.append(NO_EXCERPTS.format(probability=settings.remix.probability))
-    if settings.target == "vocals":
-        lines += _advice(len(data.reader), data.excerpts is not None, settings.mixing.pitch_tempo.active)
+    if settings.target is not None:
+        mined, varied = data.excerpts is not None, settings.mixing.pitch_tempo.active
+        lines += _advice(settings.target, len(data.reader), mined, varied)
     return lines
 
 
-def _advice(songs: int, mined: bool, varied: bool) -> list[str]:
-    """Return what the measurements let expect of a model of the vocals with so many labelled songs."""
+def _advice(target: str, songs: int, mined: bool, varied: bool) -> list[str]:
+    """Return what the measurements let expect of a model of ``target`` with so many labelled songs."""
     if songs >= ENOUGH_SONGS:
-        return [NOT_SHOWN] if mined else []
-    return [] if varied else [VARY]
+        return [NOT_SHOWN] if mined and target == "vocals" else []
+    return [VARY.format(target=target)] if target in VARIETY_GAINS and not varied else []
 
 
 def _shorten(names: Sequence[str]) -> str:
