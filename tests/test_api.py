@@ -55,6 +55,17 @@ def test_a_detector_finds_in_a_file_what_a_scan_finds(song: Path, tiny_detector:
     assert found.times[-1] == pytest.approx(12.0, abs=0.064)
 
 
+def test_thresholds_can_be_changed(song: Path, tiny_detector: Path) -> None:
+    """At p = 0 the whole song is one span, and without a threshold a source has none."""
+    detector = Detector(tiny_detector)
+    detector.thresholds |= {"drums": 0.0, "bass": None}
+    result = detector(song, min_seconds=1.0)
+    (span,) = result.spans["drums"]
+    assert span.seconds == pytest.approx(result.seconds)
+    assert "bass" not in result.spans
+    assert result.thresholds["drums"] == 0.0
+
+
 def test_samples_give_what_their_file_gives(song: Path, tiny_detector: Path) -> None:
     detector = Detector(tiny_detector)
     samples, rate = soundfile.read(song, dtype="float32")

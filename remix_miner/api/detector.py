@@ -1,7 +1,7 @@
 """The silent-source detector as a function of a song."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +34,9 @@ class Detector:
 
     ``name_or_path``: ``default``, a run folder of ``train-detector``, or a weights file. ``calibration``: a file of
     ``calibrate``; without it, the one beside the detector. ``thresholds`` maps each source to its threshold, None for a
-    source that the calibration refuses. Where the calibration has joint probabilities with a second network, they are
-    used as in a scan; ``loss`` states the recall that is lost where that network is not installed, else it is None.
+    source that the calibration refuses; they can be changed. Where the calibration has joint probabilities with a
+    second network, they are used as in a scan; ``loss`` states the recall that is lost where that network is not
+    installed, else it is None.
     Raises `DataError` when there is no such detector or the calibration belongs to another one.
 
     >>> from remix_miner import Detector
@@ -61,12 +62,8 @@ class Detector:
         self.model = loaded.model
         self.calibration = calibration
         self._chosen: Thresholds | None = None if calibration is None else joint_thresholds(calibration, SOURCES)
-
-    @property
-    def thresholds(self) -> dict[str, float | None]:
-        """Threshold of each source; None for one that is not mined."""
-        found = {} if self._chosen is None else self._chosen.of_sources
-        return {source: found.get(source) for source in SOURCES}
+        of_sources = {} if self._chosen is None else self._chosen.of_sources
+        self.thresholds: dict[str, float | None] = {source: of_sources.get(source) for source in SOURCES}
 
     @property
     def loss(self) -> str | None:
@@ -94,16 +91,17 @@ class Detector:
             mono=_mono(held, rate),
             probabilities=scanned.probabilities,
             valid=scanned.valid,
-            thresholds=self.thresholds,
+            thresholds=dict(self.thresholds),
             spans=spans,
             remarks=remarks,
         )
 
     def _settings(self, min_seconds: float) -> ScanSettings:
-        if self._chosen is None or not self._chosen.of_sources:
-            return ScanSettings(dict.fromkeys(SOURCES, 1.0), float(min_seconds))
-        fusion = fusion_for(self._chosen, min_seconds)
-        return ScanSettings(self._chosen.of_sources, float(min_seconds), fusion=fusion)
+        mined = {source: threshold for source, threshold in self.thresholds.items() if threshold is not None}
+        if self._chosen is None or not mined:
+            return ScanSettings(mined or dict.fromkeys(SOURCES, 1.0), float(min_seconds))
+        fusion = fusion_for(replace(self._chosen, of_sources=mined), min_seconds)
+        return ScanSettings(mined, float(min_seconds), fusion=fusion)
 
     def __repr__(self) -> str:
         mined = ", ".join(source for source, threshold in self.thresholds.items() if threshold is not None)
