@@ -21,10 +21,10 @@ from remix_miner.errors import DataError
 from remix_miner.mined.catalogue_db import (
     CATALOGUE_NAME,
     check_version,
-    clear_errors,
     connect,
     create,
     reading_errors,
+    transaction,
 )
 from remix_miner.mined.catalogue_view import CatalogueView
 from remix_miner.mined.lock import FolderLock
@@ -229,15 +229,8 @@ class Catalogue(CatalogueView):
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Run the block as one transaction: after an error or a kill nothing of it is recorded."""
-        with clear_errors(self.folder / CATALOGUE_NAME):
-            self.database.execute("BEGIN IMMEDIATE")
-            try:
-                yield self.database
-                self.database.execute("COMMIT")
-            except BaseException:
-                with contextlib.suppress(sqlite3.Error):
-                    self.database.execute("ROLLBACK")
-                raise
+        with transaction(self.database, self.folder / CATALOGUE_NAME) as database:
+            yield database
 
     def add_shard(self, shard: ClosedShard) -> None:
         """Record a closed shard within a transaction."""

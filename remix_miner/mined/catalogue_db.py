@@ -161,6 +161,20 @@ def clear_errors(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def transaction(database: sqlite3.Connection, path: Path) -> Iterator[sqlite3.Connection]:
+    """Run the block as one transaction: after an error or a kill nothing of it is recorded. ``path``: for messages."""
+    with clear_errors(path):
+        database.execute("BEGIN IMMEDIATE")
+        try:
+            yield database
+            database.execute("COMMIT")
+        except BaseException:
+            with contextlib.suppress(sqlite3.Error):
+                database.execute("ROLLBACK")
+            raise
+
+
+@contextlib.contextmanager
 def reading_errors(path: Path) -> Iterator[None]:
     """Convert all errors of a damaged database, wrong types and texts included, into a `DataError`."""
     try:

@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float32, UInt8
 
 from remix_miner.audio import display_name
 from remix_miner.errors import DataError
-from remix_miner.mined.catalogue_db import clear_errors, connect
+from remix_miner.mined.catalogue_db import clear_errors, connect, transaction
 from remix_miner.sources import SOURCES
 
 PROBABILITIES_NAME = "probabilities.sqlite"
@@ -173,44 +173,28 @@ class ProbabilityStore:
             )
             for track in tracks
         ]
-        with clear_errors(self.path):
-            self._database.execute("BEGIN IMMEDIATE")
-            try:
-                self._database.executemany("INSERT OR REPLACE INTO probabilities VALUES (?,?,?,?,?,?,?,?)", rows)
-                self._database.executemany("DELETE FROM at_purity WHERE track = ?", [(row[0],) for row in rows])
-                self._database.executemany(
-                    "INSERT INTO at_purity VALUES (?, ?, ?, ?)",
-                    [(track.track, *row) for track in tracks for row in track.at_purity],
-                )
-                self._database.execute("COMMIT")
-            except BaseException:
-                if self._database.in_transaction:
-                    self._database.execute("ROLLBACK")
-                raise
+        with transaction(self._database, self.path) as database:
+            database.executemany("INSERT OR REPLACE INTO probabilities VALUES (?,?,?,?,?,?,?,?)", rows)
+            database.executemany("DELETE FROM at_purity WHERE track = ?", [(row[0],) for row in rows])
+            database.executemany(
+                "INSERT INTO at_purity VALUES (?, ?, ?, ?)",
+                [(track.track, *row) for track in tracks for row in track.at_purity],
+            )
 
     def restate_purities(self, rows: Iterable[tuple[str, float, str, float]]) -> None:
         """Replace what scans at other purities find, in all tracks: (track, purity, source, seconds)."""
-        with clear_errors(self.path):
-            self._database.execute("BEGIN IMMEDIATE")
-            try:
-                self._database.execute("DELETE FROM at_purity")
-                self._database.executemany("INSERT INTO at_purity VALUES (?, ?, ?, ?)", rows)
-                self._database.execute("COMMIT")
-            except BaseException:
-                if self._database.in_transaction:
-                    self._database.execute("ROLLBACK")
-                raise
+        with transaction(self._database, self.path) as database:
+            database.execute("DELETE FROM at_purity")
+            database.executemany("INSERT INTO at_purity VALUES (?, ?, ?, ?)", rows)
 
     def rename(self, moved: Iterable[tuple[str, str, int]]) -> None:
         """Record that files moved: (old name, new name, new modification time) of each."""
-        with clear_errors(self.path):
-            self._database.execute("BEGIN IMMEDIATE")
+        with transaction(self._database, self.path) as database:
             for old, new, mtime_ns in moved:
-                self._database.execute(
+                database.execute(
                     "UPDATE OR REPLACE probabilities SET track = ?, mtime_ns = ? WHERE track = ?", (new, mtime_ns, old)
                 )
-                self._database.execute("UPDATE OR REPLACE at_purity SET track = ? WHERE track = ?", (new, old))
-            self._database.execute("COMMIT")
+                database.execute("UPDATE OR REPLACE at_purity SET track = ? WHERE track = ?", (new, old))
 
     def keep_only(self, tracks: Iterable[str]) -> None:
         """Delete all tracks but these: copies that were removed from the catalogue."""
@@ -218,11 +202,9 @@ class ProbabilityStore:
         gone = [(name,) for name in self.tracks() if name not in kept]
         if not gone:
             return
-        with clear_errors(self.path):
-            self._database.execute("BEGIN IMMEDIATE")
-            self._database.executemany("DELETE FROM probabilities WHERE track = ?", gone)
-            self._database.executemany("DELETE FROM at_purity WHERE track = ?", gone)
-            self._database.execute("COMMIT")
+        with transaction(self._database, self.path) as database:
+            database.executemany("DELETE FROM probabilities WHERE track = ?", gone)
+            database.executemany("DELETE FROM at_purity WHERE track = ?", gone)
 
     def take_over(self, folder: Path) -> None:
         """Copy the tracks of another mined folder; of two versions of a file, the later one."""

@@ -13,7 +13,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from remix_miner.errors import DataError, UsageError
-from remix_miner.mined.catalogue_db import CATALOGUE_NAME, check_version, clear_errors, connect, has_table
+from remix_miner.mined.catalogue_db import (
+    CATALOGUE_NAME,
+    check_version,
+    connect,
+    has_table,
+    transaction,
+)
 
 DECISIONS = ("accepted", "rejected", "unsure")
 PURPOSES = ("browse", "audit", "control", "threshold", "applied")
@@ -103,16 +109,9 @@ def review_transaction(folder: Path) -> Iterator[sqlite3.Connection]:
     database = connect(path, "rw")
     try:
         check_version(database, path)
-        with clear_errors(path):
-            database.execute("BEGIN IMMEDIATE")
-            try:
-                create_reviews(database)
-                yield database
-                database.execute("COMMIT")
-            except BaseException:
-                with contextlib.suppress(sqlite3.Error):
-                    database.execute("ROLLBACK")
-                raise
+        with transaction(database, path):
+            create_reviews(database)
+            yield database
     finally:
         database.close()
 
