@@ -64,6 +64,10 @@ def test_thresholds_can_be_changed(song: Path, tiny_detector: Path) -> None:
     assert span.seconds == pytest.approx(result.seconds)
     assert "bass" not in result.spans
     assert result.thresholds["drums"] == 0.0
+    detector.thresholds |= {"other": None, "vocals": None}
+    assert list(detector(song, min_seconds=1.0).spans) == ["drums"]
+    detector.thresholds |= {"drums": None}
+    assert detector(song, min_seconds=1.0).spans == {}
 
 
 def test_samples_give_what_their_file_gives(song: Path, tiny_detector: Path) -> None:

@@ -77,14 +77,13 @@ class Detector:
         60. A damaged file is processed as far as it decodes; ``remarks`` of the result state the damage. Raises
         `AudioError` for a file of which nothing can be decoded, `UsageError` for samples that are no audio.
         """
-        settings = self._settings(min_seconds)
+        mined = {source: threshold for source, threshold in self.thresholds.items() if threshold is not None}
+        settings = self._settings(mined, min_seconds)
         with open_song(song, sample_rate) as reader:
             held = HeldAudio(reader.path, reader.channels, reader.channels, HELD_BYTES)
             scanned = scan_opened(reader, held, self.model, settings)
         rate, remarks = scanned.sample_rate, [text for text in (self.loss, scanned.note) if text is not None]
-        spans = spans_to_mine(scanned.probabilities, scanned.valid, scanned.frames, rate, settings)
-        if not any(self.thresholds.values()):
-            spans = {}
+        spans = spans_to_mine(scanned.probabilities, scanned.valid, scanned.frames, rate, settings) if mined else {}
         return SongSilence(
             name=song_name(song),
             seconds=scanned.seconds,
@@ -96,11 +95,10 @@ class Detector:
             remarks=remarks,
         )
 
-    def _settings(self, min_seconds: float) -> ScanSettings:
-        mined = {source: threshold for source, threshold in self.thresholds.items() if threshold is not None}
+    def _settings(self, mined: Mapping[str, float], min_seconds: float) -> ScanSettings:
         if self._chosen is None or not mined:
             return ScanSettings(mined or dict.fromkeys(SOURCES, 1.0), float(min_seconds))
-        fusion = fusion_for(replace(self._chosen, of_sources=mined), min_seconds)
+        fusion = fusion_for(replace(self._chosen, of_sources=dict(mined)), min_seconds)
         return ScanSettings(mined, float(min_seconds), fusion=fusion)
 
     def __repr__(self) -> str:
