@@ -73,8 +73,8 @@ class PlacedExcerpt:
 class Rests:
     """Random rests for a source, at the rate and channels of ``reader``, in segments of ``frames`` frames.
 
-    Excerpts are drawn as `RemixSettings` says. With ``candidates`` above 1 so many excerpts and starts are drawn, and
-    the one is taken that agrees best with the labelled song's own segment, see `matching`.
+    `RemixSettings` states how excerpts are drawn. With ``candidates`` above 1 so many excerpts and starts are drawn,
+    and the one is taken that agrees best with the labelled song's own segment, see `matching`.
     """
 
     def __init__(
