@@ -16,7 +16,7 @@ from remix_miner.datasets.layouts.musdb_mp4 import MUSDB18_MP4
 from remix_miner.datasets.layouts.slakh import SLAKH
 from remix_miner.datasets.layouts.stem_csv import STEM_CSV
 from remix_miner.datasets.layouts.stem_folder import StemFolder
-from remix_miner.datasets.layouts.stem_folders import STEM_FOLDERS
+from remix_miner.datasets.layouts.stem_folders import ISOLATED_FILES, STEM_FOLDERS
 from remix_miner.datasets.songs import Song, open_song
 from remix_miner.datasets.tracks import PAIR_SOURCES, PairTrack, StemTrack, accompaniment_as_other
 from remix_miner.errors import DataError, UsageError
@@ -25,7 +25,7 @@ from remix_miner.sources import SOURCES
 # The first layout that recognises a folder reads it.
 LAYOUTS: tuple[Layout, ...] = (
     *(SINGLE_TRACK, MUSDB18_HQ, MUSDB18_MP4, MOISESDB, SLAKH, TRACK_FOLDERS),
-    *(MULTITRACK, STEM_FOLDERS, STEM_CSV),
+    *(MULTITRACK, STEM_FOLDERS, STEM_CSV, ISOLATED_FILES),
 )
 
 AnyPath = str | PathLike[str]

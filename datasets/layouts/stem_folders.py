@@ -2,7 +2,7 @@
 
 Files of one name in several folders are one song, and every other source of it is missing (open-unmix: 'aligned'). A
 file whose name occurs in one folder only is isolated material: its other sources are absent, and `SegmentReader` draws
-it for its own source only.
+it for its own source only. A corpus may hold one source alone (``<source>/<name>.wav``): all its files are isolated.
 """
 
 from collections.abc import Iterator
@@ -25,6 +25,10 @@ def _source_folders(root: Path) -> dict[str, StemFolder]:
 
 def _recognise(corpus: Path) -> bool:
     return any(len(_source_folders(root)) > 1 for root in (corpus, *split_folders(corpus)))
+
+
+def _recognise_single(corpus: Path) -> bool:
+    return any(_source_folders(root) for root in (corpus, *split_folders(corpus)))
 
 
 def _songs(corpus: Path) -> Iterator[Song]:
@@ -53,3 +57,8 @@ STEM_FOLDERS = Layout(
     "stem-folders", "[{train,valid,test}/]{drums,bass,other,vocals}/<name>.{wav,flac}", _recognise, _songs
 )
 """Files of a source in one folder, aligned by name or isolated."""
+
+ISOLATED_FILES = Layout(
+    "isolated-files", "[{train,valid,test}/]<source>/<name>.{wav,flac}, one source alone", _recognise_single, _songs
+)
+"""Isolated files of one source."""

@@ -24,7 +24,8 @@ class Variant:
     ``arm``: the arm or variant that it is made from. ``baseline``: what it is compared with, if not with ``arm``.
     ``set``: settings of the run, as `remix-miner train --set` takes them. ``epochs``: multiples of the scale's updates.
     ``labelled``: songs; the fold's, and others of its half, drawn by the fold's number. ``harvest``: name of another
-    mined folder, see `run.py --harvest`.
+    mined folder, see `run.py --harvest`. ``isolated``: whether the half's isolated targets are added, see
+    `songs.isolated_targets`.
     """
 
     arm: str
@@ -33,6 +34,7 @@ class Variant:
     epochs: int = 1
     labelled: int = 1
     harvest: str | None = None
+    isolated: bool = False
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,7 @@ class Arm:
             max(above.epochs, own.epochs),
             max(above.labelled, own.labelled),
             own.harvest or above.harvest,
+            own.isolated or above.isolated,
         )
         return replace(made_from, name=name, variant=variant)
 

@@ -5,8 +5,8 @@
 trains and scores the runs of the scale's blocks, one JSON document each below RUNS/<target>/results, in order. An
 interrupted run can be resumed at any time. `report.py RUNS` makes the tables and the figure, also of unfinished RUNS.
 
-AUDIO holds pairs16k/, stems/ and calibration_only/ (see songs.py); MINED is a folder of `remix-miner detect`. Arms with
-another harvest need its folder as well: --harvest NAME=FOLDER.
+AUDIO holds pairs16k/, stems/, calibration_only/, singing16k/ and loops/ (see songs.py); MINED is a folder of
+`remix-miner detect`. Arms with another harvest need its folder as well: --harvest NAME=FOLDER.
 """
 
 import argparse
@@ -20,7 +20,7 @@ import torch
 from arms import Job
 from excerpts import ExcerptSets
 from scale import Block, Scale, load_scale
-from songs import Song, folds, labelled_songs, prepare_songs
+from songs import Song, folds, isolated_targets, labelled_songs, prepare_songs
 from training import run_job
 
 from remix_miner.atomic import write_json
@@ -56,7 +56,11 @@ def main() -> None:
             tests = [song for song in songs if song.half != job.half]
             count = scale.arm(job.arm).settings.labelled
             labelled = labelled_songs(job.fold, songs, job.half, job.number, count)
-            run_job(job, scale, labelled, tests, sets.folder(job), out)
+            isolated = None
+            if scale.arm(job.arm).settings.isolated:
+                folder = out / f"isolated-half{job.half}"
+                isolated = isolated_targets(options.audio, songs, job.half, job.target, scale.channels, folder)
+            run_job(job, scale, labelled, tests, sets.folder(job), out, isolated)
             print(f"{time.strftime('%H:%M:%S')} {job.target} {job.name}", file=sys.stderr, flush=True)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from remix_miner.atomic import atomic_path, write_text
-from remix_miner.audio import Audio, resample, to_channels, write_audio
+from remix_miner.audio import Audio, read_audio, resample, to_channels, write_audio
 from remix_miner.datasets.corpora import load_stem_tracks, load_target_tracks
 from remix_miner.datasets.tracks import StemTrack
 from remix_miner.sources import SOURCES
@@ -150,3 +150,28 @@ def middle(song: Audio, frames: int) -> Audio:
     """At most ``frames`` frames from the middle of (..., frames)."""
     start = max(song.shape[-1] - frames, 0) // 2
     return np.ascontiguousarray(song[..., start : start + frames])
+
+
+def isolated_targets(audio: Path, songs: list[Song], half: int, target: str, channels: int, out: Path) -> Path:
+    """Write the isolated targets of a half to ``out/<target>/<name>.wav`` and return ``out``; files there are kept.
+
+    They are the targets of the half's songs, as these were prepared. Beside them are, for vocals, all dry recordings of
+    the half's singers (``audio/singing16k``), and for other targets the loops (``audio/loops/<target>``). The target of
+    a fold's own song is among them.
+    """
+    inside = [song for song in songs if song.half == half]
+    if target == "vocals":
+        singers = {song.artist for song in inside}
+        found = [path for path in (audio / "singing16k").glob("*.flac") if path.stem.split("_")[0] in singers]
+    else:
+        found = [*(audio / "loops" / target).glob("*.flac")]
+    sample_rate = load_stem_tracks(inside[0].folder)[0].sample_rate
+    for name, path in [(song.name, song.folder / f"{target}.wav") for song in inside] + [
+        (f"recording {path.stem}", path) for path in sorted(found)
+    ]:
+        written = out / target / f"{name}.wav"
+        if not written.is_file():
+            recording, rate = read_audio(path)
+            with atomic_path(written) as temporary:
+                write_audio(temporary, resample(to_channels(recording, channels), rate, sample_rate), sample_rate)
+    return out

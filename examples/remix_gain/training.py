@@ -23,7 +23,15 @@ from remix_miner.training.run.distributed import Ranks, choose_device
 from remix_miner.training.run.prepare import Inputs, prepare
 
 
-def run_job(job: Job, scale: Scale, labelled: list[Song], tests: list[Song], mined: Path | None, out: Path) -> None:
+def run_job(
+    job: Job,
+    scale: Scale,
+    labelled: list[Song],
+    tests: list[Song],
+    mined: Path | None,
+    out: Path,
+    isolated: Path | None = None,
+) -> None:
     """Train, keep the averaged weights, score them, and write ``out/results/<job>.json``.
 
     An arm that makes another one's run longer continues a copy of it, where that one exists.
@@ -31,7 +39,8 @@ def run_job(job: Job, scale: Scale, labelled: list[Song], tests: list[Song], min
     started, cpu_started = time.monotonic(), time.process_time()
     ranks = Ranks(device=choose_device("auto"))
     folder = RunFolder(out / "runs" / job.run)
-    inputs = Inputs([song.folder for song in labelled], mined=mined, cache=out / "cache")
+    stems = [song.folder for song in labelled] + ([isolated] if isolated else [])
+    inputs = Inputs(stems, mined=mined, cache=out / "cache")
     arm = scale.arm(job.arm)
     if arm.continues is not None and not folder.exists:
         shorter = RunFolder(out / "runs" / replace(job, arm=arm.continues).run)

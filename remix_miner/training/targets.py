@@ -31,10 +31,12 @@ def build_model(settings: TrainingSettings) -> Separator:
 def share_of_excerpts(mined_seconds: float, labelled_seconds: float) -> float:
     """The share of examples that excerpts make where `RemixSettings.share` is None.
 
-    A second of an excerpt is used as often as a second of a labelled song, and excerpts make at most half of the
-    examples: the isolated target always comes from labelled songs.
+    A second of an excerpt is used as often as a second of labelled music without the target, and excerpts make at most
+    half of the examples. They make all of them where no labelled music has a rest: ``labelled_seconds`` is 0.
 
-    >>> share_of_excerpts(100.0, 900.0), share_of_excerpts(6 * 3600.0, 30.0)
-    (0.1, 0.5)
+    >>> share_of_excerpts(100.0, 900.0), share_of_excerpts(6 * 3600.0, 30.0), share_of_excerpts(60.0, 0.0)
+    (0.1, 0.5, 1.0)
     """
+    if labelled_seconds == 0:
+        return 1.0
     return min(mined_seconds / (mined_seconds + labelled_seconds), LARGEST_SHARE)

@@ -100,7 +100,9 @@ class RemixSampler(Sampler[RemixBatch]):
 
     Levels: with ``match_level`` the excerpt gets the level of the labelled song's own rest, measured over the segment,
     with a gain of at most ``max_gain_db``. The isolated source keeps its level, and its level relative to the rest is
-    distributed as in the labelled mixtures. Where either is silent the gain is 1.
+    distributed as in the labelled mixtures. Where either is silent the gain is 1. An isolated file has no rest of its
+    own: the excerpt gets the level that the other sources of a random mix have, or, where these are silent, the level
+    of the isolated file.
 
     With ``second_probability`` the rest is the sum of two excerpts of different tracks in a share of the examples: the
     second gets the level of the first, within ``max_gain_db``, and the sum is levelled like a single excerpt. The
@@ -165,8 +167,12 @@ class RemixSampler(Sampler[RemixBatch]):
             excerpt = self.rests.with_second(excerpt, source, second, like)
         rest, valid, weight = excerpt.audio, excerpt.valid, excerpt.weight
         if self.settings.match_level:
-            own_rest = self.reader.read_stems(song, start, frames).sum(axis=0) - isolated
-            rest *= np.float32(level_gain(excerpt.valid_audio, own_rest, self.settings.max_gain_db))
+            if self.reader.tracks[song].isolated is None:
+                like_rest = self.reader.read_stems(song, start, frames).sum(axis=0) - isolated
+            else:
+                mixed = self._mixed_rest(source, frames, np.random.default_rng([REMIX_STREAM, 3, self.seed, index]))
+                like_rest = mixed if mixed.any() else isolated
+            rest *= np.float32(level_gain(excerpt.valid_audio, like_rest, self.settings.max_gain_db))
         isolated = change_pitch_tempo(isolated, self.reader.sample_rate, semitones, tempo, self.frames)
         if self.mixing.loudness_lufs is not None:
             gain = np.float32(loudness_gain(isolated + rest, self.reader.sample_rate, self.mixing.loudness_lufs))
@@ -182,3 +188,12 @@ class RemixSampler(Sampler[RemixBatch]):
             if np.mean(np.square(isolated, dtype=np.float64)) > SILENT_POWER:
                 break
         return song, start, isolated
+
+    def _mixed_rest(self, source: str, frames: int, generator: np.random.Generator) -> Audio:
+        """Return the sum of all sources but one, each from a song and a place of its own, as in a random mix."""
+        total = np.zeros((self.reader.channels, frames), dtype=np.float32)
+        for other in SOURCES:
+            if other != source:
+                song = self.reader.draw_song(generator, other)
+                total += self.reader.read(song, other, self.reader.draw_start(song, frames, generator), frames)
+        return total

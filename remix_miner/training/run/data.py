@@ -83,7 +83,8 @@ def load_training_data(
     Songs of a split 'test' are never used. Without ``valid`` and without a split 'valid', some artists are held out.
     Songs of ``stems`` that are in ``valid`` too are not trained on.
     Raises `DataError` when there is nothing to train on, a song's rate or channels are not the model's (unless
-    ``settings.resample``), or shards hold no excerpts of the model's sources.
+    ``settings.resample``), shards hold no excerpts of the model's sources, or there are isolated files of the target
+    alone and no excerpts.
     """
     unknown = [source for source in model.sources if source not in SOURCES]
     if unknown and settings.target is None:
@@ -117,6 +118,11 @@ def load_training_data(
     chosen = [Corpus(tracks, weight) for tracks, weight in zip(train, weights, strict=True)]
     reader = SegmentReader(chosen, model.sample_rate, model.audio_channels)
     excerpts = _open_mined(mined, model, settings)
+    if excerpts is None and settings.target and all(track.isolated == settings.target for track in reader.tracks):
+        raise DataError(
+            f"the stems are isolated {settings.target} alone, so there is nothing to separate them from; add songs "
+            "with stems, or excerpts (--mined)"
+        )
     return TrainingData(reader, to_validate, excerpts, _share(excerpts, reader, settings), valid_from, left_out)
 
 
@@ -125,11 +131,12 @@ def hold_out(
 ) -> tuple[list[list[StemTrack]], list[StemTrack]]:
     """Return the corpora without the songs of some artists, and these songs.
 
-    ``share`` of the artists are held out, at least one, drawn by ``seed``.
+    ``share`` of the artists that have songs are held out, at least one, drawn by ``seed``; their isolated files are in
+    neither part.
 
     Artists are ordered by name before the draw, so it depends on names and the seed alone.
     """
-    artists = sorted({track.artist for tracks in corpora for track in tracks})
+    artists = sorted({track.artist for tracks in corpora for track in tracks if track.isolated is None})
     if len(artists) < 2:
         raise DataError(
             f"{len(artists)} artist in the stems: nothing to hold out for validation; pass --valid FOLDER, "
@@ -138,7 +145,7 @@ def hold_out(
     count = min(max(round(share * len(artists)), 1), len(artists) - 1)
     held = set(np.random.default_rng(seed).permutation(artists)[:count].tolist())
     kept = [[track for track in tracks if track.artist not in held] for tracks in corpora]
-    return kept, [track for tracks in corpora for track in tracks if track.artist in held]
+    return kept, [track for tracks in corpora for track in tracks if track.artist in held and track.isolated is None]
 
 
 def _load(path: str | Path, settings: TrainingSettings) -> list[StemTrack]:
@@ -150,7 +157,7 @@ def _share(excerpts: MinedExcerpts | None, reader: SegmentReader, settings: Trai
         return 0.0
     if settings.excerpts.share is not None:
         return settings.excerpts.share
-    labelled = sum(track.seconds for track in reader.tracks)
+    labelled = sum(track.seconds for track in reader.tracks if track.isolated != settings.target)
     return share_of_excerpts(excerpts.seconds_of(settings.target), labelled)
 
 

@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 
+from remix_miner.datasets.tracks import StemTrack
 from remix_miner.mined.excerpts import MinedExcerpts
+from remix_miner.sources import SOURCES
 from remix_miner.training.batches.rests import source_shares
 from remix_miner.training.run.data import TrainingData
 from remix_miner.training.settings import TrainingSettings
@@ -41,8 +43,8 @@ NO_EXCERPTS = (
 
 def start_lines(data: TrainingData, settings: TrainingSettings) -> list[str]:
     """Return the lines that a run shows before its first step: songs, how they are split, minutes of excerpts."""
-    hours = sum(track.seconds for track in data.reader.tracks) / 3600
-    lines = [f"training on {len(data.reader)} songs ({hours:.2f} h)"]
+    songs = [track for track in data.reader.tracks if track.isolated is None]
+    lines = [f"training on {len(songs)} songs ({_hours(songs):.2f} h){_isolated_files(data.reader.tracks)}"]
     if data.left_out:
         lines[0] += f"; {data.left_out} songs of --stems are in --valid and not trained on"
     if data.valid:
@@ -54,7 +56,7 @@ def start_lines(data: TrainingData, settings: TrainingSettings) -> list[str]:
         lines.append(NO_EXCERPTS.format(probability=settings.remix.probability))
     if settings.target is not None:
         mined, varied = data.excerpts is not None, settings.mixing.pitch_tempo.active
-        lines += _advice(settings.target, len(data.reader), mined, varied)
+        lines += _advice(settings.target, len(songs), mined, varied)
     return lines
 
 
@@ -63,6 +65,17 @@ def _advice(target: str, songs: int, mined: bool, varied: bool) -> list[str]:
     if songs >= ENOUGH_SONGS:
         return [NOT_SHOWN] if mined and target == "vocals" else []
     return [VARY.format(target=target)] if target in VARIETY_GAINS and not varied else []
+
+
+def _hours(tracks: Sequence[StemTrack]) -> float:
+    return sum(track.seconds for track in tracks) / 3600
+
+
+def _isolated_files(tracks: Sequence[StemTrack]) -> str:
+    """Return the count and hours of isolated files per source, to be put behind the songs; '' without any."""
+    found = {source: [track for track in tracks if track.isolated == source] for source in SOURCES}
+    counts = [f"{source} {len(files)} ({_hours(files):.2f} h)" for source, files in found.items() if files]
+    return f" and isolated files: {', '.join(counts)}" if counts else ""
 
 
 def _shorten(names: Sequence[str]) -> str:
