@@ -1,6 +1,7 @@
 """Batches of a target against the rest: what excerpts make of them, with numbers worked out by hand."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from remix_miner.training.batches.samplers import StemSampler
 from remix_miner.training.batches.target_batches import TargetBatch, TargetSampler
 from remix_miner.training.learner import Learner
 from remix_miner.training.optimizers import OptimizerSettings
-from remix_miner.training.run.data import TrainingData
+from remix_miner.training.run.data import TrainingData, hold_out, load_training_data
 from remix_miner.training.run.distributed import Ranks
 from remix_miner.training.run.start_lines import start_lines
 from remix_miner.training.settings import SeparatorSettings, TrainingSettings
@@ -288,3 +289,75 @@ def test_ranks_and_workers_make_the_same_examples(make: Make) -> None:
     assert torch.equal(torch.cat([share.target for share in shares]), whole.target)
     with Feed(make(share=0.5), workers=1) as feed:
         assert torch.equal(next(feed).mixture, whole.mixture)
+
+
+# --- isolated files ------------------------------------------------------------------------------------------------
+
+
+def isolated_reader(folder: Path, reader: SegmentReader | None) -> SegmentReader:
+    """Isolated drums at 0.6 beside the songs of ``reader``, or alone."""
+    (folder / "drums").mkdir()
+    noise = 0.6 * np.random.default_rng(2).choice([-1.0, 1.0], (2 * RATE, 2))
+    soundfile.write(folder / "drums" / "Ann - Solo.wav", noise, RATE, subtype="FLOAT")
+    corpora = [Corpus(load_stem_tracks(folder))] + ([Corpus(reader.tracks)] if reader else [])
+    return SegmentReader(corpora, RATE, 2)
+
+
+def test_an_excerpt_under_an_isolated_file_has_the_level_of_a_labelled_rest(
+    tmp_path: Path, reader: SegmentReader, two_tracks: MinedExcerpts
+) -> None:
+    """The labelled rest of drums has the power 0.14, whatever song the drums are of."""
+    settings = RemixSettings(max_gain_db=60.0)
+    both = isolated_reader(tmp_path, reader)
+    batch = TargetSampler(
+        both, two_tracks, "drums", 1.0, remix=settings, frames=SEGMENT, batch_size=32, augment=PLAIN
+    ).batch(0)
+    assert set(batch.target.abs().amax(dim=(1, 2)).numpy().round(4).tolist()) == {np.float32(0.4), np.float32(0.6)}
+    sounding = (batch.rest != 0).sum(dim=(1, 2))
+    torch.testing.assert_close((batch.rest**2).sum(dim=(1, 2)) / sounding, torch.full((32,), 0.14), rtol=0.06, atol=0.0)
+
+
+def test_with_isolated_files_alone_an_excerpt_has_their_level(tmp_path: Path, two_tracks: MinedExcerpts) -> None:
+    alone = isolated_reader(tmp_path, None)
+    settings = RemixSettings(max_gain_db=60.0)
+    batch = TargetSampler(
+        alone, two_tracks, "drums", 1.0, remix=settings, frames=SEGMENT, batch_size=8, augment=PLAIN
+    ).batch(0)
+    assert torch.allclose(batch.rest.abs()[batch.rest != 0], torch.tensor(0.6), rtol=1e-3)
+
+
+def training_of_drums(stems: list[Path], mined: Path | None, **options: object) -> TrainingData:
+    settings = TrainingSettings(target="drums", separator=SeparatorSettings("demucs", {"sample_rate": RATE}))
+    settings = replace(settings, validation=replace(settings.validation, every_epochs=0), **options)
+    return load_training_data(stems, [], mined, build_model(settings), settings)
+
+
+def test_isolated_files_do_not_count_as_music_without_the_target(
+    tmp_path: Path, reader: SegmentReader, two_tracks: MinedExcerpts
+) -> None:
+    """2 s of excerpts beside a song of 2 s: one half. Without the song excerpts make all examples."""
+    isolated_reader(tmp_path, None)
+    song = reader.tracks[0].folder.parent
+    beside = training_of_drums([song, tmp_path], two_tracks.folder)
+    assert beside.share == pytest.approx(0.5)
+    assert training_of_drums([tmp_path], two_tracks.folder).share == 1.0
+    stated = start_lines(beside, TrainingSettings(target="bass"))
+    assert stated[0] == "training on 1 songs (0.00 h) and isolated files: drums 1 (0.00 h)"
+    assert not any("few_songs" in line for line in stated)
+    with pytest.raises(DataError, match="the stems are isolated drums alone"):
+        training_of_drums([tmp_path], None)
+
+
+def test_isolated_files_are_not_held_out_and_go_with_their_artist(tmp_path: Path, reader: SegmentReader) -> None:
+    isolated_reader(tmp_path, None)
+    (song,) = reader.tracks
+    songs = [replace(song, name=f"{artist} - Song", artist=artist) for artist in ("Ann", "Bob")]
+    (solo,) = load_stem_tracks(tmp_path)
+    assert solo.artist == "Ann"
+    for seed in range(4):
+        (kept, files), held = hold_out([songs, [solo]], 0.5, seed)
+        assert [track.isolated for track in held] == [None]
+        assert files == ([] if held[0].artist == "Ann" else [solo])
+        assert len(kept) == 1
+    with pytest.raises(DataError, match="nothing to hold out"):
+        hold_out([songs[:1], [solo]], 0.5, 0)
