@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from remix_miner.datasets.library import LibraryFile
 from remix_miner.mined.catalogue import Catalogue, ScannedTrack
-from remix_miner.mined.writer import ShardWriter
+from remix_miner.mined.shards.writer import ShardWriter
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -206,8 +206,8 @@ def harvest_of() -> Callable[[Path], dict[tuple[str, str, int], str]]:
     """
     import hashlib
 
-    from remix_miner.mined.reader import Shard
-    from remix_miner.mined.shard_files import shard_paths, temporary_paths
+    from remix_miner.mined.shards.files import shard_paths, temporary_paths
+    from remix_miner.mined.shards.reader import Shard
 
     def read(folder: Path) -> dict[tuple[str, str, int], str]:
         found: dict[tuple[str, str, int], str] = {}

@@ -16,8 +16,8 @@ from remix_miner.errors import DataError
 from remix_miner.mined.catalogue import Catalogue, ScannedTrack
 from remix_miner.mined.catalogue_db import LIVE
 from remix_miner.mined.catalogue_view import CatalogueView
-from remix_miner.mined.shard_files import shard_paths
-from remix_miner.mined.writer import ShardWriter
+from remix_miner.mined.shards.files import shard_paths
+from remix_miner.mined.shards.writer import ShardWriter
 
 SETTINGS = {"detector_sha256": "d" * 64, "min_seconds": 5.0, "thresholds": {"drums": 0.9, "bass": 0.9}}
 TWO_TRACKS = {"a.mp3": {"drums": [5.0, 6.0], "bass": [7.0]}, "b.mp3": {"drums": [8.0]}}
@@ -228,7 +228,7 @@ import sys
 from pathlib import Path
 import numpy as np
 from remix_miner.datasets.library import LibraryFile
-from remix_miner.mined.writer import ShardWriter
+from remix_miner.mined.shards.writer import ShardWriter
 from remix_miner.mined.catalogue import Catalogue, ScannedTrack
 settings = {"detector_sha256": "d" * 64, "min_seconds": 5.0, "thresholds": {"drums": 0.9, "bass": 0.9}}
 audio = np.full((800, 2), 0.5, dtype=np.float32)

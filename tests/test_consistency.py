@@ -10,7 +10,7 @@ import torch
 from remix_miner.datasets.corpora import load_target_tracks
 from remix_miner.datasets.segments import Corpus, SegmentReader
 from remix_miner.mined.excerpts import MinedExcerpts
-from remix_miner.mined.writer import ShardWriter
+from remix_miner.mined.shards.writer import ShardWriter
 from remix_miner.training.batches.augment import AugmentSettings
 from remix_miner.training.batches.consistency import Features, correlation
 from remix_miner.training.batches.feeding import Feed

@@ -21,7 +21,7 @@ from remix_miner.detector.spans import silent_spans
 from remix_miner.detector.stream import track_probabilities
 from remix_miner.errors import DataError, UsageError
 from remix_miner.mined.catalogue import Catalogue
-from remix_miner.mined.reader import Shard
+from remix_miner.mined.shards.reader import Shard
 from remix_miner.mining.audit import judge
 from remix_miner.mining.detect import MineSettings, mine
 from remix_miner.mining.engines.choice import Engine

@@ -254,7 +254,7 @@ def test_a_scan_that_is_asked_to_stop_closes_what_is_finished(
 def test_a_full_disk_is_a_clear_error_and_a_rerun_finishes(
     scan: Any, harvest_of: Any, undisturbed: Harvest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from remix_miner.mined.writer import ShardWriter
+    from remix_miner.mined.shards.writer import ShardWriter
 
     append = ShardWriter.append
 

@@ -19,8 +19,8 @@ from remix_miner.mined.catalogue import Catalogue
 from remix_miner.mined.excerpts import MinedExcerpts
 from remix_miner.mined.inspection import inspect_folder
 from remix_miner.mined.probabilities import ProbabilityStore, StoredTrack, encode
-from remix_miner.mined.reader import Shard
-from remix_miner.mined.shard_files import shard_paths
+from remix_miner.mined.shards.files import shard_paths
+from remix_miner.mined.shards.reader import Shard
 from remix_miner.mining.merge import merge
 from remix_miner.mining.remine import RemineSettings, remine
 

@@ -12,7 +12,7 @@ from remix_miner.cli import main
 from remix_miner.errors import DataError
 from remix_miner.mined.catalogue import Catalogue
 from remix_miner.mined.inspection import inspect_folder
-from remix_miner.mined.shard_files import shard_paths
+from remix_miner.mined.shards.files import shard_paths
 
 TRACKS = {"a.mp3": {"drums": [5.0, 2.0], "bass": [9.0]}, "b.mp3": {"drums": [11.0]}, "c.mp3": {}}
 

@@ -9,7 +9,7 @@ from remix_miner.errors import DataError, UsageError
 from remix_miner.mined.catalogue_view import CatalogueView
 from remix_miner.mined.excerpts import MinedExcerpts
 from remix_miner.mined.inspection import inspect_folder
-from remix_miner.mined.shard_files import shard_paths
+from remix_miner.mined.shards.files import shard_paths
 from remix_miner.mining.merge import merge
 
 PART_1 = {"a.mp3": {"drums": [5.0, 6.0], "bass": [7.0]}, "both.mp3": {"drums": [9.0]}}

@@ -13,9 +13,9 @@ import remix_miner
 from remix_miner.errors import DataError, UsageError
 from remix_miner.mined import excerpts as mined
 from remix_miner.mined.excerpts import MinedExcerpts
-from remix_miner.mined.reader import Shard
-from remix_miner.mined.shard_files import shard_paths
-from remix_miner.mined.writer import ShardWriter
+from remix_miner.mined.shards.files import shard_paths
+from remix_miner.mined.shards.reader import Shard
+from remix_miner.mined.shards.writer import ShardWriter
 
 RATE = 8000
 TRACKS = {"a.mp3": {"drums": [5.0, 2.0], "bass": [7.0]}, "b\n😀.mp3": {"drums": [3.0]}}

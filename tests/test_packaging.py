@@ -63,7 +63,7 @@ def test_it_lives_beside_another_package_called_datasets(wheel: zipfile.ZipFile,
     (site / "datasets" / "__init__.py").write_text("owner = 'another distribution'\n")
     wheel.extractall(site)
     code = (
-        "import datasets, remix_miner, remix_miner.mined.writer, remix_miner.detector.spans; "
+        "import datasets, remix_miner, remix_miner.mined.shards.writer, remix_miner.detector.spans; "
         "print(datasets.owner, remix_miner.__file__)"
     )
     for folder in (tmp_path, ROOT / "tests"):

@@ -12,7 +12,7 @@ from remix_miner.datasets.corpora import load_stem_tracks
 from remix_miner.datasets.segments import Corpus, SegmentReader
 from remix_miner.errors import DataError, UsageError
 from remix_miner.mined.excerpts import DrawBy, MinedExcerpts
-from remix_miner.mined.writer import ShardWriter
+from remix_miner.mined.shards.writer import ShardWriter
 from remix_miner.sources import SOURCES
 from remix_miner.training.batches.augment import AugmentSettings
 from remix_miner.training.batches.levels import level_gain, volume_weight

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from remix_miner.checkpoint import sha256_of_file
 from remix_miner.errors import DataError, UsageError
-from remix_miner.mined.reader import Shard
-from remix_miner.mined.shard_files import shard_paths, temporary_paths
-from remix_miner.mined.writer import ShardWriter
+from remix_miner.mined.shards.files import shard_paths, temporary_paths
+from remix_miner.mined.shards.reader import Shard
+from remix_miner.mined.shards.writer import ShardWriter
 
 RATE = 8000
 
@@ -207,7 +207,7 @@ def test_a_table_that_does_not_fit_the_audio_is_found(tmp_path):
 
 WRITE_FOR_EVER = """
 import numpy as np, sys
-from remix_miner.mined.writer import ShardWriter
+from remix_miner.mined.shards.writer import ShardWriter
 audio = np.full((4000, 2), 0.5, dtype=np.float32)
 for number in range(10**6):
     with ShardWriter(sys.argv[1], "bass", sample_rate=8000, detector_sha256="d", threshold=0.9, settings={},
@@ -243,7 +243,7 @@ def test_a_killed_writer_leaves_whole_shards_and_a_temporary_file_at_most(tmp_pa
 
 FILL_THE_DISK = """
 import numpy as np, resource, sys
-from remix_miner.mined.writer import ShardWriter
+from remix_miner.mined.shards.writer import ShardWriter
 from remix_miner.errors import DataError
 audio = np.random.default_rng(0).normal(size=(8000, 2)).astype(np.float32)
 def append(shard):

@@ -14,7 +14,7 @@ from remix_miner.datasets.corpora import load_stem_tracks, load_target_tracks
 from remix_miner.datasets.segments import Corpus, SegmentReader
 from remix_miner.errors import DataError, UsageError
 from remix_miner.mined.excerpts import MinedExcerpts
-from remix_miner.mined.writer import ShardWriter
+from remix_miner.mined.shards.writer import ShardWriter
 from remix_miner.sources import SOURCES
 from remix_miner.training.batches.augment import AugmentSettings
 from remix_miner.training.batches.feeding import Feed

@@ -25,8 +25,8 @@ from remix_miner.mined.catalogue import Catalogue, ScannedTrack
 from remix_miner.mined.catalogue_db import CATALOGUE_NAME
 from remix_miner.mined.catalogue_view import CatalogueView
 from remix_miner.mined.excerpts import MinedExcerpts
-from remix_miner.mined.shard_files import ClosedShard
-from remix_miner.mined.writer import ShardWriter
+from remix_miner.mined.shards.files import ClosedShard
+from remix_miner.mined.shards.writer import ShardWriter
 from remix_miner.sources import MINED_SOURCES
 
 SETTINGS = {"detector_sha256": "d" * 64, "min_seconds": 5.0}

@@ -49,7 +49,7 @@ from remix_miner.detector.window_volumes import window_volumes_db
 from remix_miner.detector.windows import SAMPLE_RATE
 from remix_miner.device import Precision
 from remix_miner.duplicates.fingerprints import FingerprintStream
-from remix_miner.mined.writer import ShardWriter
+from remix_miner.mined.shards.writer import ShardWriter
 from remix_miner.mining.engines.local import LocalProcesses
 from remix_miner.mining.job_queue import Counts
 from remix_miner.mining.jobs import Watch, run_jobs

@@ -20,7 +20,7 @@ import soundfile
 from remix_miner.audio import read_audio, resample, to_channels, write_audio
 from remix_miner.datasets.library import find_audio
 from remix_miner.mined.excerpts import MinedExcerpts
-from remix_miner.mined.writer import SHARD_SECONDS, ShardWriter
+from remix_miner.mined.shards.writer import SHARD_SECONDS, ShardWriter
 
 RATE = 44100
 FORMATS = ("wav", "flac", "ogg", "mp3")

@@ -32,7 +32,7 @@ from remix_miner.datasets.segments import Corpus, SegmentReader
 from remix_miner.datasets.stem_cache import use_stem_cache
 from remix_miner.datasets.tracks import StemTrack
 from remix_miner.mined.excerpts import MinedExcerpts
-from remix_miner.mined.writer import ShardWriter
+from remix_miner.mined.shards.writer import ShardWriter
 from remix_miner.separators import build
 from remix_miner.sources import MINED_SOURCES, SOURCES
 from remix_miner.synthesis.corpus import write_stems

@@ -17,8 +17,8 @@ from remix_miner.duplicates.scan_filter import ScanFilter
 from remix_miner.errors import DataError
 from remix_miner.mined.catalogue_view import CatalogueView
 from remix_miner.mined.inspection import inspect_folder
-from remix_miner.mined.reader import Shard
-from remix_miner.mined.shard_files import shard_paths, temporary_paths
+from remix_miner.mined.shards.files import shard_paths, temporary_paths
+from remix_miner.mined.shards.reader import Shard
 from remix_miner.mining.detect import MineSettings, mine
 from remix_miner.mining.engines.choice import Engine
 from remix_miner.mining.messages import BatchLimits

@@ -14,8 +14,8 @@ from songs import FOUR, Song, labelled_songs
 from remix_miner.atomic import atomic_path
 from remix_miner.audio import Audio, resample, to_channels
 from remix_miner.mined.excerpts import MinedExcerpts
-from remix_miner.mined.reader import Shard
-from remix_miner.mined.writer import ShardWriter
+from remix_miner.mined.shards.reader import Shard
+from remix_miner.mined.shards.writer import ShardWriter
 
 NO_DETECTOR = "0" * 64
 MINED_SOURCES = ("drums", "bass", "vocals")

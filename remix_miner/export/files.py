@@ -14,7 +14,7 @@ from remix_miner.audio import audio_info, read_audio, write_audio
 from remix_miner.errors import AudioError, DataError
 from remix_miner.export.settings import AUDIO
 from remix_miner.export.spans import Span
-from remix_miner.mined.reader import Shard
+from remix_miner.mined.shards.reader import Shard
 
 Audio = Float32[np.ndarray, "C T"]
 

@@ -29,7 +29,7 @@ from remix_miner.mined.catalogue_db import (
 from remix_miner.mined.catalogue_view import CatalogueView
 from remix_miner.mined.lock import FolderLock
 from remix_miner.mined.probabilities import PROBABILITIES_NAME
-from remix_miner.mined.shard_files import ClosedShard, shard_paths, temporary_paths
+from remix_miner.mined.shards.files import ClosedShard, shard_paths, temporary_paths
 from remix_miner.mined.uncompared import add_uncompared
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from torch.utils.data import Dataset
 from remix_miner.errors import DataError, UsageError
 from remix_miner.mined.catalogue_db import CATALOGUE_NAME, connect_to_read, reading_errors
 from remix_miner.mined.live_excerpts import check_audio_stored, live_excerpts
-from remix_miner.mined.reader import Shard
-from remix_miner.mined.shard_files import shard_paths
+from remix_miner.mined.shards.files import shard_paths
+from remix_miner.mined.shards.reader import Shard
 from remix_miner.sources import SOURCES, parse_sources
 
 OPEN_SHARDS = 128

@@ -11,8 +11,8 @@ from remix_miner.checkpoint import sha256_of_file
 from remix_miner.errors import DataError
 from remix_miner.mined.catalogue_db import CATALOGUE_NAME, reading_errors
 from remix_miner.mined.catalogue_view import CatalogueView
-from remix_miner.mined.reader import Shard
-from remix_miner.mined.shard_files import shard_path, shard_paths, temporary_paths
+from remix_miner.mined.shards.files import shard_path, shard_paths, temporary_paths
+from remix_miner.mined.shards.reader import Shard
 from remix_miner.mined.uncompared import uncompared_tracks
 from remix_miner.sources import SOURCES
 

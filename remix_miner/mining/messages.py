@@ -15,7 +15,7 @@ from remix_miner.duplicates.excluded import ExcludedRecordings
 from remix_miner.duplicates.recordings import Fingerprint
 from remix_miner.errors import UsageError
 from remix_miner.mined.probabilities import Codes
-from remix_miner.mined.shard_files import ClosedShard
+from remix_miner.mined.shards.files import ClosedShard
 from remix_miner.sources import SOURCES
 
 

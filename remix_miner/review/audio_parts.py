@@ -13,8 +13,8 @@ from jaxtyping import Float32, Int16
 from remix_miner.audio import AudioReader, to_channels
 from remix_miner.errors import AudioError, DataError
 from remix_miner.mined.library_folders import LibraryFolders
-from remix_miner.mined.reader import Shard
-from remix_miner.mined.shard_files import shard_path
+from remix_miner.mined.shards.files import shard_path
+from remix_miner.mined.shards.reader import Shard
 from remix_miner.review.items import Item
 
 CONTEXT_SECONDS = 10.0

@@ -13,7 +13,7 @@ import numpy as np
 from remix_miner.atomic import atomic_path
 from remix_miner.datasets.segments import SegmentReader
 from remix_miner.mined.excerpts import MinedExcerpts
-from remix_miner.mined.reader import Shard
+from remix_miner.mined.shards.reader import Shard
 from remix_miner.progress import track as progress
 from remix_miner.training.batches.consistency import CHROMA_ONSETS, Features, Segment, correlation, hop_frames
 

@@ -15,7 +15,7 @@ from remix_miner.datasets.segments import Corpus, SegmentReader
 from remix_miner.datasets.tracks import StemTrack
 from remix_miner.errors import DataError, UsageError
 from remix_miner.mined.excerpts import MinedExcerpts
-from remix_miner.mined.shard_files import shard_paths
+from remix_miner.mined.shards.files import shard_paths
 from remix_miner.separators.base import Separator
 from remix_miner.sources import SOURCES
 from remix_miner.training.settings import TrainingSettings

@@ -3,7 +3,7 @@
 A shard holds one source. Its excerpts lie one after the other in `/audio` (frames, channels) int16; the table
 `/excerpts` states for each where it starts, how long it is, which track it comes from, and its own scale
 (audio = int16 * scale, so that quiet excerpts keep 15 bits and decoded peaks above 1 do not clip). A shard appears
-under its name when it is complete and on the disk, and is never altered afterwards. `mined.reader` reads one,
+under its name when it is complete and on the disk, and is never altered afterwards. `mined.shards.reader` reads one,
 `mined.excerpts` a folder of them; docs/reference/formats.md has the details.
 """
 
@@ -23,7 +23,7 @@ from remix_miner.atomic import start_sync, sync_file, sync_folder
 from remix_miner.audio import display_name
 from remix_miner.checkpoint import sha256_of_file
 from remix_miner.errors import DataError, UsageError, WriteError
-from remix_miner.mined.shard_files import ClosedShard, is_shard_name
+from remix_miner.mined.shards.files import ClosedShard, is_shard_name
 from remix_miner.sources import SOURCES
 
 FORMAT = "remix-miner/excerpts"

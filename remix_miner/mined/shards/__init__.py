@@ -1,0 +1,1 @@
+"""Shards of a mined folder: closed HDF5 files of excerpts, their writer, their reader, and their names."""
