@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from remix_miner.mined.applied_reviews import Answer, applied_counts, apply_by_stretch, verdict_on
 from remix_miner.mined.catalogue_view import CatalogueView
-from remix_miner.mined.reviews import Review, record, review_transaction, undo
+from remix_miner.mined.reviews.by_stretch import Answer, applied_counts, apply_by_stretch, verdict_on
+from remix_miner.mined.reviews.decisions import Review, record, review_transaction, undo
 from remix_miner.mining.detect import MineSettings, mine
 from remix_miner.mining.engines.choice import Engine
 from remix_miner.mining.merge import merge

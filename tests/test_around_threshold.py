@@ -23,7 +23,7 @@ from remix_miner.errors import DataError, UsageError
 from remix_miner.mined.catalogue import Catalogue
 from remix_miner.mined.catalogue_view import CatalogueView
 from remix_miner.mined.probabilities import ProbabilityStore, StoredTrack, encode
-from remix_miner.mined.reviews import has_reviews, review_transaction
+from remix_miner.mined.reviews.decisions import has_reviews, review_transaction
 from remix_miner.mining.merge import merge
 from remix_miner.review.samples.audit import Audit, AuditSettings
 from remix_miner.review.samples.threshold_draw import Stretch, draw_stretches, lowest_score, strata_of, track_scores

@@ -23,7 +23,7 @@ from remix_miner.export.run import export
 from remix_miner.export.settings import ExportSettings
 from remix_miner.export.spans import find_spans
 from remix_miner.mined.catalogue_view import CatalogueView
-from remix_miner.mined.reviews import Review, record, review_transaction
+from remix_miner.mined.reviews.decisions import Review, record, review_transaction
 from remix_miner.sources import SOURCES
 
 from .conftest import MINED_RATE, mined_audio

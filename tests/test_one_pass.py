@@ -28,7 +28,7 @@ from remix_miner.mined.catalogue import Catalogue
 from remix_miner.mined.excerpts import MinedExcerpts
 from remix_miner.mined.inspection import inspect_folder
 from remix_miner.mined.probabilities import ProbabilityStore
-from remix_miner.mined.reviews import Review, record, review_transaction
+from remix_miner.mined.reviews.decisions import Review, record, review_transaction
 from remix_miner.mined.uncompared import uncompared_tracks
 from remix_miner.mining.detect import MineSettings, mine
 from remix_miner.mining.engines.choice import Engine

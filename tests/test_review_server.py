@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 from remix_miner.errors import DataError, UsageError
 from remix_miner.mined.catalogue_view import CatalogueView
 from remix_miner.mined.library_folders import LibraryFolders, remember_folders
-from remix_miner.mined.reviews import review_transaction
+from remix_miner.mined.reviews.decisions import review_transaction
 from remix_miner.review.listing import Filter, count_listed, list_page
 from remix_miner.review.pictures import BANDS, spectrogram
 from remix_miner.review.server import review_app

@@ -11,7 +11,7 @@ from remix_miner.mined.catalogue import Catalogue
 from remix_miner.mined.catalogue_view import CatalogueView
 from remix_miner.mined.excerpts import MinedExcerpts
 from remix_miner.mined.live_excerpts import live_excerpts
-from remix_miner.mined.reviews import Review, record, review_transaction, undo
+from remix_miner.mined.reviews.decisions import Review, record, review_transaction, undo
 from remix_miner.mining.merge import merge
 
 from .conftest import MINED_RATE, MINED_SETTINGS, mined_audio

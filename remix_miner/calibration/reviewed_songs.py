@@ -29,7 +29,7 @@ from remix_miner.detector.windows import HOP_SECONDS, WINDOW_SECONDS
 from remix_miner.errors import DataError
 from remix_miner.mined.catalogue_view import CatalogueView
 from remix_miner.mined.probabilities import ProbabilityStore
-from remix_miner.mined.reviews import has_reviews
+from remix_miner.mined.reviews.decisions import has_reviews
 from remix_miner.mined.samples.audits import answered_draws, draws_of, has_audits
 from remix_miner.sources import SOURCES
 

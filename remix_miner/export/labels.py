@@ -12,7 +12,7 @@ from remix_miner.atomic import write_json, write_text
 from remix_miner.export.manifest import Entry
 from remix_miner.export.spans import Span
 from remix_miner.mined.library_folders import LibraryFolders
-from remix_miner.mined.reviews import has_reviews
+from remix_miner.mined.reviews.decisions import has_reviews
 
 CSV_NAME = "labels.csv"
 CSV_COLUMNS = ("path", "source", "start_seconds", "end_seconds", "silent", "probability")

@@ -9,7 +9,7 @@ from typing import Any
 
 from remix_miner.errors import DataError
 from remix_miner.mined.catalogue_db import LIVE
-from remix_miner.mined.reviews import LATEST, has_reviews
+from remix_miner.mined.reviews.decisions import LATEST, has_reviews
 from remix_miner.sources import SOURCES
 
 SHORTEST_SECONDS = 5.0

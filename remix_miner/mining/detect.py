@@ -19,10 +19,10 @@ from remix_miner.duplicates.moved import follow_moved
 from remix_miner.duplicates.scan_filter import ScanFilter
 from remix_miner.errors import DataError
 from remix_miner.interrupts import Interrupts
-from remix_miner.mined.applied_reviews import apply_by_stretch
 from remix_miner.mined.catalogue import Catalogue
 from remix_miner.mined.library_folders import remember_folders
 from remix_miner.mined.probabilities import ProbabilityStore
+from remix_miner.mined.reviews.by_stretch import apply_by_stretch
 from remix_miner.mined.uncompared import drop_tracks
 from remix_miner.mining.engines.choice import Engine
 from remix_miner.mining.messages import BatchLimits, JobSetup, ScanSettings

@@ -20,14 +20,14 @@ from remix_miner.checkpoint import sha256_of_file
 from remix_miner.datasets.library import Skipped
 from remix_miner.duplicates.merge_filter import choose, take_fingerprints
 from remix_miner.errors import DataError, UsageError
-from remix_miner.mined.applied_reviews import apply_by_stretch
 from remix_miner.mined.catalogue import Catalogue, differing_settings
 from remix_miner.mined.catalogue_db import CATALOGUE_NAME, reading_errors
 from remix_miner.mined.catalogue_view import CatalogueView
 from remix_miner.mined.library_folders import take_folders
 from remix_miner.mined.lock import FolderLock
 from remix_miner.mined.probabilities import PROBABILITIES_NAME, ProbabilityStore
-from remix_miner.mined.reviews import take_reviews
+from remix_miner.mined.reviews.by_stretch import apply_by_stretch
+from remix_miner.mined.reviews.decisions import take_reviews
 from remix_miner.mined.shards.files import shard_path
 from remix_miner.mining.report import REPORT_NAME, RunTally, report_of
 from remix_miner.progress import track

@@ -9,10 +9,10 @@ from typing import Any
 from remix_miner.audio import display_name
 from remix_miner.datasets.library import Skipped
 from remix_miner.detector.left_out import LeftOut
-from remix_miner.mined.applied_reviews import applied_counts
 from remix_miner.mined.catalogue import Catalogue
 from remix_miner.mined.catalogue_db import LIVE
 from remix_miner.mined.probabilities import PROBABILITIES_NAME, ProbabilityStore
+from remix_miner.mined.reviews.by_stretch import applied_counts
 from remix_miner.mined.samples.audits import audit_results
 from remix_miner.mined.uncompared import uncompared_tracks
 from remix_miner.mining.messages import FAILURES
@@ -61,7 +61,7 @@ class ScanReport:
     audits: Mapping[str, Any] = field(default_factory=dict)
     """By source, what listeners measured with `review --audit`."""
     reviews_applied: Mapping[str, int] = field(default_factory=dict)
-    """Answers about audio that is now cut otherwise, and the excerpts that they decide (`mined.applied_reviews`)."""
+    """Answers about audio that is now cut otherwise, and the excerpts that they decide (`mined.reviews.by_stretch`)."""
     moved: Sequence[tuple[str, str]] = ()
     """Old and new names of tracks whose files moved since the last scan: not scanned again."""
     at_purity: Mapping[float, Mapping[str, float]] = field(default_factory=dict)

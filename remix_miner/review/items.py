@@ -4,7 +4,7 @@ import sqlite3
 from dataclasses import dataclass
 
 from remix_miner.errors import DataError
-from remix_miner.mined.reviews import Review
+from remix_miner.mined.reviews.decisions import Review
 
 COLUMNS = (
     "excerpts.id, track_id, tracks.path, tracks.seconds, source, start_seconds, excerpts.seconds, probability_mean, "

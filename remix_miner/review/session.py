@@ -8,7 +8,7 @@ from typing import Any
 from remix_miner.errors import DataError, UsageError
 from remix_miner.mined.catalogue_view import CatalogueView
 from remix_miner.mined.library_folders import LibraryFolders
-from remix_miner.mined.reviews import has_reviews, record, review_transaction, undo
+from remix_miner.mined.reviews.decisions import has_reviews, record, review_transaction, undo
 from remix_miner.review.audio_parts import PARTS, AudioParts, Part
 from remix_miner.review.items import Item, item_of_excerpt
 from remix_miner.review.samples.audit import Audit, AuditSettings

@@ -3,7 +3,7 @@
 import sqlite3
 
 from remix_miner.mined.live_excerpts import kept_parts
-from remix_miner.mined.reviews import has_reviews
+from remix_miner.mined.reviews.decisions import has_reviews
 from remix_miner.sources import SOURCES
 
 REVIEWED = "id IN (SELECT excerpt_id FROM reviews)"

@@ -14,7 +14,7 @@ from remix_miner.detector.windows import HOP_SECONDS
 from remix_miner.errors import DataError, UsageError
 from remix_miner.mined.catalogue_db import LIVE
 from remix_miner.mined.catalogue_view import CatalogueView
-from remix_miner.mined.reviews import record, review_transaction
+from remix_miner.mined.reviews.decisions import record, review_transaction
 from remix_miner.mined.samples.audits import (
     Draw,
     answer_draw,

@@ -9,10 +9,10 @@ import numpy as np
 
 from remix_miner.config import SHARE, Bounds, Seed, Settings
 from remix_miner.errors import DataError, UsageError
-from remix_miner.mined.applied_reviews import apply_by_stretch
 from remix_miner.mined.catalogue_view import CatalogueView
 from remix_miner.mined.probabilities import ProbabilityStore
-from remix_miner.mined.reviews import record, review_transaction
+from remix_miner.mined.reviews.by_stretch import apply_by_stretch
+from remix_miner.mined.reviews.decisions import record, review_transaction
 from remix_miner.mined.samples.threshold_draws import (
     STRATA,
     ThresholdDraw,

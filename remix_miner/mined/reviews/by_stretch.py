@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from remix_miner.mined.reviews import apply_latest, has_reviews
+from remix_miner.mined.reviews.decisions import apply_latest, has_reviews
 
 SMALL_SECONDS = 0.05
 """Overlaps shorter than this are no overlap."""

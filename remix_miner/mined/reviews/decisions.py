@@ -24,7 +24,7 @@ from remix_miner.mined.catalogue_db import (
 DECISIONS = ("accepted", "rejected", "unsure")
 PURPOSES = ("browse", "audit", "control", "threshold", "applied")
 """Why an excerpt was judged: chosen by the listener, drawn by an audit, a control of an audit, near the threshold.
-'applied': not judged itself; derived from a decision about audio that it shares (`applied_reviews`)."""
+'applied': not judged itself; derived from a decision about audio that it shares (`reviews.by_stretch`)."""
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS reviews (
@@ -179,7 +179,7 @@ def take_reviews(database: sqlite3.Connection) -> None:
     """Copy the reviews of the attached catalogue ``part`` within a transaction, each once. The latest one counts.
 
     A review is copied if both catalogues have the same version of its track. Without an excerpt of the same place it
-    has none, and `applied_reviews.apply_by_stretch` applies it.
+    has none, and `by_stretch.apply_by_stretch` applies it.
     """
     if not has_reviews(database, "part"):
         return
