@@ -14,7 +14,7 @@ import soundfile
 from remix_miner.audio import AudioReader
 from remix_miner.datasets.library import LibraryFile, storable_text
 from remix_miner.detector.loading import load_detector
-from remix_miner.mining.batch import mine_batch
+from remix_miner.mining.jobs.batch import mine_batch
 from remix_miner.mining.messages import Failed, JobSetup, ScanSettings, Task, TrackScan
 
 RATE = 16000

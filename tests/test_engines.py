@@ -16,7 +16,7 @@ import soundfile
 from remix_miner.errors import AudioError, DataError, UsageError
 from remix_miner.mining.detect import MineSettings, mine
 from remix_miner.mining.engines.choice import Engine
-from remix_miner.mining.jobs import Watch, run_jobs
+from remix_miner.mining.jobs.run import Watch, run_jobs
 from remix_miner.mining.messages import BatchLimits, JobSetup, ScanSettings
 from remix_miner.mining.report import ScanReport
 from remix_miner.mining.summary import summary
@@ -53,7 +53,7 @@ def scan(library: Path, tiny_detector: Path) -> Callable[..., ScanReport]:
         )
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("remix_miner.processes.START_METHOD", start_method)
-            patch.setattr("remix_miner.mining.batch.scan_audio", scan)
+            patch.setattr("remix_miner.mining.jobs.batch.scan_audio", scan)
             return mine([library], out, settings)
 
     return run
@@ -170,8 +170,8 @@ def test_a_file_that_never_ends_is_given_up(
             time.sleep(1000)
         raise AudioError("at once, so that no other file is slow where the machine is")
 
-    monkeypatch.setattr("remix_miner.mining.batch.scan_audio", hangs)
-    monkeypatch.setattr("remix_miner.mining.job_queue.STALL_SECONDS", 2.0)
+    monkeypatch.setattr("remix_miner.mining.jobs.batch.scan_audio", hangs)
+    monkeypatch.setattr("remix_miner.mining.jobs.queue.STALL_SECONDS", 2.0)
     setup, tasks = setup_and_tasks(library, tiny_detector, tmp_path)
     batches = list(run(setup, tasks, Watch(), workers=2))
     failed = {failed.task.file.path.name: failed.kind for batch in batches for failed in batch.failed}
@@ -239,8 +239,8 @@ def test_a_scan_that_is_asked_to_stop_closes_what_is_finished(
             on_block(0.0)
         return result
 
-    monkeypatch.setattr("remix_miner.mining.batch.scan_audio", slow)
-    monkeypatch.setattr("remix_miner.mining.job_queue.SHORTEST_JOB_SECONDS", 1e9)
+    monkeypatch.setattr("remix_miner.mining.jobs.batch.scan_audio", slow)
+    monkeypatch.setattr("remix_miner.mining.jobs.queue.SHORTEST_JOB_SECONDS", 1e9)
     setup, tasks = setup_and_tasks(library, tiny_detector, tmp_path)
     watch = Watch(count, lambda: scanned >= 2)
     safe: set[str] = set()

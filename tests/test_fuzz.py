@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from remix_miner.datasets.library import LibraryFile
 from remix_miner.detector.loading import load_detector
 from remix_miner.mined.shards.reader import Shard
-from remix_miner.mining.batch import mine_batch
+from remix_miner.mining.jobs.batch import mine_batch
 from remix_miner.mining.messages import FAILURES, Failed, JobSetup, ScanSettings, Task, TrackScan
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks" / "survival"

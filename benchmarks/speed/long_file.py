@@ -21,7 +21,7 @@ from remix_miner.audio import read_audio, resample, to_channels
 from remix_miner.datasets.library import find_audio
 from remix_miner.detector.loading import load_detector
 from remix_miner.mining.engines.local import LocalProcesses
-from remix_miner.mining.jobs import Watch, run_jobs
+from remix_miner.mining.jobs.run import Watch, run_jobs
 from remix_miner.mining.messages import JobSetup, ScanSettings
 from remix_miner.mining.plan import tasks_for
 from remix_miner.mining.thresholds import choose_thresholds

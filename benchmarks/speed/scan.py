@@ -51,8 +51,8 @@ from remix_miner.device import Precision
 from remix_miner.duplicates.fingerprints import FingerprintStream
 from remix_miner.mined.shards.writer import ShardWriter
 from remix_miner.mining.engines.local import LocalProcesses
-from remix_miner.mining.job_queue import Counts
-from remix_miner.mining.jobs import Watch, run_jobs
+from remix_miner.mining.jobs.queue import Counts
+from remix_miner.mining.jobs.run import Watch, run_jobs
 from remix_miner.mining.messages import JobSetup, ScanSettings
 from remix_miner.mining.plan import tasks_for
 from remix_miner.mining.thresholds import choose_thresholds, fusion_for

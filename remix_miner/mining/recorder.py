@@ -10,8 +10,8 @@ from remix_miner.mined.catalogue import Catalogue, ScannedTrack, UnstoredExcerpt
 from remix_miner.mined.probabilities import ProbabilityStore, StoredTrack
 from remix_miner.mined.uncompared import drop_tracks
 from remix_miner.mining.engines.choice import Engine
-from remix_miner.mining.job_queue import Counts
-from remix_miner.mining.jobs import Watch, run_jobs
+from remix_miner.mining.jobs.queue import Counts
+from remix_miner.mining.jobs.run import Watch, run_jobs
 from remix_miner.mining.messages import PASSING_FAILURES, Batch, Found, JobSetup, Task, TrackScan
 from remix_miner.mining.report import RunTally, failure_text
 from remix_miner.progress import Progress

@@ -7,7 +7,7 @@ from typing import Annotated
 from remix_miner.config import Bounds, Settings
 from remix_miner.device import resolve_device
 from remix_miner.errors import UsageError
-from remix_miner.mining.jobs import Lanes, Watch
+from remix_miner.mining.jobs.run import Lanes, Watch
 from remix_miner.mining.messages import JobSetup
 
 

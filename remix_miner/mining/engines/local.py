@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from remix_miner.device import share_of_device
-from remix_miner.mining.job_queue import LOADING, Counts
-from remix_miner.mining.jobs import Watch
+from remix_miner.mining.jobs.queue import LOADING, Counts
+from remix_miner.mining.jobs.run import Watch
 from remix_miner.mining.messages import Batch, JobSetup, Task
 from remix_miner.processes import WorkerProcesses
 
@@ -39,7 +39,7 @@ class ThisProcess:
     def finished(self, timeout_seconds: float) -> list[tuple[int, Batch | Exception]]:
         assert self._job is not None
         (tasks, name), self._job = self._job, None
-        from remix_miner.mining.batch import mine_batch
+        from remix_miner.mining.jobs.batch import mine_batch
 
         try:
             return [(0, mine_batch(self.setup, tasks, name, self._report))]
@@ -117,7 +117,7 @@ def _miner(lane: int, setup: JobSetup, board: Any) -> Callable[[Sequence[Task], 
     """Return the function that runs a worker's jobs, in its process."""
     import torch
 
-    from remix_miner.mining.batch import mine_batch
+    from remix_miner.mining.jobs.batch import mine_batch
 
     torch.set_num_threads(1)
     device = share_of_device(setup.device, lane, torch.cuda.device_count())

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from remix_miner.errors import DataError, RemixMinerError, UsageError
-from remix_miner.mining.batch import mine_batch
-from remix_miner.mining.job_queue import LOADING, WAITING, Counts
+from remix_miner.mining.jobs.batch import mine_batch
+from remix_miner.mining.jobs.queue import LOADING, WAITING, Counts
 from remix_miner.mining.messages import Batch, JobSetup, Task
 from remix_miner.processes import WorkerLost, worker_variables
 

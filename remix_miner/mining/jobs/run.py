@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from remix_miner.mining.job_queue import Counts, Job, JobQueue
+from remix_miner.mining.jobs.queue import Counts, Job, JobQueue
 from remix_miner.mining.messages import Batch, JobSetup, Task
 
 

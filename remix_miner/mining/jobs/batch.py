@@ -16,6 +16,7 @@ from remix_miner.detector.networks import SilentSourceDetector
 from remix_miner.device import Precision, Sampling
 from remix_miner.errors import AudioError, DataError
 from remix_miner.mined.probabilities import encode
+from remix_miner.mining.jobs.open_shards import OpenShards
 from remix_miner.mining.messages import (
     Batch,
     Excluded,
@@ -25,7 +26,6 @@ from remix_miner.mining.messages import (
     Task,
     TrackScan,
 )
-from remix_miner.mining.open_shards import OpenShards
 from remix_miner.mining.promises import seconds_at_purities
 from remix_miner.mining.track.scan import ScannedAudio, known_audio, scan_audio
 
