@@ -26,9 +26,9 @@ from scipy.special import expit
 
 from remix_miner.audio import downmix, resample, write_audio
 from remix_miner.calibration.harvest import Harvest, HarvestRule, harvest, perfect_harvest
-from remix_miner.calibration.labelled_songs import LabelledSong, sounding_windows
 from remix_miner.calibration.reviewed_songs import WindowLabels, threshold_from_draws
 from remix_miner.calibration.settings import CalibrationSettings
+from remix_miner.calibration.songs.labelled import LabelledSong, sounding_windows
 from remix_miner.calibration.thresholds import Rule
 from remix_miner.calibration.window_table import windows_of
 from remix_miner.detector.spans import silent_spans

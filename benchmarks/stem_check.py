@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from remix_miner.calibration.labelled_songs import mono_stems
+from remix_miner.calibration.songs.labelled import mono_stems
 from remix_miner.calibration.stem_check import check_stem
 from remix_miner.datasets.corpora import load_stem_tracks
 from remix_miner.detector.loading import load_detector

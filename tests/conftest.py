@@ -299,7 +299,7 @@ def labelled_songs() -> Callable[..., list[Any]]:
 
     ``skill``: how far P keeps silent and sounding windows apart, in logits; ``artists``: songs per name, round robin.
     """
-    from remix_miner.calibration.labelled_songs import LabelledSong
+    from remix_miner.calibration.songs.labelled import LabelledSong
     from remix_miner.detector.windows import HOP_SECONDS
     from remix_miner.sources import SOURCES
 

@@ -10,10 +10,10 @@ import pytest
 
 from remix_miner.calibration.fit import calibrate, calibrate_source, prior_counts
 from remix_miner.calibration.harvest import HarvestRule, harvest, perfect_harvest
-from remix_miner.calibration.labelled_songs import LabelledSong
 from remix_miner.calibration.promise.curve import THRESHOLDS, measure_harvests
 from remix_miner.calibration.promise.left_out import left_out, with_left_out, without_failed_threshold
 from remix_miner.calibration.settings import CalibrationSettings
+from remix_miner.calibration.songs.labelled import LabelledSong
 from remix_miner.calibration.summary import left_out_text, summary
 from remix_miner.calibration.window_table import silent_weight_of, windows_of
 from remix_miner.cli import main

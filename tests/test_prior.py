@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from remix_miner.calibration.fit import calibrate, prior_counts
-from remix_miner.calibration.labelled_songs import LabelledSong
 from remix_miner.calibration.promise.curve import THRESHOLDS, by_artist, curve_of, measure_harvests, purity_curve
 from remix_miner.calibration.settings import CalibrationSettings
+from remix_miner.calibration.songs.labelled import LabelledSong
 from remix_miner.cli import main
 from remix_miner.detector.artist_counts import ArtistCounts
 from remix_miner.detector.calibration import Calibration

@@ -10,10 +10,10 @@ import pytest
 
 from remix_miner.calibration.fit import calibrate
 from remix_miner.calibration.harvest import HarvestRule, harvest
-from remix_miner.calibration.labelled_songs import LabelledSong
 from remix_miner.calibration.promise.curve import THRESHOLDS, purity_curve
 from remix_miner.calibration.promise.support import supported
 from remix_miner.calibration.settings import CalibrationSettings
+from remix_miner.calibration.songs.labelled import LabelledSong
 from remix_miner.calibration.window_table import windows_of
 from remix_miner.detector.calibration import Calibration
 from remix_miner.detector.purity_curve import PurityCurve

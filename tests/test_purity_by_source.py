@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from remix_miner.calibration.fit import calibrate_source
-from remix_miner.calibration.labelled_songs import LabelledSong
 from remix_miner.calibration.settings import CalibrationSettings
+from remix_miner.calibration.songs.labelled import LabelledSong
 from remix_miner.cli import main
 from remix_miner.detector.calibration import Calibration
 from remix_miner.detector.left_out import LeftOut

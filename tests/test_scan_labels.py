@@ -14,9 +14,9 @@ import pytest
 import soundfile
 
 from remix_miner.calibration.fit import calibrate
-from remix_miner.calibration.labelled_songs import LabelledSong
 from remix_miner.calibration.scores import score_songs
-from remix_miner.calibration.weak_songs import label_weak_songs
+from remix_miner.calibration.songs.labelled import LabelledSong
+from remix_miner.calibration.songs.weak import label_weak_songs
 from remix_miner.cli import main
 from remix_miner.detector.loading import load_detector
 from remix_miner.detector.training.material import load_weak

@@ -10,9 +10,10 @@ import soundfile
 import torch
 from sklearn.metrics import precision_score, recall_score, roc_auc_score
 
-from remix_miner.calibration import labelled_songs as labelled
 from remix_miner.calibration.intervals import BootstrapSettings
-from remix_miner.calibration.labelled_songs import (
+from remix_miner.calibration.scores import ScoreSettings, auc_of_draws, score_songs, score_source
+from remix_miner.calibration.songs import labelled
+from remix_miner.calibration.songs.labelled import (
     LabelledSong,
     guess_artists,
     label_and_predict,
@@ -20,8 +21,7 @@ from remix_miner.calibration.labelled_songs import (
     one_thread,
     read_artists,
 )
-from remix_miner.calibration.muting import muted
-from remix_miner.calibration.scores import ScoreSettings, auc_of_draws, score_songs, score_source
+from remix_miner.calibration.songs.muting import muted
 from remix_miner.datasets.corpora import load_pair_tracks, load_stem_tracks
 from remix_miner.detector.networks import SilentSourceDetector
 from remix_miner.detector.windows import HOP_SECONDS, window_count

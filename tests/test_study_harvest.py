@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from remix_miner.calibration.labelled_songs import LabelledSong
+from remix_miner.calibration.songs.labelled import LabelledSong
 from remix_miner.cli import app
 from remix_miner.errors import DataError
 from remix_miner.studies.harvest_report import harvest_text, write_harvest

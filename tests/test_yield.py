@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from remix_miner.calibration.harvest import HarvestRule, harvest
-from remix_miner.calibration.labelled_songs import LabelledSong
 from remix_miner.calibration.scores import score_source
+from remix_miner.calibration.songs.labelled import LabelledSong
 from remix_miner.calibration.window_table import windows_inside, windows_of
 from remix_miner.calibration.yields import best_at_purity, measure
 from remix_miner.cli import main

@@ -10,9 +10,9 @@ from jaxtyping import Bool
 from remix_miner.calibration.bounds import artists_needed, candidate_thresholds
 from remix_miner.calibration.fusion import cross_fused, fit_fusion, fused_song
 from remix_miner.calibration.harvest import HarvestRule, harvest
-from remix_miner.calibration.labelled_songs import LabelledSong
 from remix_miner.calibration.promise.curve import THRESHOLDS, curve_of, measure_harvests, not_trained_on, with_prior
 from remix_miner.calibration.settings import CalibrationSettings
+from remix_miner.calibration.songs.labelled import LabelledSong
 from remix_miner.calibration.thresholds import Threshold, choose_threshold
 from remix_miner.calibration.window_table import SourceWindows, percentiles, windows_of
 from remix_miner.checkpoint import versions

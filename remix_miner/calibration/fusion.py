@@ -11,9 +11,9 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy.special import logit
 
-from remix_miner.calibration.labelled_songs import LabelledSong
 from remix_miner.calibration.promise.curve import not_trained_on
 from remix_miner.calibration.settings import CalibrationSettings
+from remix_miner.calibration.songs.labelled import LabelledSong
 from remix_miner.calibration.window_table import windows_of
 from remix_miner.detector.evidence import DETECTOR_EDGE, LARGEST_LOG_ODDS, Evidence, Fusion
 from remix_miner.sources import SOURCES

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 
 from remix_miner.calibration.harvest import HarvestRule, harvest, perfect_harvest
 from remix_miner.calibration.intervals import BootstrapSettings, Estimate, estimate, ratio, resampled
-from remix_miner.calibration.labelled_songs import LabelledSong
+from remix_miner.calibration.songs.labelled import LabelledSong
 from remix_miner.calibration.window_table import SourceWindows, artist_numbers, windows_of
 from remix_miner.config import AN_HOUR, LEVEL_DB, Settings
 from remix_miner.errors import DataError

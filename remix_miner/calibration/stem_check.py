@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float32
 
-from remix_miner.calibration.labelled_songs import mono_stems
+from remix_miner.calibration.songs.labelled import mono_stems
 from remix_miner.config import AN_HOUR, LEVEL_DB, PROBABILITY, Settings
 from remix_miner.datasets.tracks import PairTrack, StemTrack
 from remix_miner.detector.networks import SilentSourceDetector

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from remix_miner.calibration.labelled_songs import LabelledSong
+from remix_miner.calibration.songs.labelled import LabelledSong
 from remix_miner.detector.calibration import VOLUME_FLOOR_DB, Percentiles
 from remix_miner.detector.spans import Span
 from remix_miner.detector.windows import HOP_SECONDS, WINDOW_SECONDS

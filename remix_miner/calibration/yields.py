@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from remix_miner.calibration.harvest import Harvest, HarvestRule, harvest
-from remix_miner.calibration.labelled_songs import LabelledSong
+from remix_miner.calibration.songs.labelled import LabelledSong
 from remix_miner.calibration.window_table import artist_numbers, windows_of
 from remix_miner.errors import DataError
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from remix_miner.atomic import write_text
-from remix_miner.calibration.labelled_songs import LabelledSong
 from remix_miner.calibration.promise.curve import not_trained_on
+from remix_miner.calibration.songs.labelled import LabelledSong
 from remix_miner.calibration.window_table import SourceWindows, windows_of
 from remix_miner.detector.calibration import Calibration, FusedSource, SourceCalibration
 from remix_miner.figures.calibration_figures import (

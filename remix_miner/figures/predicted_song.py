@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32
 
-from remix_miner.calibration.labelled_songs import Windows, mono_stems, true_volumes
+from remix_miner.calibration.songs.labelled import Windows, mono_stems, true_volumes
 from remix_miner.datasets.tracks import PairTrack, StemTrack
 from remix_miner.detector.spans import Span
 from remix_miner.detector.windows import SAMPLE_RATE

@@ -13,7 +13,7 @@ import numpy as np
 from remix_miner.audio import write_audio
 from remix_miner.calibration.harvest import harvest_of_spans
 from remix_miner.calibration.intervals import BootstrapSettings, estimate, ratio, resampled
-from remix_miner.calibration.labelled_songs import LabelledSong, mono_stems, true_volumes
+from remix_miner.calibration.songs.labelled import LabelledSong, mono_stems, true_volumes
 from remix_miner.calibration.window_table import windows_of
 from remix_miner.datasets.corpora import load_stem_tracks
 from remix_miner.datasets.library import LibraryFile

@@ -18,8 +18,8 @@ from scipy.special import expit
 from remix_miner.calibration.bounds import DRAWS, Acceptance, lower_bound
 from remix_miner.calibration.harvest import Harvest, HarvestRule, harvest, perfect_harvest
 from remix_miner.calibration.intervals import ratio
-from remix_miner.calibration.labelled_songs import LabelledSong
 from remix_miner.calibration.settings import CalibrationSettings
+from remix_miner.calibration.songs.labelled import LabelledSong
 from remix_miner.calibration.window_table import silent_weight_of, windows_of
 from remix_miner.detector.artist_counts import ArtistCounts
 from remix_miner.detector.purity_curve import PurityCurve

@@ -13,7 +13,7 @@ from remix_miner.commands._options.common import note, warn
 from remix_miner.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from remix_miner.calibration.labelled_songs import LabelledSong
+    from remix_miner.calibration.songs.labelled import LabelledSong
     from remix_miner.datasets.tracks import PairTrack, StemTrack
     from remix_miner.detector.calibration import Calibration
     from remix_miner.detector.evidence import Evidence
@@ -123,8 +123,8 @@ def label_and_predict_songs(
     (cross-fitting). The result then holds for the method of training, and stands for ``detector``. Raises `DataError`
     for a song that trained all of them.
     """
-    from remix_miner.calibration.labelled_songs import guess_artists, label_songs, read_artists
-    from remix_miner.calibration.weak_songs import label_weak_songs
+    from remix_miner.calibration.songs.labelled import guess_artists, label_songs, read_artists
+    from remix_miner.calibration.songs.weak import label_weak_songs
     from remix_miner.datasets.corpora import load_pair_tracks, load_stem_tracks
 
     if not choice.stems and not choice.pairs and not choice.weak:

@@ -9,8 +9,8 @@ import click
 from remix_miner.errors import UsageError
 
 if TYPE_CHECKING:
-    from remix_miner.calibration.labelled_songs import LabelledSong
     from remix_miner.calibration.settings import CalibrationSettings
+    from remix_miner.calibration.songs.labelled import LabelledSong
     from remix_miner.detector.artist_counts import ArtistCounts
     from remix_miner.detector.calibration import Calibration
     from remix_miner.detector.loading import LoadedDetector

@@ -16,9 +16,9 @@ from jaxtyping import Bool, Float
 
 from remix_miner.calibration.fit import calibrate_source
 from remix_miner.calibration.harvest import HarvestRule, harvest
-from remix_miner.calibration.labelled_songs import LabelledSong
 from remix_miner.calibration.promise.curve import not_trained_on
 from remix_miner.calibration.settings import CalibrationSettings
+from remix_miner.calibration.songs.labelled import LabelledSong
 from remix_miner.calibration.window_table import SourceWindows, weighted_quantile, windows_of
 from remix_miner.mined.inspection import inspect_folder
 from remix_miner.sources import SOURCES

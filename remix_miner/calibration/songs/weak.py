@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import torch
 
-from remix_miner.calibration.labelled_songs import (
+from remix_miner.calibration.songs.labelled import (
     LabelledSong,
     guess_artists,
     one_thread,

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Float32
 from torch import Tensor
 
 from remix_miner.audio import downmix, resample
-from remix_miner.calibration.muting import muted
+from remix_miner.calibration.songs.muting import muted
 from remix_miner.datasets.tracks import PairTrack, StemTrack, artist_of
 from remix_miner.detector.evidence import Evidence
 from remix_miner.detector.networks import SilentSourceDetector
@@ -41,7 +41,7 @@ class LabelledSong:
 
     A volume is nan where the mixture is digital silence or the source has no stem of its own. ``trained_on``: this song
     trained the detector of the probabilities. ``evidence``: log-odds of silence per window (W,) of an evidence for its
-    source (`detector.evidence`), or None. ``levels_known``: False for labels without levels (`weak_songs`), whose
+    source (`detector.evidence`), or None. ``levels_known``: False for labels without levels (`songs.weak`), whose
     volumes are VOLUME_FLOOR_DB where the source is silent and 0 dB where it sounds.
     """
 
