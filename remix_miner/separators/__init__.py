@@ -24,10 +24,10 @@ SEPARATORS = {
     "htdemucs": "remix_miner.separators.external.htdemucs.HTDemucs",
     "bs_roformer": "remix_miner.separators.external.roformer.BsRoformer",
     "mel_band_roformer": "remix_miner.separators.external.roformer.MelBandRoformer",
-    "tfc_tdf_v1": "remix_miner.separators.tfc_tdf_v1.TfcTdfV1",
-    "tfc_tdf_v2": "remix_miner.separators.tfc_tdf_v2.TfcTdfV2",
-    "tfc_tdf_v3": "remix_miner.separators.tfc_tdf_v3.TfcTdfV3",
-    "kuielab_mdx_net": "remix_miner.separators.kuielab_mdx_net.KuielabMdxNet",
+    "tfc_tdf_v1": "remix_miner.separators.tfc_tdf.v1.TfcTdfV1",
+    "tfc_tdf_v2": "remix_miner.separators.tfc_tdf.v2.TfcTdfV2",
+    "tfc_tdf_v3": "remix_miner.separators.tfc_tdf.v3.TfcTdfV3",
+    "kuielab_mdx_net": "remix_miner.separators.tfc_tdf.kuielab_mdx_net.KuielabMdxNet",
 }
 """Name -> class. To add a separator: one file and one line here; the shared tests pick it up."""
 

@@ -8,7 +8,7 @@ from jaxtyping import Float32
 
 from remix_miner.config import Settings, from_mapping
 from remix_miner.evaluation.ensembles.recipe import load_recipe
-from remix_miner.separators.tfc_tdf_v2 import N_FFT
+from remix_miner.separators.tfc_tdf.v2 import N_FFT
 from remix_miner.sources import SOURCES
 from remix_miner.studies.bench import Bench, Estimator
 from remix_miner.studies.plan import Arm, Claim, Study

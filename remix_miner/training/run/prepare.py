@@ -16,7 +16,7 @@ from remix_miner.errors import DataError, UsageError
 from remix_miner.runs.folder import RunFolder
 from remix_miner.runs.resuming import require_changeable
 from remix_miner.separators.base import Separator, count_parameters
-from remix_miner.separators.kuielab_mdx_net import KuielabMdxNet
+from remix_miner.separators.tfc_tdf.kuielab_mdx_net import KuielabMdxNet
 from remix_miner.training.batches.feeding import Feed
 from remix_miner.training.batches.matching import Matcher
 from remix_miner.training.batches.samplers import RemixSampler, StemSampler

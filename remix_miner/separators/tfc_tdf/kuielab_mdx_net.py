@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from remix_miner.config import Bounds
 from remix_miner.errors import DataError, UsageError
 from remix_miner.separators.base import Seconds, Separator
-from remix_miner.separators.tfc_tdf_v2 import TfcTdfV2
+from remix_miner.separators.tfc_tdf.v2 import TfcTdfV2
 from remix_miner.sources import SOURCES
 
 

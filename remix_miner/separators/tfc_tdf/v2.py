@@ -14,7 +14,7 @@ from remix_miner.config import Bounds
 from remix_miner.errors import UsageError
 from remix_miner.separators.base import Seconds, Transform, Width
 from remix_miner.separators.spectrogram import Spectrogram
-from remix_miner.separators.tfc_tdf_v1 import TfcTdfUnet, normalized
+from remix_miner.separators.tfc_tdf.v1 import TfcTdfUnet, normalized
 
 N_FFT = {"vocals": 6144, "drums": 4096, "bass": 16384, "other": 8192}
 """The paper's transform sizes: the less treble a source has, the larger."""
