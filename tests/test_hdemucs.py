@@ -5,13 +5,12 @@ import sys
 import pytest
 import torch
 
-from remix_miner import torchaudio_loader
 from remix_miner.errors import DataError
-from remix_miner.separators import build
+from remix_miner.separators import build, torchaudio_loader
 from remix_miner.separators.base import count_parameters
 from remix_miner.separators.loading import load_separator
+from remix_miner.separators.torchaudio_loader import load_torchaudio
 from remix_miner.sources import SOURCES
-from remix_miner.torchaudio_loader import load_torchaudio
 
 
 def test_it_is_torchaudios_hdemucs_high():

@@ -16,8 +16,8 @@ from remix_miner.config import Bounds
 from remix_miner.separators.base import Seconds, Width
 from remix_miner.separators.demucs import unet_valid_length
 from remix_miner.separators.demucs_v1 import DemucsV1
+from remix_miner.separators.torchaudio_loader import load_torchaudio
 from remix_miner.sources import SOURCES
-from remix_miner.torchaudio_loader import load_torchaudio
 
 ZERO_CROSSINGS, ROLL_OFF = 24, 0.945
 

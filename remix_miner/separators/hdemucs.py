@@ -14,8 +14,8 @@ from torch import Tensor
 from remix_miner.config import Bounds
 from remix_miner.errors import DataError
 from remix_miner.separators.base import Seconds, Separator, Transform, Width
+from remix_miner.separators.torchaudio_loader import load_torchaudio
 from remix_miner.sources import SOURCES
-from remix_miner.torchaudio_loader import load_torchaudio
 
 
 class HDemucs(Separator):
