@@ -21,7 +21,7 @@ from remix_miner.mining.messages import BatchLimits, JobSetup, ScanSettings
 from remix_miner.mining.report import ScanReport
 from remix_miner.mining.summary import summary
 from remix_miner.mining.track.scan import scan_audio
-from remix_miner.processes import worker_environment
+from remix_miner.processes.workers import worker_environment
 
 Harvest = dict[tuple[str, str, int], str]
 
@@ -52,7 +52,7 @@ def scan(library: Path, tiny_detector: Path) -> Callable[..., ScanReport]:
             limits=BatchLimits(**limits),
         )
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("remix_miner.processes.START_METHOD", start_method)
+            patch.setattr("remix_miner.processes.workers.START_METHOD", start_method)
             patch.setattr("remix_miner.mining.jobs.batch.scan_audio", scan)
             return mine([library], out, settings)
 
@@ -158,7 +158,7 @@ def run(setup: JobSetup, tasks: list[Any], watch: Watch, workers: int) -> Any:
 
 @pytest.fixture
 def fork(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("remix_miner.processes.START_METHOD", "fork")
+    monkeypatch.setattr("remix_miner.processes.workers.START_METHOD", "fork")
 
 
 @pytest.mark.usefixtures("fork")

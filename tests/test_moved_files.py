@@ -114,7 +114,7 @@ def test_a_recording_that_crashes_or_hangs_costs_its_fingerprint_alone(
             time.sleep(1000)
         return fingerprint_file(path)
 
-    monkeypatch.setattr("remix_miner.processes.START_METHOD", "fork")
+    monkeypatch.setattr("remix_miner.processes.workers.START_METHOD", "fork")
     monkeypatch.setattr("remix_miner.duplicates.taking.fingerprint_file", faulty)
     monkeypatch.setattr("remix_miner.duplicates.taking.STALL_SECONDS", 5.0 if fault == "hang" else 300.0)
     recordings = [Recording.of_file(file) for file in find_audio(library)[0]]

@@ -84,7 +84,7 @@ def scan(library: Path, tiny_detector: Path) -> Callable[..., ScanReport]:
             limits=BatchLimits(excerpts=1),
         )
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("remix_miner.processes.START_METHOD", "fork")
+            patch.setattr("remix_miner.processes.workers.START_METHOD", "fork")
             patch.setattr("remix_miner.mining.jobs.batch.scan_audio", scan)
             return mine([library], out, settings)
 

@@ -58,7 +58,7 @@ def scan(tiny_detector: Path) -> Callable[..., ScanReport]:
             limits=BatchLimits(excerpts=batch_excerpts),
         )
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("remix_miner.processes.START_METHOD", "fork")
+            patch.setattr("remix_miner.processes.workers.START_METHOD", "fork")
             patch.setattr("remix_miner.mining.jobs.batch.scan_audio", scan)
             return mine([library], out, settings)
 

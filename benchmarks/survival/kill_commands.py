@@ -25,7 +25,7 @@ import torch
 from scans import STEM_RATE, harvest, scan, write_songs, write_stems
 from victims import start
 
-import remix_miner.processes
+import remix_miner.processes.workers
 from remix_miner.cli import main as remix_miner_command
 
 TIMES = ("seconds", "created", "date", "started", "finished", "realtime", "speed", "peak")
@@ -149,7 +149,7 @@ def main() -> None:
     parser.add_argument("--commands", default="evaluate,export,calibrate,merge")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    remix_miner.processes.START_METHOD = "fork"  # a worker starts at once
+    remix_miner.processes.workers.START_METHOD = "fork"  # a worker starts at once
     with tempfile.TemporaryDirectory() as name:
         for number, case in enumerate(cases(Path(name), options.commands.split(","))):
             out = Path(name) / f"case{number}"

@@ -21,7 +21,7 @@ import torch
 from scans import harvest, scan, write_songs
 from victims import children, start, wait_for
 
-import remix_miner.processes
+import remix_miner.processes.workers
 from remix_miner.mined.catalogue_db import CATALOGUE_NAME
 
 
@@ -78,7 +78,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=36)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    remix_miner.processes.START_METHOD = "fork"  # a worker starts at once
+    remix_miner.processes.workers.START_METHOD = "fork"  # a worker starts at once
     with tempfile.TemporaryDirectory() as folder:
         kill_detect(Path(folder), options.kills)
 

@@ -15,7 +15,7 @@ import torch
 from scans import STEM_RATE, scan, write_songs, write_stems
 from victims import start, wait_for
 
-import remix_miner.processes
+import remix_miner.processes.workers
 
 
 def kill_train(folder: Path, kills: int) -> None:
@@ -85,7 +85,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=14)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    remix_miner.processes.START_METHOD = "fork"  # a worker starts at once
+    remix_miner.processes.workers.START_METHOD = "fork"  # a worker starts at once
     with tempfile.TemporaryDirectory() as folder:
         kill_train(Path(folder), options.kills)
 

@@ -21,7 +21,7 @@ from remix_miner.detector.training.targets import distillation_targets, masked_b
 from remix_miner.detector.training.validation import silence_auc, validation_mixes
 from remix_miner.detector.windows import HOP_SECONDS, SAMPLE_RATE
 from remix_miner.errors import DataError, UsageError
-from remix_miner.interrupts import Interrupts
+from remix_miner.processes.interrupts import Interrupts
 from remix_miner.progress import Progress
 from remix_miner.runs.average import Ema
 from remix_miner.runs.checkpoints import STOPPING, CheckpointSchedule, random_state, set_random_state

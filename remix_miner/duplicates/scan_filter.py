@@ -19,11 +19,11 @@ from remix_miner.duplicates.excluded import ExcludedRecordings
 from remix_miner.duplicates.recordings import NO_FINGERPRINT, Fingerprint, Recording
 from remix_miner.duplicates.store import STORE_NAME, FingerprintStore
 from remix_miner.errors import DataError
-from remix_miner.interrupts import Interrupts
 from remix_miner.mined.catalogue import Catalogue
 from remix_miner.mined.catalogue_view import CatalogueView
 from remix_miner.mined.library_folders import LibraryFolders
 from remix_miner.mined.uncompared import drop_tracks, end_comparison, judged_tracks, uncompared_tracks
+from remix_miner.processes.interrupts import Interrupts
 
 
 class ScanFilter:

@@ -13,7 +13,7 @@ from remix_miner.datasets.tracks import Track
 from remix_miner.duplicates.fingerprints import fingerprint, fingerprint_file
 from remix_miner.duplicates.recordings import NO_FINGERPRINT, Fingerprint, Recording
 from remix_miner.errors import DataError, RemixMinerError
-from remix_miner.processes import WorkerLost, WorkerProcesses
+from remix_miner.processes.workers import WorkerLost, WorkerProcesses
 
 BLOCK_SECONDS = 10
 STALL_SECONDS = 300.0

@@ -18,7 +18,6 @@ from remix_miner.device import Precision, Sampling
 from remix_miner.duplicates.moved import follow_moved
 from remix_miner.duplicates.scan_filter import ScanFilter
 from remix_miner.errors import DataError
-from remix_miner.interrupts import Interrupts
 from remix_miner.mined.catalogue import Catalogue
 from remix_miner.mined.library_folders import remember_folders
 from remix_miner.mined.probabilities import ProbabilityStore
@@ -32,6 +31,7 @@ from remix_miner.mining.purity import Purity
 from remix_miner.mining.recorder import Recorder
 from remix_miner.mining.report import REPORT_NAME, RunTally, ScanReport, report_of
 from remix_miner.mining.thresholds import Promise, Thresholds, choose_thresholds, fusion_for
+from remix_miner.processes.interrupts import Interrupts
 from remix_miner.sources import MINED_SOURCES
 
 FileFilter = Callable[[Sequence[LibraryFile]], Sequence[Skipped]]

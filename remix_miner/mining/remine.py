@@ -21,7 +21,6 @@ from remix_miner.detector.windows import HOP_SECONDS, WINDOW_SECONDS
 from remix_miner.duplicates.scan_filter import uncompared_copies
 from remix_miner.duplicates.store import STORE_NAME, FingerprintStore
 from remix_miner.errors import DataError, UsageError
-from remix_miner.interrupts import Interrupts
 from remix_miner.mined.catalogue import Catalogue, ScannedTrack
 from remix_miner.mined.catalogue_db import CATALOGUE_NAME
 from remix_miner.mined.catalogue_view import CatalogueView
@@ -36,6 +35,7 @@ from remix_miner.mining.promises import left_out_at, seconds_at_purities
 from remix_miner.mining.recorder import Recorder, unstored_excerpt
 from remix_miner.mining.report import REPORT_NAME, RunTally, ScanReport, report_of
 from remix_miner.mining.track.cut import find_spans
+from remix_miner.processes.interrupts import Interrupts
 from remix_miner.sources import SOURCES, parse_by_source
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from remix_miner.errors import DataError
-from remix_miner.interrupts import Interrupts
+from remix_miner.processes.interrupts import Interrupts
 from remix_miner.progress import Progress
 from remix_miner.runs.checkpoints import STOPPING, CheckpointSchedule, random_state, set_random_state
 from remix_miner.runs.folder import Record, RunFolder, finite

@@ -12,7 +12,7 @@ from remix_miner.device import share_of_device
 from remix_miner.mining.jobs.queue import LOADING, Counts
 from remix_miner.mining.jobs.run import Watch
 from remix_miner.mining.messages import Batch, JobSetup, Task
-from remix_miner.processes import WorkerProcesses
+from remix_miner.processes.workers import WorkerProcesses
 
 COLUMNS = 4
 """Numbers per lane in shared memory: seconds, tracks, excerpts, place. The first of all is the request to stop."""

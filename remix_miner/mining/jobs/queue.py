@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from remix_miner.errors import DataError, RemixMinerError
 from remix_miner.mining.messages import Failed, Task
-from remix_miner.processes import WorkerLost
+from remix_miner.processes.workers import WorkerLost
 
 STALL_SECONDS = 300.0
 SLOWEST_BYTES_PER_SECOND = 2e6

@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from remix_miner.errors import UsageError
-from remix_miner.processes import follow_parent
+from remix_miner.processes.workers import follow_parent
 from remix_miner.training.run.launch import PARENT
 
 CPU = torch.device("cpu")
