@@ -21,7 +21,7 @@ from remix_miner.mining.messages import BatchLimits, JobSetup, ScanSettings
 from remix_miner.mining.report import ScanReport
 from remix_miner.mining.summary import summary
 from remix_miner.mining.track.scan import scan_audio
-from remix_miner.processes.workers import worker_environment
+from remix_miner.processes.environment import worker_environment
 
 Harvest = dict[tuple[str, str, int], str]
 

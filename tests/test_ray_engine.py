@@ -18,7 +18,7 @@ from remix_miner.mining.detect import MineSettings, mine  # noqa: E402
 from remix_miner.mining.engines.choice import Engine  # noqa: E402
 from remix_miner.mining.messages import BatchLimits  # noqa: E402
 from remix_miner.mining.track.scan import scan_audio  # noqa: E402
-from remix_miner.processes.workers import worker_variables  # noqa: E402
+from remix_miner.processes.environment import worker_variables  # noqa: E402
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 Harvest = dict[tuple[str, str, int], str]

@@ -60,7 +60,7 @@ from remix_miner.mining.track.cut import cut, excerpt_audio
 from remix_miner.mining.track.out_of_phase import PhaseCheck
 from remix_miner.mining.track.scan import scan_audio
 from remix_miner.mining.track.window_validity import WindowValidity
-from remix_miner.processes.workers import one_thread_each, worker_environment
+from remix_miner.processes.environment import one_thread_each, worker_environment
 from remix_miner.separators.torchaudio_loader import load_torchaudio
 from remix_miner.sources import SOURCES
 

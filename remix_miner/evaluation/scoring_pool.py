@@ -10,7 +10,8 @@ from typing import Any
 
 from remix_miner.errors import DataError
 from remix_miner.evaluation.score_files import score_files
-from remix_miner.processes.workers import exit_with_parent, one_thread_each
+from remix_miner.processes.environment import one_thread_each
+from remix_miner.processes.workers import exit_with_parent
 
 Submit = Callable[..., "Future[dict[str, Any]]"]
 """Takes the arguments of `score_files`, returns the future row."""

@@ -14,7 +14,8 @@ from remix_miner.errors import DataError, RemixMinerError, UsageError
 from remix_miner.mining.jobs.batch import mine_batch
 from remix_miner.mining.jobs.queue import LOADING, WAITING, Counts
 from remix_miner.mining.messages import Batch, JobSetup, Task
-from remix_miner.processes.workers import WorkerLost, worker_variables
+from remix_miner.processes.environment import worker_variables
+from remix_miner.processes.workers import WorkerLost
 
 AUTHENTICATION = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 """Environment variables that decide who may connect to a Ray cluster."""

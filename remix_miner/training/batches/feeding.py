@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from remix_miner.errors import RemixMinerError, UsageError
-from remix_miner.processes.workers import one_thread_each
+from remix_miner.processes.environment import one_thread_each
 from remix_miner.training.batches.sampler import Kind, Sampler, TensorBatch
 
 

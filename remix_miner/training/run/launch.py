@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from remix_miner.errors import UsageError
-from remix_miner.processes.workers import environment
+from remix_miner.processes.environment import environment
 
 PARENT = "REMIX_MINER_LAUNCHER"  # environment variable: the process that started the training processes
 STOPPING_SECONDS = 600  # for the step under way and its checkpoint, after Ctrl-C
