@@ -1,40 +1,23 @@
 """Data set of the mined excerpts in a folder of shards, for training: whole excerpts or random crops."""
 
 import os
-import sqlite3
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal, TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
 from jaxtyping import Float32
 from torch.utils.data import Dataset
 
 from remix_miner.errors import DataError, UsageError
-from remix_miner.mined.catalogue_db import CATALOGUE_NAME, connect_to_read, reading_errors
-from remix_miner.mined.live_excerpts import check_audio_stored, live_excerpts
-from remix_miner.mined.shards.files import shard_paths
+from remix_miner.mined.excerpt_draws import DrawBy, ExcerptDraws
+from remix_miner.mined.excerpt_index import read_index
 from remix_miner.mined.shards.reader import Shard
 from remix_miner.sources import SOURCES, parse_sources
 
 OPEN_SHARDS = 128
 """Shards that a process keeps open at a time; opening one takes about as long as reading a crop."""
-
-DrawBy = Literal["seconds", "tracks"]
-"""What `MinedExcerpts.draw` makes equally likely: every second of audio, or every track."""
-
-INDEX_DTYPE = np.dtype(
-    [
-        ("shard", "<i4"),
-        ("source", "<i4"),
-        ("track", "<i8"),
-        ("start_frame", "<i8"),
-        ("frames", "<i4"),
-        ("expected_volume_db", "<f4"),
-        ("probability_mean", "<f4"),
-    ]
-)
 
 
 class MinedExcerpt(TypedDict):
@@ -86,16 +69,11 @@ class MinedExcerpts(Dataset[MinedExcerpt]):
         self.seed = seed
         self.epoch = 0
         wanted = SOURCES if sources is None else parse_sources(sources)
-        self._paths, self._index = _read_index(self.folder, wanted)
+        self._paths, self._index = read_index(self.folder, wanted)
         if not len(self._index):
             raise DataError(f"{self.folder} holds no excerpts without {' or '.join(wanted)}; see `remix-miner inspect`")
-        self._rows = {source: np.flatnonzero(self._index["source"] == at) for at, source in enumerate(SOURCES)}
-        self._ends = {
-            source: np.cumsum(self._index["frames"][rows], dtype=np.int64) for source, rows in self._rows.items()
-        }
-        self._tracks: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
-        self._weights: dict[tuple[str, DrawBy, float], tuple[np.ndarray, np.ndarray]] = {}
-        self.sources = tuple(source for source in SOURCES if len(self._rows[source]))
+        self._draws = ExcerptDraws(self.folder, self._index)
+        self.sources = self._draws.sources
         """Sources that have excerpts here."""
         self._open: OrderedDict[int, Shard] = OrderedDict()
         self._process = os.getpid()
@@ -125,7 +103,7 @@ class MinedExcerpts(Dataset[MinedExcerpt]):
 
     def seconds_of(self, source: str) -> float:
         """Return the seconds of excerpts without ``source``."""
-        return float(self._index["frames"][self._rows[source]].sum(dtype=np.int64)) / self.sample_rate
+        return float(self._index["frames"][self._draws.rows[source]].sum(dtype=np.int64)) / self.sample_rate
 
     def draw(
         self, source: str, generator: np.random.Generator, by: DrawBy = "seconds", probability_weight: float = 0.0
@@ -136,30 +114,16 @@ class MinedExcerpts(Dataset[MinedExcerpt]):
         its length: long tracks do not fill the training set. With ``probability_weight`` k, what is drawn like this is
         kept with the probability p^k, and drawn again otherwise; p is the excerpt's mean probability of silence.
         """
-        rows = self._rows.get(source, ())
-        if not len(rows):
-            raise DataError(f"{self.folder} holds no excerpts without {source!r}, only {', '.join(self.sources)}")
-        if probability_weight:
-            rows, ends = self._weighted(source, by, probability_weight)
-            return int(rows[np.searchsorted(ends[:-1], ends[-1] * generator.random(), side="right")])
-        if by == "tracks":
-            rows, ends, bounds = self._by_track(source)
-            track = int(generator.integers(len(bounds) - 1))
-            frame = generator.integers(bounds[track], bounds[track + 1])
-        else:
-            ends = self._ends[source]
-            frame = generator.integers(ends[-1])
-        return int(rows[np.searchsorted(ends, frame, side="right")])
+        return self._draws.draw(source, generator, by, probability_weight)
 
     def probabilities(self, source: str) -> np.ndarray:
         """Return the mean probability of silence of every excerpt without ``source``, by index."""
-        found: np.ndarray = self._index["probability_mean"][self._rows[source]].astype(np.float64)
+        found: np.ndarray = self._index["probability_mean"][self._draws.rows[source]].astype(np.float64)
         return found
 
     def mean_probability(self, source: str, by: DrawBy = "seconds", probability_weight: float = 0.0) -> float:
         """Return the mean over draws of the drawn excerpt's probability of silence."""
-        rows, ends = self._weighted(source, by, probability_weight)
-        return float(np.diff(ends, prepend=0) @ self._index["probability_mean"][rows] / ends[-1])
+        return self._draws.mean_probability(source, by, probability_weight)
 
     def random_crop(
         self, source: str, frames: int, generator: np.random.Generator
@@ -195,7 +159,7 @@ class MinedExcerpts(Dataset[MinedExcerpt]):
 
     def tracks_of(self, source: str) -> int:
         """Return how many tracks have excerpts without ``source``."""
-        return len(np.unique(self._index["track"][self._rows[source]]))
+        return len(np.unique(self._index["track"][self._draws.rows[source]]))
 
     def read(self, index: int, start: int = 0, frames: int | None = None) -> MinedExcerpt:
         """Return excerpt ``index`` from its frame ``start``: ``frames`` (zeros after its end), or all to its end."""
@@ -222,37 +186,6 @@ class MinedExcerpts(Dataset[MinedExcerpt]):
             probability_min=float(excerpt["probability_min"]),
         )
 
-    def _by_track(self, source: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return the rows of a source ordered by track, the frame at which each ends, and the bounds of the tracks."""
-        if source not in self._tracks:
-            rows = self._rows[source]
-            rows = rows[np.argsort(self._index["track"][rows], kind="stable")]
-            ends = np.cumsum(self._index["frames"][rows], dtype=np.int64)
-            last = np.flatnonzero(np.diff(self._index["track"][rows], append=-1))
-            self._tracks[source] = rows, ends, np.concatenate([[0], ends[last]])
-        return self._tracks[source]
-
-    def _weighted(self, source: str, by: DrawBy, exponent: float) -> tuple[np.ndarray, np.ndarray]:
-        """Return the rows of a source ordered by track, and the cumulative weights with which they are drawn.
-
-        An excerpt of n frames and probability p has the weight n p^k; by 'tracks' it is divided by the frames of all
-        excerpts of its track.
-        """
-        key = source, by, exponent
-        if key not in self._weights:
-            rows, ends, bounds = self._by_track(source)
-            probabilities = self._index["probability_mean"][rows].astype(np.float64)
-            if not np.all((probabilities > 0) & (probabilities < 1.001)):
-                raise DataError(
-                    f"{self.folder} holds excerpts without {source} whose probability is not above 0 and at most 1; "
-                    "they cannot be drawn by it"
-                )
-            weights = np.diff(ends, prepend=0) * (probabilities / probabilities.max()) ** exponent
-            if by == "tracks":
-                weights /= np.diff(bounds)[np.searchsorted(bounds, ends) - 1]
-            self._weights[key] = rows, np.cumsum(weights)
-        return self._weights[key]
-
     def _shard(self, number: int) -> Shard:
         if self._process != os.getpid():
             self._inherited.append(self._open)  # a parent's handles: neither used nor closed here
@@ -274,47 +207,3 @@ class MinedExcerpts(Dataset[MinedExcerpt]):
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_open": OrderedDict(), "_inherited": []}
-
-
-def _read_index(folder: Path, sources: Iterable[str]) -> tuple[list[Path], np.ndarray]:
-    """Return the shards, and for each live excerpt its entry of `INDEX_DTYPE`."""
-    paths = shard_paths(folder)
-    if not (folder / CATALOGUE_NAME).is_file():
-        if not paths:
-            raise DataError(f"{folder} holds no shards; name a folder written by `remix-miner detect --out`")
-        pieces = []
-        tracks: dict[bytes, int] = {}
-        for number, path in enumerate(paths):
-            with Shard(path) as shard:
-                if shard.source in sources:
-                    piece = np.zeros(len(shard.excerpts), dtype=INDEX_DTYPE)
-                    piece["shard"], piece["source"] = number, SOURCES.index(shard.source)
-                    piece["track"] = [tracks.setdefault(name, len(tracks)) for name in shard.excerpts["track"]]
-                    piece["start_frame"], piece["frames"] = shard.excerpts["start_frame"], shard.excerpts["frames"]
-                    piece["expected_volume_db"] = np.nan
-                    piece["probability_mean"] = shard.excerpts["probability_mean"]
-                    pieces.append(piece)
-        return paths, np.concatenate(pieces) if pieces else np.zeros(0, dtype=INDEX_DTYPE)
-    with reading_errors(folder / CATALOGUE_NAME):
-        database = connect_to_read(folder)
-        try:
-            check_audio_stored(folder, database)
-            index = np.fromiter(_live_excerpts(database, paths, list(sources)), dtype=INDEX_DTYPE)
-        finally:
-            database.close()
-    return paths, index
-
-
-def _live_excerpts(database: sqlite3.Connection, paths: list[Path], sources: list[str]) -> Iterator[tuple[Any, ...]]:
-    numbers = {path.name: number for number, path in enumerate(paths)}
-    codes = {source: SOURCES.index(source) for source in sources}
-    for excerpt in live_excerpts(database, sources):
-        if excerpt.shard not in numbers:
-            raise DataError(
-                f"shards/{excerpt.shard} is in the catalogue but not on the disk: copy it, or run `remix-miner detect` "
-                "again"
-            )
-        expected = np.nan if excerpt.expected_volume_db is None else excerpt.expected_volume_db
-        number, code = numbers[excerpt.shard], codes[excerpt.source]
-        place = excerpt.track_id, excerpt.shard_start, excerpt.frames
-        yield number, code, *place, expected, excerpt.probability_mean

@@ -12,7 +12,8 @@ from remix_miner.audio import Audio, resample, to_channels
 from remix_miner.config import PROBABILITY, Bounds, SettingError, Settings
 from remix_miner.datasets.segments import SegmentReader
 from remix_miner.errors import UsageError
-from remix_miner.mined.excerpts import DrawBy, MinedExcerpts
+from remix_miner.mined.excerpt_draws import DrawBy
+from remix_miner.mined.excerpts import MinedExcerpts
 from remix_miner.training.batches.consistency import Segment
 from remix_miner.training.batches.levels import level_gain, volume_weight
 from remix_miner.training.batches.matching import Matcher
