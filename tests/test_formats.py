@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from remix_miner.mined.catalogue_db import SCHEMA
+from remix_miner.mined.shards.format import EXCERPT_DTYPE
 from remix_miner.mined.shards.reader import Shard
-from remix_miner.mined.shards.writer import EXCERPT_DTYPE
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "reference" / "formats.md"
 BLOCKS = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), flags=re.DOTALL)

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float32, Int16
 
 from remix_miner.errors import DataError
-from remix_miner.mined.shards.writer import EXCERPT_DTYPE, FORMAT, FORMAT_VERSION
+from remix_miner.mined.shards.format import EXCERPT_DTYPE, FORMAT, FORMAT_VERSION
 from remix_miner.sources import SOURCES
 
 

@@ -17,40 +17,21 @@ from typing import Any
 
 import h5py
 import numpy as np
-from jaxtyping import Float32, Int16
+from jaxtyping import Float32
 
 from remix_miner.atomic import start_sync, sync_file, sync_folder
 from remix_miner.audio import display_name
 from remix_miner.checkpoint import sha256_of_file
 from remix_miner.errors import DataError, UsageError, WriteError
 from remix_miner.mined.shards.files import ClosedShard, is_shard_name
+from remix_miner.mined.shards.format import EXCERPT_DTYPE, FORMAT, FORMAT_VERSION, quantise
 from remix_miner.sources import SOURCES
-
-FORMAT = "remix-miner/excerpts"
-FORMAT_VERSION = 1
-FULL_SCALE = 32767
-LEAST_PEAK = FULL_SCALE * float(np.finfo(np.float32).tiny)
 
 SHARD_SECONDS = 1200.0
 """A sensible length at which to close a shard: 212 MB of 44.1 kHz stereo, little work lost when a scan is killed."""
 
-PIECE_FRAMES = 1 << 14
-
 RESERVE_BYTES = 2 << 20
 """Kept free for what HDF5 writes beside an excerpt: mostly its tree of chunks."""
-
-EXCERPT_DTYPE = np.dtype(
-    [
-        ("track", h5py.string_dtype()),
-        ("track_sha256", h5py.string_dtype("ascii", 64)),
-        ("start_seconds", "<f8"),
-        ("start_frame", "<i8"),
-        ("frames", "<i8"),
-        ("scale", "<f4"),
-        ("probability_mean", "<f4"),
-        ("probability_min", "<f4"),
-    ]
-)
 
 
 class ShardWriter:
@@ -148,14 +129,13 @@ class ShardWriter:
         peak = float(max(audio.max(), -audio.min()))
         if not np.isfinite(peak):
             raise ValueError(f"excerpt of {display_name(track)} at {start_seconds:.2f} s holds NaN or infinity")
-        scale = np.float32(max(peak, LEAST_PEAK) / FULL_SCALE)
-        quantised = _quantised(audio, scale)
+        samples, scale = quantise(audio, peak)
         start_frame, self.frames = self.frames, self.frames + len(audio)
         with self._disk_errors():
-            self._reserve(quantised.nbytes + self.sample_rate * self.channels * 2)
+            self._reserve(samples.nbytes + self.sample_rate * self.channels * 2)
             self._audio.resize(self.frames, axis=0)
             end_before = self._file.id.get_filesize()
-            self._audio[start_frame:] = quantised
+            self._audio[start_frame:] = samples
             start_sync(self.temporary, end_before)
         self._rows.append(
             {
@@ -232,15 +212,3 @@ class ShardWriter:
                 f"cannot write {self.path}: {str(error).splitlines()[0]}; finished shards are intact: make room and "
                 "run the same command again"
             ) from error
-
-
-def _quantised(audio: Float32[np.ndarray, "T C"], scale: np.float32) -> Int16[np.ndarray, "T C"]:
-    """Return ``audio`` / ``scale``, rounded to int16. It is computed in blocks that fit in the processor's cache.
-
-    ``scale`` is the peak's share of full scale, so no rounded value exceeds full scale.
-    """
-    quantised = np.empty(audio.shape, dtype="<i2")
-    for start in range(0, len(audio), PIECE_FRAMES):
-        piece = audio[start : start + PIECE_FRAMES] / scale
-        quantised[start : start + PIECE_FRAMES] = np.rint(piece, out=piece)
-    return quantised
