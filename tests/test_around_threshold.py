@@ -22,7 +22,8 @@ from remix_miner.detector.windows import HOP_SECONDS
 from remix_miner.errors import DataError, UsageError
 from remix_miner.mined.catalogue import Catalogue
 from remix_miner.mined.catalogue_view import CatalogueView
-from remix_miner.mined.probabilities import ProbabilityStore, StoredTrack, encode
+from remix_miner.mined.probabilities import ProbabilityStore, StoredTrack
+from remix_miner.mined.probability_codes import encode
 from remix_miner.mined.reviews.decisions import has_reviews, review_transaction
 from remix_miner.mining.merge import merge
 from remix_miner.review.samples.audit import Audit, AuditSettings

@@ -18,7 +18,8 @@ from remix_miner.export.settings import ExportSettings
 from remix_miner.mined.catalogue import Catalogue
 from remix_miner.mined.excerpts import MinedExcerpts
 from remix_miner.mined.inspection import inspect_folder
-from remix_miner.mined.probabilities import ProbabilityStore, StoredTrack, encode
+from remix_miner.mined.probabilities import ProbabilityStore, StoredTrack
+from remix_miner.mined.probability_codes import encode
 from remix_miner.mined.shards.files import shard_paths
 from remix_miner.mined.shards.reader import Shard
 from remix_miner.mining.merge import merge

@@ -11,14 +11,8 @@ from remix_miner.detector.loading import load_detector
 from remix_miner.detector.stream import track_probabilities
 from remix_miner.errors import DataError
 from remix_miner.mined.catalogue import Catalogue
-from remix_miner.mined.probabilities import (
-    LOGIT_RANGE,
-    PROBABILITIES_NAME,
-    ProbabilityStore,
-    StoredTrack,
-    decode,
-    encode,
-)
+from remix_miner.mined.probabilities import PROBABILITIES_NAME, ProbabilityStore, StoredTrack
+from remix_miner.mined.probability_codes import LOGIT_RANGE, decode, encode
 from remix_miner.mining.detect import MineSettings, mine
 from remix_miner.mining.engines.choice import Engine
 from remix_miner.mining.summary import summary

@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from remix_miner.mined.probabilities import ProbabilityStore, StoredTrack, encode
+from remix_miner.mined.probabilities import ProbabilityStore, StoredTrack
+from remix_miner.mined.probability_codes import encode
 
 from .conftest import MINED_RATE
 

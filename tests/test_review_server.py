@@ -337,7 +337,8 @@ def test_a_static_page_holds_sound_and_pictures_and_asks_for_nothing(folder, tmp
 
 
 def test_stored_probabilities_are_shown_without_the_detector(folder, library):
-    from remix_miner.mined.probabilities import ProbabilityStore, StoredTrack, encode
+    from remix_miner.mined.probabilities import ProbabilityStore, StoredTrack
+    from remix_miner.mined.probability_codes import encode
 
     probabilities = np.linspace(0.1, 0.9, 4)[:, None].repeat(900, axis=1).astype(np.float32)
     valid = np.arange(900) != 200

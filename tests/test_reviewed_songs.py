@@ -13,7 +13,8 @@ from remix_miner.calibration.settings import CalibrationSettings
 from remix_miner.detector.calibration import Calibration, SourceCalibration
 from remix_miner.errors import DataError
 from remix_miner.mined.catalogue_view import CatalogueView
-from remix_miner.mined.probabilities import ProbabilityStore, StoredTrack, encode
+from remix_miner.mined.probabilities import ProbabilityStore, StoredTrack
+from remix_miner.mined.probability_codes import encode
 from remix_miner.review.samples.audit import Audit, AuditSettings
 from remix_miner.sources import SOURCES
 

@@ -14,7 +14,7 @@ from remix_miner.device import Precision, Sampling
 from remix_miner.duplicates.excluded import ExcludedRecordings
 from remix_miner.duplicates.recordings import Fingerprint
 from remix_miner.errors import UsageError
-from remix_miner.mined.probabilities import Codes
+from remix_miner.mined.probability_codes import Codes
 from remix_miner.mined.shards.files import ClosedShard
 from remix_miner.sources import SOURCES
 
@@ -123,7 +123,7 @@ class TrackScan:
     found: list[Found]
     frames: int = 0
     codes: Codes | None = None
-    """Probabilities of all windows as `mined.probabilities` stores them; None where they were known before."""
+    """Probabilities of all windows as `mined.probability_codes` has them; None where they were known before."""
     at_purity: list[tuple[float, str, float]] = field(default_factory=list)
     """Purity, source, and the seconds that a scan at that purity finds."""
     fingerprint: Fingerprint | None = None

@@ -15,7 +15,7 @@ from remix_miner.detector.loading import load_detector
 from remix_miner.detector.networks import SilentSourceDetector
 from remix_miner.device import Precision, Sampling
 from remix_miner.errors import AudioError, DataError
-from remix_miner.mined.probabilities import encode
+from remix_miner.mined.probability_codes import encode
 from remix_miner.mining.jobs.open_shards import OpenShards
 from remix_miner.mining.messages import (
     Batch,
