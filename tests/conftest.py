@@ -15,7 +15,8 @@ import soundfile
 from threadpoolctl import threadpool_limits
 
 from remix_miner.datasets.library import LibraryFile
-from remix_miner.mined.catalogue import Catalogue, ScannedTrack
+from remix_miner.mined.catalogue import Catalogue
+from remix_miner.mined.catalogue_rows import ScannedTrack
 from remix_miner.mined.shards.writer import ShardWriter
 
 

@@ -13,8 +13,9 @@ import pytest
 
 from remix_miner.datasets.library import LibraryFile
 from remix_miner.errors import DataError
-from remix_miner.mined.catalogue import Catalogue, ScannedTrack
+from remix_miner.mined.catalogue import Catalogue
 from remix_miner.mined.catalogue_db import LIVE
+from remix_miner.mined.catalogue_rows import ScannedTrack
 from remix_miner.mined.catalogue_view import CatalogueView
 from remix_miner.mined.shards.files import shard_paths
 from remix_miner.mined.shards.writer import ShardWriter
@@ -229,7 +230,8 @@ from pathlib import Path
 import numpy as np
 from remix_miner.datasets.library import LibraryFile
 from remix_miner.mined.shards.writer import ShardWriter
-from remix_miner.mined.catalogue import Catalogue, ScannedTrack
+from remix_miner.mined.catalogue import Catalogue
+from remix_miner.mined.catalogue_rows import ScannedTrack
 settings = {"detector_sha256": "d" * 64, "min_seconds": 5.0, "thresholds": {"drums": 0.9, "bass": 0.9}}
 audio = np.full((800, 2), 0.5, dtype=np.float32)
 with Catalogue.open(sys.argv[1], settings) as catalogue:

@@ -21,8 +21,9 @@ from typing import Any, TypeVar
 import numpy as np
 
 from remix_miner.datasets.library import LibraryFile
-from remix_miner.mined.catalogue import Catalogue, ScannedTrack
+from remix_miner.mined.catalogue import Catalogue
 from remix_miner.mined.catalogue_db import CATALOGUE_NAME
+from remix_miner.mined.catalogue_rows import ScannedTrack
 from remix_miner.mined.catalogue_view import CatalogueView
 from remix_miner.mined.excerpts import MinedExcerpts
 from remix_miner.mined.shards.files import ClosedShard

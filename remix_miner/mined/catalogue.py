@@ -7,11 +7,9 @@ that no excerpt is lost or duplicated.
 
 import contextlib
 import json
-import math
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +24,7 @@ from remix_miner.mined.catalogue_db import (
     reading_errors,
     transaction,
 )
+from remix_miner.mined.catalogue_rows import ADD_EXCERPT, ScannedTrack, excerpt_row, unstored_row
 from remix_miner.mined.catalogue_view import CatalogueView
 from remix_miner.mined.lock import FolderLock
 from remix_miner.mined.probabilities import PROBABILITIES_NAME
@@ -34,39 +33,6 @@ from remix_miner.mined.uncompared import add_uncompared
 
 if TYPE_CHECKING:
     from remix_miner.datasets.library import LibraryFile
-
-ADD_EXCERPT = (
-    "INSERT INTO excerpts (track_id, source, start_seconds, seconds, probability_mean, probability_min, "
-    "expected_volume_db, shard, shard_start, frames) VALUES (?,?,?,?,?,?,?,?,?,?)"
-)
-
-
-@dataclass(frozen=True)
-class UnstoredExcerpt:
-    """An excerpt without audio. ``start_frame`` and ``frames`` are at the sample rate of the track's file."""
-
-    source: str
-    start_seconds: float
-    seconds: float
-    probability_mean: float
-    probability_min: float
-    expected_volume_db: float
-    start_frame: int
-    frames: int
-
-
-@dataclass(frozen=True)
-class ScannedTrack:
-    """Properties of a scanned file. ``problem``: why only a part of it was scanned, or None."""
-
-    name: str
-    sha256: str
-    seconds: float
-    sample_rate: int
-    channels: int
-    problem: str | None = None
-    spans: Sequence[UnstoredExcerpt] = ()
-    """Excerpts whose audio is not stored."""
 
 
 class Catalogue(CatalogueView):
@@ -172,7 +138,7 @@ class Catalogue(CatalogueView):
                         "error = ? WHERE id = ?",
                         (track.sha256, track.seconds, track.sample_rate, track.channels, track.problem, track_id),
                     )
-                    database.executemany(ADD_EXCERPT, (_unstored_row(track_id, span) for span in track.spans))
+                    database.executemany(ADD_EXCERPT, (unstored_row(track_id, span) for span in track.spans))
                     recorded += len(track.spans)
             add_uncompared(database, [name for name in uncompared if ids[name] is not None])
             for shard in shards:
@@ -185,7 +151,7 @@ class Catalogue(CatalogueView):
                             "among the tracks finished with it"
                         )
                     if (owner := ids[excerpt["track"]]) is not None:
-                        rows.append(_excerpt_row(owner, shard, excerpt))
+                        rows.append(excerpt_row(owner, shard, excerpt))
                 database.executemany(ADD_EXCERPT, rows)
                 recorded += len(rows)
         return recorded
@@ -296,37 +262,6 @@ def differing_settings(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> 
         for name in sorted((stored.keys() | wanted.keys()) - {"purity"})
         if (stored.get(name) or None) != (wanted.get(name) or None)
     ]
-
-
-def _unstored_row(track_id: int, span: UnstoredExcerpt) -> tuple[Any, ...]:
-    return (
-        track_id,
-        span.source,
-        span.start_seconds,
-        span.seconds,
-        span.probability_mean,
-        span.probability_min,
-        None if math.isnan(span.expected_volume_db) else span.expected_volume_db,
-        None,
-        span.start_frame,
-        span.frames,
-    )
-
-
-def _excerpt_row(track_id: int, shard: ClosedShard, excerpt: Mapping[str, Any]) -> tuple[Any, ...]:
-    expected = excerpt.get("expected_volume_db")
-    return (
-        track_id,
-        shard.source,
-        excerpt["start_seconds"],
-        excerpt["frames"] / shard.sample_rate,
-        excerpt["probability_mean"],
-        excerpt["probability_min"],
-        None if expected is None or expected != expected else expected,
-        shard.path.name,
-        excerpt["start_frame"],
-        excerpt["frames"],
-    )
 
 
 def _canonical(value: Mapping[str, Any]) -> str:

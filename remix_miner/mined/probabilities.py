@@ -22,6 +22,7 @@ from remix_miner.sources import SOURCES
 PROBABILITIES_NAME = "probabilities.sqlite"
 FORMAT_VERSION = 1
 APPLICATION_ID = 0x524D5052  # 'RMPR'
+
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS probabilities (
     track TEXT PRIMARY KEY,             -- as in the catalogue: `LibraryFile.name`

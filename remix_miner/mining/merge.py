@@ -27,7 +27,7 @@ from remix_miner.mined.library_folders import take_folders
 from remix_miner.mined.lock import FolderLock
 from remix_miner.mined.probabilities import PROBABILITIES_NAME, ProbabilityStore
 from remix_miner.mined.reviews.by_stretch import apply_by_stretch
-from remix_miner.mined.reviews.decisions import take_reviews
+from remix_miner.mined.reviews.copying import take_reviews
 from remix_miner.mined.shards.files import shard_path
 from remix_miner.mining.report import REPORT_NAME, RunTally, report_of
 from remix_miner.progress import track

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 from remix_miner.datasets.library import LibraryFile, Skipped
 from remix_miner.duplicates.recordings import Fingerprint
-from remix_miner.mined.catalogue import Catalogue, ScannedTrack, UnstoredExcerpt
+from remix_miner.mined.catalogue import Catalogue
+from remix_miner.mined.catalogue_rows import ScannedTrack, UnstoredExcerpt
 from remix_miner.mined.probabilities import ProbabilityStore, StoredTrack
 from remix_miner.mined.uncompared import drop_tracks
 from remix_miner.mining.engines.choice import Engine

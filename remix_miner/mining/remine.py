@@ -21,14 +21,15 @@ from remix_miner.detector.windows import HOP_SECONDS, WINDOW_SECONDS
 from remix_miner.duplicates.scan_filter import uncompared_copies
 from remix_miner.duplicates.store import STORE_NAME, FingerprintStore
 from remix_miner.errors import DataError, UsageError
-from remix_miner.mined.catalogue import Catalogue, ScannedTrack
+from remix_miner.mined.catalogue import Catalogue
 from remix_miner.mined.catalogue_db import CATALOGUE_NAME
+from remix_miner.mined.catalogue_rows import ScannedTrack
 from remix_miner.mined.catalogue_view import CatalogueView
 from remix_miner.mined.library_folders import KEY as FOLDERS_KEY
 from remix_miner.mined.library_folders import LibraryFolders
 from remix_miner.mined.probabilities import ProbabilityStore, StoredTrack
 from remix_miner.mined.reviews.by_stretch import apply_by_stretch, wrong_stretches
-from remix_miner.mined.reviews.decisions import take_reviews
+from remix_miner.mined.reviews.copying import take_reviews
 from remix_miner.mining.engines.choice import Engine
 from remix_miner.mining.messages import BatchLimits, JobSetup, KnownSpans, ScanSettings, Task
 from remix_miner.mining.promises import left_out_at, seconds_at_purities
