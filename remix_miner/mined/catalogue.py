@@ -82,7 +82,7 @@ class Catalogue(CatalogueView):
         Files to scan are new, changed (in size or modification time), or pending (interrupted, or failed for a
         temporary reason). ``retry_failed`` adds the files that failed. The old excerpts of a changed file are marked
         'superseded': their audio stays in its shard, which is never altered, and readers leave it out. Files that no
-        longer exist keep their excerpts (`mined.moved` finds those that moved).
+        longer exist keep their excerpts (`duplicates.moved` finds those that moved).
         """
         files = list(files)
         wanted = "('pending', 'failed')" if retry_failed else "('pending')"
