@@ -17,7 +17,7 @@ import torch
 from remix_miner.datasets.library import find_audio
 from remix_miner.detector.loading import load_detector
 from remix_miner.device import Precision, Sampling
-from remix_miner.mining.messages import ScanSettings
+from remix_miner.mining.settings import ScanSettings
 from remix_miner.mining.thresholds import choose_thresholds
 from remix_miner.mining.track.scan import ScannedAudio, scan_audio
 

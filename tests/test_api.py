@@ -17,7 +17,7 @@ from remix_miner.cli import main
 from remix_miner.detector.loading import load_detector
 from remix_miner.errors import UsageError
 from remix_miner.mined.catalogue import Catalogue
-from remix_miner.mining.messages import ScanSettings
+from remix_miner.mining.settings import ScanSettings
 from remix_miner.mining.track.scan import scan_audio
 
 STUB = Path(remix_miner.__file__).with_name("__init__.pyi").read_text(encoding="utf-8")

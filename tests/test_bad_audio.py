@@ -15,7 +15,8 @@ from remix_miner.audio import AudioReader
 from remix_miner.datasets.library import LibraryFile, storable_text
 from remix_miner.detector.loading import load_detector
 from remix_miner.mining.jobs.batch import mine_batch
-from remix_miner.mining.messages import Failed, JobSetup, ScanSettings, Task, TrackScan
+from remix_miner.mining.messages import Failed, JobSetup, Task, TrackScan
+from remix_miner.mining.settings import ScanSettings
 
 RATE = 16000
 SECONDS = 12.0

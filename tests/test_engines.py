@@ -17,8 +17,9 @@ from remix_miner.errors import AudioError, DataError, UsageError
 from remix_miner.mining.detect import MineSettings, mine
 from remix_miner.mining.engines.choice import Engine
 from remix_miner.mining.jobs.run import Watch, run_jobs
-from remix_miner.mining.messages import BatchLimits, JobSetup, ScanSettings
+from remix_miner.mining.messages import JobSetup
 from remix_miner.mining.report import ScanReport
+from remix_miner.mining.settings import BatchLimits, ScanSettings
 from remix_miner.mining.summary import summary
 from remix_miner.mining.track.scan import scan_audio
 from remix_miner.processes.environment import worker_environment

@@ -22,7 +22,7 @@ from remix_miner.detector.fused_stream import FusedStream, fused_probabilities
 from remix_miner.detector.networks import SilentSourceDetector
 from remix_miner.detector.stream import ProbabilityStream, track_probabilities
 from remix_miner.errors import DataError, UsageError
-from remix_miner.mining.messages import ScanSettings
+from remix_miner.mining.settings import ScanSettings
 from remix_miner.mining.thresholds import joint_as_scanned
 from remix_miner.mining.track.scan import scan_audio
 from remix_miner.sources import SOURCES

@@ -19,7 +19,8 @@ from remix_miner.datasets.library import LibraryFile
 from remix_miner.detector.loading import load_detector
 from remix_miner.mined.shards.reader import Shard
 from remix_miner.mining.jobs.batch import mine_batch
-from remix_miner.mining.messages import FAILURES, Failed, JobSetup, ScanSettings, Task, TrackScan
+from remix_miner.mining.messages import FAILURES, Failed, JobSetup, Task, TrackScan
+from remix_miner.mining.settings import ScanSettings
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks" / "survival"
 WRITTEN: dict[str, dict[str, str]] = runpy.run_path(str(BENCHMARKS / "formats.py"))["FORMATS"]

@@ -45,7 +45,7 @@ INNER = {
     "mined.reviews": {"mined.catalogue_db"},
     "mined.samples": {"mined.catalogue_db"},
     "mined.shards": set(),
-    "mining.track": {"mining.messages", "datasets", "detector", "duplicates"},
+    "mining.track": {"mining.messages", "mining.settings", "datasets", "detector", "duplicates"},
     "separators.tfc_tdf": {"separators.base", "separators.loading", "separators.spectrogram"},
 }
 

@@ -33,9 +33,9 @@ from remix_miner.mined.uncompared import uncompared_tracks
 from remix_miner.mining.detect import MineSettings, mine
 from remix_miner.mining.engines.choice import Engine
 from remix_miner.mining.merge import merge
-from remix_miner.mining.messages import BatchLimits
 from remix_miner.mining.remine import RemineSettings, remine
 from remix_miner.mining.report import ScanReport
+from remix_miner.mining.settings import BatchLimits
 from remix_miner.mining.track.scan import scan_audio
 from remix_miner.synthesis.song import synthesize_song
 

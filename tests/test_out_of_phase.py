@@ -9,7 +9,7 @@ import pytest
 from remix_miner.audio import write_audio
 from remix_miner.detector.loading import load_detector
 from remix_miner.detector.windows import window_count
-from remix_miner.mining.messages import ScanSettings
+from remix_miner.mining.settings import ScanSettings
 from remix_miner.mining.track.judged_channels import could_be_mined, least_over_channels
 from remix_miner.mining.track.out_of_phase import PhaseCheck
 from remix_miner.mining.track.scan import scan_audio

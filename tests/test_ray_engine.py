@@ -16,7 +16,7 @@ ray = pytest.importorskip("ray")
 
 from remix_miner.mining.detect import MineSettings, mine  # noqa: E402
 from remix_miner.mining.engines.choice import Engine  # noqa: E402
-from remix_miner.mining.messages import BatchLimits  # noqa: E402
+from remix_miner.mining.settings import BatchLimits  # noqa: E402
 from remix_miner.mining.track.scan import scan_audio  # noqa: E402
 from remix_miner.processes.environment import worker_variables  # noqa: E402
 

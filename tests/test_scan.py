@@ -14,7 +14,7 @@ from remix_miner.detector.loading import load_detector
 from remix_miner.detector.stream import track_probabilities
 from remix_miner.detector.windows import HOP_SECONDS, WINDOW_SECONDS, window_count
 from remix_miner.errors import AudioError, UsageError
-from remix_miner.mining.messages import ScanSettings
+from remix_miner.mining.settings import ScanSettings
 from remix_miner.mining.track.cut import cut, excerpt_audio, find_spans
 from remix_miner.mining.track.scan import ScannedAudio, scan_audio
 from remix_miner.mining.track.window_validity import WindowValidity

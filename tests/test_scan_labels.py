@@ -27,8 +27,8 @@ from remix_miner.mined.inspection import inspect_folder
 from remix_miner.mining.detect import MineSettings, mine
 from remix_miner.mining.engines.choice import Engine
 from remix_miner.mining.merge import merge
-from remix_miner.mining.messages import ScanSettings
 from remix_miner.mining.remine import RemineSettings, remine
+from remix_miner.mining.settings import ScanSettings
 from remix_miner.mining.track.cut import find_spans
 
 HERE = Engine(workers=0)

@@ -24,8 +24,8 @@ from remix_miner.mined.shards.files import shard_paths
 from remix_miner.mined.shards.reader import Shard
 from remix_miner.mining.detect import FileFilter, MineSettings, mine
 from remix_miner.mining.engines.choice import Engine
-from remix_miner.mining.messages import BatchLimits
 from remix_miner.mining.report import ScanReport
+from remix_miner.mining.settings import BatchLimits
 from remix_miner.mining.summary import summary
 from remix_miner.mining.track.scan import scan_audio
 

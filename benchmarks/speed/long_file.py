@@ -22,8 +22,9 @@ from remix_miner.datasets.library import find_audio
 from remix_miner.detector.loading import load_detector
 from remix_miner.mining.engines.local import LocalProcesses
 from remix_miner.mining.jobs.run import Watch, run_jobs
-from remix_miner.mining.messages import JobSetup, ScanSettings
+from remix_miner.mining.messages import JobSetup
 from remix_miner.mining.plan import tasks_for
+from remix_miner.mining.settings import ScanSettings
 from remix_miner.mining.thresholds import choose_thresholds
 
 RATE = 44100

@@ -53,8 +53,9 @@ from remix_miner.mined.shards.writer import ShardWriter
 from remix_miner.mining.engines.local import LocalProcesses
 from remix_miner.mining.jobs.queue import Counts
 from remix_miner.mining.jobs.run import Watch, run_jobs
-from remix_miner.mining.messages import JobSetup, ScanSettings
+from remix_miner.mining.messages import JobSetup
 from remix_miner.mining.plan import tasks_for
+from remix_miner.mining.settings import ScanSettings
 from remix_miner.mining.thresholds import choose_thresholds, fusion_for
 from remix_miner.mining.track.cut import cut, excerpt_audio
 from remix_miner.mining.track.out_of_phase import PhaseCheck

@@ -21,8 +21,8 @@ from remix_miner.mined.shards.files import shard_paths, temporary_paths
 from remix_miner.mined.shards.reader import Shard
 from remix_miner.mining.detect import MineSettings, mine
 from remix_miner.mining.engines.choice import Engine
-from remix_miner.mining.messages import BatchLimits
 from remix_miner.mining.report import ScanReport
+from remix_miner.mining.settings import BatchLimits
 from remix_miner.sources import MINED_SOURCES, SOURCES
 
 RATE = 16_000

@@ -18,7 +18,7 @@ from remix_miner.errors import UsageError
 from remix_miner.figures.predicted_song import PredictedSong
 from remix_miner.figures.song import song_figure
 from remix_miner.figures.style import Picture
-from remix_miner.mining.messages import ScanSettings
+from remix_miner.mining.settings import ScanSettings
 from remix_miner.mining.thresholds import Thresholds, fusion_for, joint_thresholds
 from remix_miner.mining.track.cut import spans_to_mine
 from remix_miner.mining.track.held_audio import HeldAudio

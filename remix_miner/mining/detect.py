@@ -24,12 +24,13 @@ from remix_miner.mined.probabilities import ProbabilityStore
 from remix_miner.mined.reviews.by_stretch import apply_by_stretch
 from remix_miner.mined.uncompared import drop_tracks
 from remix_miner.mining.engines.choice import Engine
-from remix_miner.mining.messages import BatchLimits, JobSetup, ScanSettings
+from remix_miner.mining.messages import JobSetup
 from remix_miner.mining.plan import check_share, share_of, tasks_for
 from remix_miner.mining.promises import left_out_at
 from remix_miner.mining.purity import Purity
 from remix_miner.mining.recorder import Recorder
 from remix_miner.mining.report import REPORT_NAME, RunTally, ScanReport, report_of
+from remix_miner.mining.settings import BatchLimits, ScanSettings
 from remix_miner.mining.thresholds import Promise, Thresholds, choose_thresholds, fusion_for
 from remix_miner.processes.interrupts import Interrupts
 from remix_miner.sources import MINED_SOURCES

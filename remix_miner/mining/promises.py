@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float32
 from remix_miner.detector.calibration import Calibration
 from remix_miner.detector.left_out import LeftOut
 from remix_miner.detector.spans import silent_spans
-from remix_miner.mining.messages import ScanSettings
+from remix_miner.mining.settings import ScanSettings
 from remix_miner.sources import SOURCES
 
 PURITIES = (0.9, 0.95, 0.98)

@@ -31,10 +31,11 @@ from remix_miner.mined.probabilities import ProbabilityStore, StoredTrack
 from remix_miner.mined.reviews.by_stretch import apply_by_stretch, wrong_stretches
 from remix_miner.mined.reviews.copying import take_reviews
 from remix_miner.mining.engines.choice import Engine
-from remix_miner.mining.messages import BatchLimits, JobSetup, KnownSpans, ScanSettings, Task
+from remix_miner.mining.messages import JobSetup, KnownSpans, Task
 from remix_miner.mining.promises import left_out_at, seconds_at_purities
 from remix_miner.mining.recorder import Recorder, unstored_excerpt
 from remix_miner.mining.report import REPORT_NAME, RunTally, ScanReport, report_of
+from remix_miner.mining.settings import BatchLimits, ScanSettings
 from remix_miner.mining.track.cut import find_spans
 from remix_miner.processes.interrupts import Interrupts
 from remix_miner.sources import SOURCES, parse_by_source

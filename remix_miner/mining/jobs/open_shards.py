@@ -4,7 +4,8 @@ import time
 
 from remix_miner.mined.shards.files import ClosedShard
 from remix_miner.mined.shards.writer import ShardWriter
-from remix_miner.mining.messages import BatchLimits, JobSetup, TrackScan
+from remix_miner.mining.messages import JobSetup, TrackScan
+from remix_miner.mining.settings import BatchLimits
 from remix_miner.mining.track.cut import cut, excerpt_audio
 from remix_miner.mining.track.scan import ScannedAudio
 

@@ -10,7 +10,8 @@ from jaxtyping import Bool, Float32
 from remix_miner.audio import Block, resample
 from remix_miner.detector.spans import Span, silent_spans
 from remix_miner.errors import AudioError
-from remix_miner.mining.messages import Found, ScanSettings
+from remix_miner.mining.messages import Found
+from remix_miner.mining.settings import ScanSettings
 from remix_miner.sources import SOURCES
 
 

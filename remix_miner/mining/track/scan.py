@@ -15,7 +15,8 @@ from remix_miner.detector.windows import HOP_SECONDS, SAMPLE_RATE
 from remix_miner.duplicates.fingerprints import FingerprintStream
 from remix_miner.duplicates.recordings import Fingerprint
 from remix_miner.errors import AudioError
-from remix_miner.mining.messages import Found, KnownSpans, ScanSettings
+from remix_miner.mining.messages import Found, KnownSpans
+from remix_miner.mining.settings import ScanSettings
 from remix_miner.mining.track.cut import find_spans
 from remix_miner.mining.track.held_audio import HeldAudio, block_frames
 from remix_miner.mining.track.judged_channels import could_be_mined, least_over_channels
