@@ -179,7 +179,7 @@ def test_a_merge_applies_each_answer_once(mined, tmp_path):
 
 def test_labels_only_remine_gives_the_same_spans_without_decoding(mined, tmp_path, monkeypatch):
     remine(mined, tmp_path / "audio", RemineSettings(EVERY, engine=HERE))
-    monkeypatch.setattr("remix_miner.mining.jobs.batch.known_audio", None)
+    monkeypatch.setattr("remix_miner.mining.jobs.task.known_audio", None)
     remine(mined, tmp_path / "labels", RemineSettings(EVERY, labels_only=True, engine=HERE))
     columns = ("path", "source", "start_seconds", "seconds", "probability_mean")
     with_audio, without = (

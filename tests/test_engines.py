@@ -54,7 +54,7 @@ def scan(library: Path, tiny_detector: Path) -> Callable[..., ScanReport]:
         )
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("remix_miner.processes.workers.START_METHOD", start_method)
-            patch.setattr("remix_miner.mining.jobs.batch.scan_audio", scan)
+            patch.setattr("remix_miner.mining.jobs.task.scan_audio", scan)
             return mine([library], out, settings)
 
     return run
@@ -171,7 +171,7 @@ def test_a_file_that_never_ends_is_given_up(
             time.sleep(1000)
         raise AudioError("at once, so that no other file is slow where the machine is")
 
-    monkeypatch.setattr("remix_miner.mining.jobs.batch.scan_audio", hangs)
+    monkeypatch.setattr("remix_miner.mining.jobs.task.scan_audio", hangs)
     monkeypatch.setattr("remix_miner.mining.jobs.queue.STALL_SECONDS", 2.0)
     setup, tasks = setup_and_tasks(library, tiny_detector, tmp_path)
     batches = list(run(setup, tasks, Watch(), workers=2))
@@ -240,7 +240,7 @@ def test_a_scan_that_is_asked_to_stop_closes_what_is_finished(
             on_block(0.0)
         return result
 
-    monkeypatch.setattr("remix_miner.mining.jobs.batch.scan_audio", slow)
+    monkeypatch.setattr("remix_miner.mining.jobs.task.scan_audio", slow)
     monkeypatch.setattr("remix_miner.mining.jobs.queue.SHORTEST_JOB_SECONDS", 1e9)
     setup, tasks = setup_and_tasks(library, tiny_detector, tmp_path)
     watch = Watch(count, lambda: scanned >= 2)

@@ -85,7 +85,7 @@ def scan(library: Path, tiny_detector: Path) -> Callable[..., ScanReport]:
         )
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("remix_miner.processes.workers.START_METHOD", "fork")
-            patch.setattr("remix_miner.mining.jobs.batch.scan_audio", scan)
+            patch.setattr("remix_miner.mining.jobs.task.scan_audio", scan)
             return mine([library], out, settings)
 
     return run

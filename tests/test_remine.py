@@ -63,7 +63,7 @@ def test_it_finds_what_a_scan_with_those_thresholds_finds(
         engine=HERE,
     )
     mine([library], tmp_path / "scan", scanned)
-    monkeypatch.setattr("remix_miner.mining.jobs.batch.load_detector", None)  # the detector is not needed
+    monkeypatch.setattr("remix_miner.mining.jobs.task.load_detector", None)  # the detector is not needed
     remine(mined, tmp_path / "out", RemineSettings({"drums": 0.2}, engine=HERE))
     harvest_of(tmp_path / "out")
     found, wanted = spans(tmp_path / "out"), spans(tmp_path / "scan")

@@ -119,7 +119,7 @@ def test_audio_is_cut_later_as_a_scan_would_have_stored_it(
     library, with_audio, tiny_detector, harvest_of, tmp_path, monkeypatch
 ):
     mine([library], tmp_path / "mined", settings(tiny_detector, labels_only=True))
-    monkeypatch.setattr("remix_miner.mining.jobs.batch.load_detector", None)
+    monkeypatch.setattr("remix_miner.mining.jobs.task.load_detector", None)
     assert run("remine", tmp_path / "mined", "--out", tmp_path / "cut", "--workers", 0) == 0
     assert harvest_of(tmp_path / "cut") == harvest_of(with_audio)
     assert run("remine", with_audio, "--out", tmp_path / "no", "--workers", 0) == 2  # that one has its audio

@@ -59,7 +59,7 @@ def scan(tiny_detector: Path) -> Callable[..., ScanReport]:
         )
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("remix_miner.processes.workers.START_METHOD", "fork")
-            patch.setattr("remix_miner.mining.jobs.batch.scan_audio", scan)
+            patch.setattr("remix_miner.mining.jobs.task.scan_audio", scan)
             return mine([library], out, settings)
 
     return run
