@@ -3,24 +3,19 @@
 import contextlib
 import dataclasses
 import secrets
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from jaxtyping import Bool
-
 from remix_miner.atomic import write_json
-from remix_miner.audio import display_name
 from remix_miner.checkpoint import versions
-from remix_miner.datasets.library import LibraryFile, Skipped, file_name_of
+from remix_miner.datasets.library import Skipped
 from remix_miner.detector.calibration import Calibration
 from remix_miner.detector.evidence import Fusion
-from remix_miner.detector.windows import HOP_SECONDS, WINDOW_SECONDS
 from remix_miner.duplicates.scan_filter import uncompared_copies
 from remix_miner.duplicates.store import STORE_NAME, FingerprintStore
-from remix_miner.errors import DataError, UsageError
+from remix_miner.errors import UsageError
 from remix_miner.mined.catalogue import Catalogue
 from remix_miner.mined.catalogue_db import CATALOGUE_NAME
 from remix_miner.mined.catalogue_rows import ScannedTrack
@@ -28,17 +23,17 @@ from remix_miner.mined.catalogue_view import CatalogueView
 from remix_miner.mined.library_folders import KEY as FOLDERS_KEY
 from remix_miner.mined.library_folders import LibraryFolders
 from remix_miner.mined.probabilities import ProbabilityStore, StoredTrack
-from remix_miner.mined.reviews.by_stretch import apply_by_stretch, wrong_stretches
+from remix_miner.mined.reviews.by_stretch import apply_by_stretch
 from remix_miner.mined.reviews.copying import take_reviews
 from remix_miner.mining.engines.choice import Engine
+from remix_miner.mining.known_tracks import DoneTrack, at_purities, file_of, known_spans, waiting_tracks
 from remix_miner.mining.messages import JobSetup, KnownSpans, Task
-from remix_miner.mining.promises import left_out_at, seconds_at_purities
+from remix_miner.mining.promises import left_out_at
 from remix_miner.mining.recorder import Recorder, unstored_excerpt
 from remix_miner.mining.report import REPORT_NAME, RunTally, ScanReport, report_of
 from remix_miner.mining.settings import BatchLimits, ScanSettings
-from remix_miner.mining.track.cut import find_spans
 from remix_miner.processes.interrupts import Interrupts
-from remix_miner.sources import SOURCES, parse_by_source
+from remix_miner.sources import parse_by_source
 
 
 @dataclass(frozen=True)
@@ -59,16 +54,6 @@ class RemineSettings:
     labels_only: bool = False
     engine: Engine = field(default_factory=Engine)
     limits: BatchLimits = field(default_factory=BatchLimits)
-
-
-@dataclass(frozen=True)
-class DoneTrack:
-    """A track that is done in the old folder, with its number of channels and its remark."""
-
-    name: str
-    seconds: float
-    channels: int
-    problem: str | None
 
 
 def remine(mined: Path, out: Path, settings: RemineSettings, announce: Callable[[], None] = lambda: None) -> ScanReport:
@@ -99,12 +84,12 @@ def remine(mined: Path, out: Path, settings: RemineSettings, announce: Callable[
             with FingerprintStore(mined, to_read=True) as fingerprints:
                 copies = {} if fingerprints.keeps_copies else uncompared_copies(old)
         tasks = []
-        for track, stored in _waiting(catalogue, old, known, folders, copies):
-            found = _spans(old, stored, scan_settings)
+        for track, stored in waiting_tracks(catalogue, old, known, folders, copies):
+            found = known_spans(old, stored, scan_settings)
             if settings.labels_only:
                 catalogue.finish_track(_labelled(track, stored, found, settings.calibration))
             elif found.found:
-                tasks.append(Task(_file(stored, folders), track.seconds, known=found))
+                tasks.append(Task(file_of(stored, folders), track.seconds, known=found))
             else:
                 catalogue.finish_track(
                     ScannedTrack(
@@ -135,7 +120,7 @@ def remine(mined: Path, out: Path, settings: RemineSettings, announce: Callable[
         skipped = [Skipped(folders.path_of(name) or Path(name), reason) for name, reason in copies.items()]
         probabilities.keep_only(catalogue.done_tracks())
         if settings.calibration is not None:
-            probabilities.restate_purities(_at_purities(known, catalogue, scan_settings, settings.calibration))
+            probabilities.restate_purities(at_purities(known, catalogue, scan_settings, settings.calibration))
         _take_reviews(catalogue, mined)
         found_left_out = {} if settings.calibration is None else left_out_at(settings.calibration, settings.purity)
         report = report_of(catalogue, refused=settings.refused, skipped=skipped, run=tally, planted={})
@@ -183,73 +168,6 @@ def _settings(old: Mapping[str, Any], new: RemineSettings) -> tuple[ScanSettings
         values["fusion"] = Fusion(**values["fusion"])
     settings = ScanSettings(**values)
     return settings, {**old, **dataclasses.asdict(settings), "purity": dict(new.purity)}
-
-
-def _waiting(
-    catalogue: Catalogue,
-    old: CatalogueView,
-    known: ProbabilityStore,
-    folders: LibraryFolders,
-    copies: Container[str],
-) -> Iterator[tuple[DoneTrack, StoredTrack]]:
-    """Return the tracks that are done in the old folder and not in the new one, without ``copies``."""
-    rows = old.database.execute(
-        "SELECT path, seconds, channels, error FROM tracks WHERE status = 'done' ORDER BY path"
-    ).fetchall()
-    names = set(known.tracks())
-    if missing := [name for name, *_ in rows if name not in names]:
-        raise DataError(
-            f"{display_name(old.folder)} has no probabilities of {len(missing)} tracks, for example "
-            f"{display_name(missing[0])}: they were scanned by an older version; scan the library into another folder"
-        )
-    tracks = {name: DoneTrack(name, *row) for name, *row in rows if name not in copies}
-    files = []
-    for name in tracks:
-        stored = known.stored(name)
-        assert stored is not None
-        files.append(_file(stored, folders))
-    for file in catalogue.register(files):
-        stored = known.stored(file.name)
-        assert stored is not None
-        yield tracks[file.name], stored
-
-
-def _file(stored: StoredTrack, folders: LibraryFolders) -> LibraryFile:
-    """Return the file of a track, as it was scanned. A missing file fails when it is opened."""
-    path = folders.path_of(stored.track) or Path(file_name_of(stored.track))
-    return LibraryFile(path, stored.track, stored.size, stored.mtime_ns)
-
-
-def _spans(old: CatalogueView, stored: StoredTrack, settings: ScanSettings) -> KnownSpans:
-    """Return the spans of a track at the new thresholds."""
-    probabilities = stored.probabilities
-    for source, start, end in wrong_stretches(old.database, stored.track):
-        probabilities[SOURCES.index(source), _touching(probabilities.shape[1], start, end)] = np.nan
-    valid = np.ones(probabilities.shape[1], dtype=bool)  # P is NaN, and fails, where a window is not valid
-    found = find_spans(probabilities, valid, stored.frames, stored.sample_rate, settings)
-    return KnownSpans(stored.sha256, stored.sample_rate, stored.frames, found)
-
-
-def _at_purities(
-    known: ProbabilityStore, catalogue: Catalogue, settings: ScanSettings, calibration: Calibration
-) -> Iterator[tuple[str, float, str, float]]:
-    """Yield (track, purity, source, seconds) that ``calibration`` gives at other purities, for the done tracks."""
-    for name in catalogue.done_tracks():
-        stored = known.stored(name)
-        assert stored is not None
-        valid = np.ones(stored.codes.shape[1], dtype=bool)  # P is NaN, and fails, where a window is not valid
-        seconds = stored.frames / stored.sample_rate
-        for row in seconds_at_purities(stored.probabilities, valid, seconds, settings, calibration):
-            yield name, *row
-
-
-def _touching(windows: int, start_seconds: float, end_seconds: float) -> Bool[np.ndarray, " W"]:
-    """Return the windows that share audio with a span."""
-    centres = np.arange(windows) * HOP_SECONDS
-    touching: Bool[np.ndarray, " W"] = (centres + WINDOW_SECONDS / 2 > start_seconds) & (
-        centres - WINDOW_SECONDS / 2 < end_seconds
-    )
-    return touching
 
 
 def parse_thresholds(texts: Iterable[str]) -> dict[str, float]:
