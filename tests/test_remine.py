@@ -13,8 +13,10 @@ import pytest
 from remix_miner.cli import main
 from remix_miner.detector.calibration import Calibration
 from remix_miner.errors import DataError, UsageError
+from remix_miner.mined import probabilities
 from remix_miner.mined.catalogue import Catalogue
 from remix_miner.mined.probabilities import PROBABILITIES_NAME
+from remix_miner.mined.probability_codes import decode
 from remix_miner.mining.detect import MineSettings, mine
 from remix_miner.mining.engines.choice import Engine
 from remix_miner.mining.remine import RemineSettings, parse_thresholds, remine
@@ -47,6 +49,11 @@ def test_the_same_thresholds_give_the_same_excerpts(mined: Path, harvest_of: Any
     report = remine(mined, tmp_path / "out", RemineSettings({"drums": 0.3, "bass": 0.3, "vocals": 0.3}, engine=HERE))
     assert report.complete
     assert harvest_of(tmp_path / "out") == harvest_of(mined)
+
+
+def settings_of(folder: Path) -> dict[str, Any]:
+    with Catalogue.read(folder) as catalogue:
+        return catalogue.settings
 
 
 def test_it_finds_what_a_scan_with_those_thresholds_finds(
@@ -91,6 +98,24 @@ def test_the_report_states_other_purities_by_the_new_calibration(
     with Catalogue.read(mined) as catalogue:
         (before,) = catalogue.database.execute("SELECT sum(seconds) FROM excerpts WHERE source = 'drums'").fetchone()
     assert found > (before or 0)
+
+
+def test_the_probabilities_of_a_track_are_decoded_once_and_a_resumed_call_states_the_same(
+    library: Path, mined: Path, tiny_detector: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Spans and seconds at other purities come from one decoding. A track of an earlier call is decoded for the latter
+    alone."""
+    decoded = []
+    monkeypatch.setattr(probabilities, "decode", lambda codes: decoded.append(codes) or decode(codes))
+    calibration = Calibration.load(tiny_detector / "calibration.json")
+    settings = RemineSettings({"drums": 0.3}, calibration=calibration, purity={"drums": 0.95}, engine=HERE)
+    at_once = remine(mined, tmp_path / "out", settings).at_purity
+    assert len(decoded) == len(list(library.iterdir())) == 4
+    assert at_once[0.95]["drums"] > 0
+    with Catalogue.open(tmp_path / "out", settings_of(tmp_path / "out")) as catalogue, catalogue.transaction() as open_:
+        open_.execute("UPDATE tracks SET status = 'pending' WHERE path = 'library/1.wav'")
+        open_.execute("DELETE FROM excerpts WHERE track_id IN (SELECT id FROM tracks WHERE status = 'pending')")
+    assert remine(mined, tmp_path / "out", settings).at_purity == at_once
 
 
 def test_only_files_with_new_spans_are_opened_and_those_that_are_gone_fail(

@@ -100,6 +100,11 @@ class ProbabilityStore:
         with clear_errors(self.path):
             return [name for (name,) in self._database.execute("SELECT track FROM probabilities ORDER BY track")]
 
+    def files(self) -> Iterator[tuple[str, int, int]]:
+        """Yield each track with the size and the modification time (ns) of its file as it was scanned."""
+        with clear_errors(self.path):
+            yield from self._database.execute("SELECT track, size, mtime_ns FROM probabilities")
+
     def read(self, track: str) -> Probabilities | None:
         """Return P (S, W) of a track by its name in the catalogue, NaN without label; None for an unknown track."""
         stored = self.stored(track)

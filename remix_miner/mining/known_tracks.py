@@ -1,6 +1,6 @@
 """Tracks of a mined folder that is mined again: their files, and what their stored probabilities give."""
 
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,12 +16,16 @@ from remix_miner.mined.catalogue import Catalogue
 from remix_miner.mined.catalogue_view import CatalogueView
 from remix_miner.mined.library_folders import LibraryFolders
 from remix_miner.mined.probabilities import ProbabilityStore, StoredTrack
+from remix_miner.mined.probability_codes import Probabilities
 from remix_miner.mined.reviews.by_stretch import wrong_stretches
 from remix_miner.mining.messages import KnownSpans
 from remix_miner.mining.promises import seconds_at_purities
 from remix_miner.mining.settings import ScanSettings
 from remix_miner.mining.track.cut import find_spans
 from remix_miner.sources import SOURCES
+
+PurityRows = list[tuple[float, str, float]]
+"""Purity, source, and the seconds that a scan at that purity finds in a track."""
 
 
 @dataclass(frozen=True)
@@ -45,18 +49,14 @@ def waiting_tracks(
     rows = old.database.execute(
         "SELECT path, seconds, channels, error FROM tracks WHERE status = 'done' ORDER BY path"
     ).fetchall()
-    names = set(known.tracks())
-    if missing := [name for name, *_ in rows if name not in names]:
+    scanned = {name: (size, mtime_ns) for name, size, mtime_ns in known.files()}
+    if missing := [name for name, *_ in rows if name not in scanned]:
         raise DataError(
             f"{display_name(old.folder)} has no probabilities of {len(missing)} tracks, for example "
             f"{display_name(missing[0])}: they were scanned by an older version; scan the library into another folder"
         )
     tracks = {name: DoneTrack(name, *row) for name, *row in rows if name not in copies}
-    files = []
-    for name in tracks:
-        stored = known.stored(name)
-        assert stored is not None
-        files.append(file_of(stored, folders))
+    files = [LibraryFile(_path_of(name, folders), name, *scanned[name]) for name in tracks]
     for file in catalogue.register(files):
         stored = known.stored(file.name)
         assert stored is not None
@@ -65,31 +65,56 @@ def waiting_tracks(
 
 def file_of(stored: StoredTrack, folders: LibraryFolders) -> LibraryFile:
     """Return the file of a track, as it was scanned. A missing file fails when it is opened."""
-    path = folders.path_of(stored.track) or Path(file_name_of(stored.track))
-    return LibraryFile(path, stored.track, stored.size, stored.mtime_ns)
+    return LibraryFile(_path_of(stored.track, folders), stored.track, stored.size, stored.mtime_ns)
 
 
-def known_spans(old: CatalogueView, stored: StoredTrack, settings: ScanSettings) -> KnownSpans:
-    """Return the spans of a track at the new thresholds."""
+def _path_of(track: str, folders: LibraryFolders) -> Path:
+    return folders.path_of(track) or Path(file_name_of(track))
+
+
+def known_spans(
+    old: CatalogueView, stored: StoredTrack, settings: ScanSettings, calibration: Calibration | None
+) -> tuple[KnownSpans, PurityRows]:
+    """Return the spans of a track at the new thresholds, and what ``calibration`` gives at other purities."""
     probabilities = stored.probabilities
+    rows = _rows_of(stored, probabilities, settings, calibration)
     for source, start, end in wrong_stretches(old.database, stored.track):
         probabilities[SOURCES.index(source), _touching(probabilities.shape[1], start, end)] = np.nan
-    valid = np.ones(probabilities.shape[1], dtype=bool)  # P is NaN, and fails, where a window is not valid
-    found = find_spans(probabilities, valid, stored.frames, stored.sample_rate, settings)
-    return KnownSpans(stored.sha256, stored.sample_rate, stored.frames, found)
+    found = find_spans(probabilities, _all_windows(probabilities), stored.frames, stored.sample_rate, settings)
+    return KnownSpans(stored.sha256, stored.sample_rate, stored.frames, found), rows
 
 
 def at_purities(
-    known: ProbabilityStore, catalogue: Catalogue, settings: ScanSettings, calibration: Calibration
+    known: ProbabilityStore,
+    catalogue: Catalogue,
+    settings: ScanSettings,
+    calibration: Calibration,
+    found: Mapping[str, PurityRows],
 ) -> Iterator[tuple[str, float, str, float]]:
-    """Yield (track, purity, source, seconds) that ``calibration`` gives at other purities, for the done tracks."""
+    """Yield (track, purity, source, seconds) for the tracks that are done.
+
+    ``found``: the rows by `known_spans`. Tracks of an earlier call that was interrupted are read for them.
+    """
     for name in catalogue.done_tracks():
-        stored = known.stored(name)
-        assert stored is not None
-        valid = np.ones(stored.codes.shape[1], dtype=bool)  # P is NaN, and fails, where a window is not valid
-        seconds = stored.frames / stored.sample_rate
-        for row in seconds_at_purities(stored.probabilities, valid, seconds, settings, calibration):
+        rows = found.get(name)
+        if rows is None:
+            stored = known.stored(name)
+            assert stored is not None
+            rows = _rows_of(stored, stored.probabilities, settings, calibration)
+        for row in rows:
             yield name, *row
+
+
+def _rows_of(
+    stored: StoredTrack, probabilities: Probabilities, settings: ScanSettings, calibration: Calibration | None
+) -> PurityRows:
+    seconds = stored.frames / stored.sample_rate
+    return seconds_at_purities(probabilities, _all_windows(probabilities), seconds, settings, calibration)
+
+
+def _all_windows(probabilities: Probabilities) -> Bool[np.ndarray, " W"]:
+    """Return every window as valid: where one is not, P is NaN, and fails."""
+    return np.ones(probabilities.shape[1], dtype=bool)
 
 
 def _touching(windows: int, start_seconds: float, end_seconds: float) -> Bool[np.ndarray, " W"]:

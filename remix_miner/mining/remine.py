@@ -26,7 +26,7 @@ from remix_miner.mined.probabilities import ProbabilityStore, StoredTrack
 from remix_miner.mined.reviews.by_stretch import apply_by_stretch
 from remix_miner.mined.reviews.copying import take_reviews
 from remix_miner.mining.engines.choice import Engine
-from remix_miner.mining.known_tracks import DoneTrack, at_purities, file_of, known_spans, waiting_tracks
+from remix_miner.mining.known_tracks import DoneTrack, PurityRows, at_purities, file_of, known_spans, waiting_tracks
 from remix_miner.mining.messages import JobSetup, KnownSpans, Task
 from remix_miner.mining.promises import left_out_at
 from remix_miner.mining.recorder import Recorder, unstored_excerpt
@@ -84,8 +84,9 @@ def remine(mined: Path, out: Path, settings: RemineSettings, announce: Callable[
             with FingerprintStore(mined, to_read=True) as fingerprints:
                 copies = {} if fingerprints.keeps_copies else uncompared_copies(old)
         tasks = []
+        purity_rows: dict[str, PurityRows] = {}
         for track, stored in waiting_tracks(catalogue, old, known, folders, copies):
-            found = known_spans(old, stored, scan_settings)
+            found, purity_rows[track.name] = known_spans(old, stored, scan_settings, settings.calibration)
             if settings.labels_only:
                 catalogue.finish_track(_labelled(track, stored, found, settings.calibration))
             elif found.found:
@@ -120,7 +121,8 @@ def remine(mined: Path, out: Path, settings: RemineSettings, announce: Callable[
         skipped = [Skipped(folders.path_of(name) or Path(name), reason) for name, reason in copies.items()]
         probabilities.keep_only(catalogue.done_tracks())
         if settings.calibration is not None:
-            probabilities.restate_purities(at_purities(known, catalogue, scan_settings, settings.calibration))
+            rows = at_purities(known, catalogue, scan_settings, settings.calibration, purity_rows)
+            probabilities.restate_purities(rows)
         _take_reviews(catalogue, mined)
         found_left_out = {} if settings.calibration is None else left_out_at(settings.calibration, settings.purity)
         report = report_of(catalogue, refused=settings.refused, skipped=skipped, run=tally, planted={})
