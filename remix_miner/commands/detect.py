@@ -6,6 +6,7 @@ from typing import Any, get_args
 import click
 
 from remix_miner.commands._options.common import note, show, verb
+from remix_miner.commands._options.engine import engine_options
 from remix_miner.device import Precision, Sampling
 
 
@@ -74,17 +75,7 @@ class LibraryPath(click.Path):
     type=click.Choice(get_args(Sampling)),
     help="Of the scattering transform: as much as envelopes need, or where kymatio does, to check the former.",
 )
-@click.option("--workers", default=None, type=int, help="Processes; one per CPU core if left out, 0: this process.")
-@click.option(
-    "--engine",
-    default="local",
-    show_default=True,
-    type=click.Choice(["local", "ray"]),
-    help="Processes of this machine, or actors of a Ray cluster.",
-)
-@click.option("--address", default=None, help="Of a Ray cluster; a local one is started if left out.")
-@click.option("--gpus-per-worker", default=None, type=float, help="Share of a GPU that a Ray actor holds, e.g. 0.25.")
-@click.option("--device", default="cpu", show_default=True, help="'cpu', 'cuda', 'cuda:1'; auto takes a GPU if any.")
+@engine_options
 @click.option("--shard", default=None, metavar="I/N", help="Scan share I of N (from 1) only; join them with merge.")
 @click.option("--restart", is_flag=True, help="Delete the contents of --out and scan from the start.")
 @click.option("--retry-failed", is_flag=True, help="Also scan files again that failed before.")
@@ -120,11 +111,6 @@ def command(
     channels: int,
     precision: Precision,
     sampling: Sampling,
-    workers: int | None,
-    engine: str,
-    address: str | None,
-    gpus_per_worker: float | None,
-    device: str,
     shard: str | None,
     restart: bool,
     retry_failed: bool,
@@ -132,6 +118,7 @@ def command(
     keep_duplicates: bool,
     planted: tuple[Path, ...],
     as_json: bool,
+    **engine: Any,
 ) -> int:
     from remix_miner.detector.calibration import Calibration
     from remix_miner.duplicates.scan_filter import ScanFilter
@@ -162,7 +149,7 @@ def command(
         from remix_miner.export.run import check_target, export
 
         check_target(labels, out, exported)
-    scanner = Engine(engine, workers, device, address, gpus_per_worker)
+    scanner = Engine(**engine)
     here = min(scanner.processes, usable_cores())
     settings = MineSettings(
         detector=detector,

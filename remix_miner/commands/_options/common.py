@@ -58,6 +58,17 @@ def verb(summary: str, example: str) -> Callable[[Function], click.Command]:
     return decorate
 
 
+def options(*each: Callable[[Function], Function]) -> Callable[[Function], Function]:
+    """Add several options to a verb, in this order."""
+
+    def decorate(function: Function) -> Function:
+        for option in reversed(each):
+            function = option(function)
+        return function
+
+    return decorate
+
+
 def command_line(context: click.Context, leave_out: Sequence[str] = ()) -> list[str]:
     """Return the arguments of the running verb, but for the parameters ``leave_out``, as another process takes them."""
     found: list[str] = []

@@ -1,16 +1,15 @@
 """The options of verbs that apply a separator, and what they share."""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from remix_miner.commands._options.common import options
 
 if TYPE_CHECKING:
     from remix_miner.separators.overlap_add import InferenceSettings
 
-Function = TypeVar("Function", bound=Callable[..., Any])
-
-_OPTIONS = (
+inference_options = options(
     click.option("--segment-seconds", type=float, default=None, help="Length of a segment; default: the model's own."),
     click.option("--overlap", type=float, default=0.25, show_default=True, help="Share of a segment computed twice."),
     click.option("--shifts", type=int, default=0, show_default=True, help="Average over this many random time shifts."),
@@ -19,13 +18,7 @@ _OPTIONS = (
     click.option("--batch-size", type=int, default=4, show_default=True, help="Segments computed at once."),
     click.option("--seed", type=int, default=0, show_default=True, help="Of the random shifts."),
 )
-
-
-def inference_options(function: Function) -> Function:
-    """Add the settings of overlap-add inference to a verb; it takes them as ``**inference``."""
-    for option in reversed(_OPTIONS):
-        function = option(function)
-    return function
+"""Adds the settings of overlap-add inference to a verb, which takes the values as ``**inference``."""
 
 
 def inference_settings(values: dict[str, Any]) -> "InferenceSettings":

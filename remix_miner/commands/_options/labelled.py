@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from remix_miner.commands._options.common import note, warn
+from remix_miner.commands._options.common import note, options, warn
 from remix_miner.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -44,46 +44,40 @@ class Several(click.Option):
 def labelled_songs(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add ``--folds`` and the options of a `SongChoice`, which a command receives as one argument ``choice``."""
     folder, function = click.Path(path_type=Path), _with_choice(command)
-    for option in reversed(
-        [
-            click.option(
-                "--stems", cls=Several, type=folder, metavar="STEMS...", help="Folders of songs with four stems."
-            ),
-            click.option(
-                "--pairs",
-                cls=Several,
-                type=folder,
-                metavar="PAIRS...",
-                help="Folders of songs with vocals and accompaniment.",
-            ),
-            click.option("--split", default=None, help="Only 'train', 'valid' or 'test' of corpora that have splits."),
-            click.option(
-                "--artists",
-                type=folder,
-                metavar="CSV",
-                help="Columns track,artist; for songs without the artist in their name.",
-            ),
-            click.option(
-                "--mute",
-                "muted_variants",
-                default=0,
-                show_default=True,
-                metavar="N",
-                type=click.IntRange(min=0),
-                help="Add N variants of each song with sources muted at random, since songs rarely have long silences.",
-            ),
-            click.option("--seed", default=0, show_default=True, help="Random seed."),
-            click.option(
-                "--folds",
-                cls=Several,
-                metavar="DETECTOR...",
-                help="Detectors trained in the same way, each without a part of the songs. A song that trained the "
-                "detector is scored by the first of them that it did not train.",
-            ),
-        ]
-    ):
-        function = option(function)
-    return function
+    return options(
+        click.option("--stems", cls=Several, type=folder, metavar="STEMS...", help="Folders of songs with four stems."),
+        click.option(
+            "--pairs",
+            cls=Several,
+            type=folder,
+            metavar="PAIRS...",
+            help="Folders of songs with vocals and accompaniment.",
+        ),
+        click.option("--split", default=None, help="Only 'train', 'valid' or 'test' of corpora that have splits."),
+        click.option(
+            "--artists",
+            type=folder,
+            metavar="CSV",
+            help="Columns track,artist; for songs without the artist in their name.",
+        ),
+        click.option(
+            "--mute",
+            "muted_variants",
+            default=0,
+            show_default=True,
+            metavar="N",
+            type=click.IntRange(min=0),
+            help="Add N variants of each song with sources muted at random, since songs rarely have long silences.",
+        ),
+        click.option("--seed", default=0, show_default=True, help="Random seed."),
+        click.option(
+            "--folds",
+            cls=Several,
+            metavar="DETECTOR...",
+            help="Detectors trained in the same way, each without a part of the songs. A song that trained the "
+            "detector is scored by the first of them that it did not train.",
+        ),
+    )(function)
 
 
 def _with_choice(function: Callable[..., Any]) -> Callable[..., Any]:
