@@ -21,7 +21,8 @@ from sklearn.metrics import roc_auc_score
 
 from remix_miner.calibration.promise.curve import curve_of, measure_harvests
 from remix_miner.calibration.settings import CalibrationSettings
-from remix_miner.calibration.songs.labelled import LabelledSong, label_songs, read_artists
+from remix_miner.calibration.songs.artists import read_artists
+from remix_miner.calibration.songs.labelled import LabelledSong, label_songs
 from remix_miner.calibration.window_table import MUSDB_SILENCE_RATES, windows_of
 from remix_miner.datasets.corpora import load_pair_tracks, load_stem_tracks
 from remix_miner.datasets.tracks import PairTrack, StemTrack

@@ -26,7 +26,8 @@ from scipy.special import expit
 
 from remix_miner.audio import downmix, resample, write_audio
 from remix_miner.calibration.harvest import Harvest, HarvestRule, harvest, perfect_harvest
-from remix_miner.calibration.reviewed_songs import WindowLabels, threshold_from_draws
+from remix_miner.calibration.recalibration import threshold_from_draws
+from remix_miner.calibration.reviewed_songs import WindowLabels
 from remix_miner.calibration.settings import CalibrationSettings
 from remix_miner.calibration.songs.labelled import LabelledSong, sounding_windows
 from remix_miner.calibration.thresholds import Rule

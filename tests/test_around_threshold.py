@@ -12,7 +12,8 @@ pytest.importorskip("httpx", reason="httpx is not installed")
 from starlette.testclient import TestClient
 
 from remix_miner.calibration.harvest import harvest_probabilities
-from remix_miner.calibration.reviewed_songs import recalibrate, reviewed_draws
+from remix_miner.calibration.recalibration import recalibrate
+from remix_miner.calibration.reviewed_songs import reviewed_draws
 from remix_miner.calibration.settings import CalibrationSettings
 from remix_miner.calibration.window_table import windows_inside
 from remix_miner.detector.calibration import Calibration, FusedSource, SourceCalibration

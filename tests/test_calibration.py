@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from remix_miner.calibration.bounds import count_accepted as count
-from remix_miner.calibration.fit import calibrate, isotonic_tables
+from remix_miner.calibration.fit import calibrate
 from remix_miner.calibration.settings import CalibrationSettings
 from remix_miner.calibration.songs.labelled import LabelledSong
+from remix_miner.calibration.statistics import isotonic_tables
 from remix_miner.calibration.thresholds import choose_threshold, cross_validated_threshold, plain_threshold
 from remix_miner.calibration.window_table import silent_weight, weighted_quantile, windows_inside, windows_of
 from remix_miner.detector.calibration import Calibration

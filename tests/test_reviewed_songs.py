@@ -8,7 +8,8 @@ import pytest
 pytest.importorskip("starlette", reason="the extra 'review' is not installed")
 
 from remix_miner.calibration.fit import calibrate
-from remix_miner.calibration.reviewed_songs import ReviewedDraw, recalibrate, reviewed_draws, threshold_from_draws
+from remix_miner.calibration.recalibration import recalibrate, threshold_from_draws
+from remix_miner.calibration.reviewed_songs import ReviewedDraw, reviewed_draws
 from remix_miner.calibration.settings import CalibrationSettings
 from remix_miner.detector.calibration import Calibration, SourceCalibration
 from remix_miner.errors import DataError

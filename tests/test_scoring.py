@@ -13,14 +13,8 @@ from sklearn.metrics import precision_score, recall_score, roc_auc_score
 from remix_miner.calibration.intervals import BootstrapSettings
 from remix_miner.calibration.scores import ScoreSettings, auc_of_draws, score_songs, score_source
 from remix_miner.calibration.songs import labelled
-from remix_miner.calibration.songs.labelled import (
-    LabelledSong,
-    guess_artists,
-    label_and_predict,
-    label_songs,
-    one_thread,
-    read_artists,
-)
+from remix_miner.calibration.songs.artists import guess_artists, read_artists
+from remix_miner.calibration.songs.labelled import LabelledSong, label_and_predict, label_songs, one_thread
 from remix_miner.calibration.songs.muting import muted
 from remix_miner.datasets.corpora import load_pair_tracks, load_stem_tracks
 from remix_miner.detector.networks import SilentSourceDetector

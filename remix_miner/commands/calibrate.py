@@ -192,7 +192,7 @@ def command(
 def _from_reviews(
     detector: "LoadedDetector", reviews: Path, out: Path, settings: "CalibrationSettings", as_json: bool
 ) -> int:
-    from remix_miner.calibration.reviewed_songs import recalibrate
+    from remix_miner.calibration.recalibration import recalibrate
 
     if detector.calibration is None:
         raise UsageError(f"{detector.name!r} has no calibration to start from; calibrate it with --stems first")

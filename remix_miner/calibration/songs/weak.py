@@ -11,12 +11,8 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import torch
 
-from remix_miner.calibration.songs.labelled import (
-    LabelledSong,
-    guess_artists,
-    one_thread,
-    sounding_windows,
-)
+from remix_miner.calibration.songs.artists import guess_artists
+from remix_miner.calibration.songs.labelled import LabelledSong, one_thread, sounding_windows
 from remix_miner.detector.calibration import VOLUME_FLOOR_DB
 from remix_miner.detector.evidence import Evidence
 from remix_miner.detector.networks import SilentSourceDetector

@@ -117,7 +117,8 @@ def label_and_predict_songs(
     (cross-fitting). The result then holds for the method of training, and stands for ``detector``. Raises `DataError`
     for a song that trained all of them.
     """
-    from remix_miner.calibration.songs.labelled import guess_artists, label_songs, read_artists
+    from remix_miner.calibration.songs.artists import guess_artists, read_artists
+    from remix_miner.calibration.songs.labelled import label_songs
     from remix_miner.calibration.songs.weak import label_weak_songs
     from remix_miner.datasets.corpora import load_pair_tracks, load_stem_tracks
 
