@@ -13,10 +13,12 @@ from remix_miner.calibration.fit import calibrate, prior_counts
 from remix_miner.calibration.promise.curve import THRESHOLDS, by_artist, curve_of, measure_harvests, purity_curve
 from remix_miner.calibration.settings import CalibrationSettings
 from remix_miner.calibration.songs.labelled import LabelledSong
+from remix_miner.calibration.summary import summary
 from remix_miner.cli import main
 from remix_miner.detector.artist_counts import ArtistCounts
 from remix_miner.detector.calibration import Calibration
 from remix_miner.errors import DataError
+from remix_miner.figures.calibration_page import write_calibration_page
 
 Songs = Callable[..., list[LabelledSong]]
 RATES = {"drums": 0.11}
@@ -61,6 +63,25 @@ def test_an_artist_in_both_counts_once(labelled_songs: Songs) -> None:
     songs = labelled_songs(12)
     harvests = measure_harvests(songs, 0, SETTINGS)
     assert curve_of(harvests, SETTINGS, harvests.counts()) == curve_of(harvests, SETTINGS)
+
+
+def test_a_threshold_that_no_window_of_the_songs_reaches(labelled_songs: Songs, tmp_path: Path) -> None:
+    """The threshold stands by the earlier artists alone; the songs have no precision there, and the file is written."""
+    prior = calibrate(labelled_songs(40, seed=3), "d", "0", CalibrationSettings(silence_rates=RATES))
+    songs = [
+        dataclasses.replace(song, probabilities=np.minimum(song.probabilities, 0.01))
+        for song in renamed(labelled_songs(4, seed=4), "my")
+    ]
+    calibration = calibrate(songs, "d", "0", CalibrationSettings(silence_rates=RATES), prior=prior)
+    calibration.save(tmp_path / "c.json")
+    drums = Calibration.load(tmp_path / "c.json").sources["drums"]
+    assert drums.threshold is not None
+    assert drums.accepted_windows == 0
+    assert drums.precision is None
+    assert drums.spans is None
+    assert f"p = {drums.threshold:.4f}" in summary(calibration)
+    assert "none of these songs has a window there" in summary(calibration)
+    write_calibration_page(tmp_path / "c.html", calibration, songs)
 
 
 def test_few_songs_get_a_threshold_and_a_contradiction_raises_it(labelled_songs: Songs) -> None:

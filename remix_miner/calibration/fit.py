@@ -133,7 +133,9 @@ def calibrate_source(
         artists_accepted=chosen.artists,
         silence_rate=windows.silence_rate,
         assumed_silence_rate=float(silent_weight / windows.weights.sum()),
-        spans=None if chosen.value is None else span_rule(windows, HarvestRule(chosen.value, settings.min_seconds)),
+        spans=span_rule(windows, HarvestRule(chosen.value, settings.min_seconds))
+        if chosen.value is not None and accepted.any()
+        else None,
         probability=probability,
         expected_volume_db=expected_volume_db,
         expected_silent=expected_silent,
@@ -182,5 +184,7 @@ def _of_curve(windows: SourceWindows, curve: PurityCurve, settings: CalibrationS
         )
     row = curve.threshold.index(value)
     accepted = windows.probabilities >= value
-    share = windows.weights[accepted & windows.silent].sum() / windows.weights[accepted].sum()
-    return Threshold(value, None, float(share), curve.lower_bound[row], artists=curve.artists[row])
+    share = None  # with earlier artists, a threshold that no window of these songs reaches
+    if accepted.any():
+        share = float(windows.weights[accepted & windows.silent].sum() / windows.weights[accepted].sum())
+    return Threshold(value, None, share, curve.lower_bound[row], artists=curve.artists[row])

@@ -47,12 +47,14 @@ def left_out_text(row: LeftOut) -> str:
 
 
 def _line(fitted: SourceCalibration) -> str:
-    if fitted.threshold is None or fitted.precision is None or fitted.recall is None or fitted.spans is None:
+    if fitted.threshold is None or fitted.recall is None:
         return f"no threshold: {fitted.reason}"
     sure = f" (at least {fitted.precision_lower_bound:.1%})" if fitted.precision_lower_bound is not None else ""
     sure = sure or (
         f" ({fitted.held_out_precision:.1%} on artists left out)" if fitted.held_out_precision is not None else ""
     )
+    if fitted.precision is None or fitted.spans is None:
+        return f"p = {fitted.threshold:.4f}{sure}  none of these songs has a window there"
     before, after = fitted.spans.before.p95, fitted.spans.after.p95
     effect = f"spans of {fitted.spans.min_seconds:g} s keep {fitted.spans.kept:.0%}"
     if before is not None and after is not None:
