@@ -67,5 +67,45 @@ def test_recipes_lists_every_recipe_with_its_command(capsys: pytest.CaptureFixtu
     assert all(row["what"] for row in rows.values())
 
 
+@pytest.mark.parametrize("verb", ["recipes", "study"])
+def test_what_needs_a_missing_extra_is_listed(
+    verb: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A plain installation has no extra `augment`; its lists are whole, and name the command that installs it."""
+    with_extra = run(capsys, verb, "--json")
+    monkeypatch.setitem(__import__("sys").modules, "python_stretch", None)
+    names = {row["name"] for row in _rows(with_extra)}
+    assert names == {row["name"] for row in _rows(run(capsys, verb, "--json"))}
+    shown = run(capsys, verb)
+    assert all(name in shown for name in names)
+    if verb == "recipes":
+        assert "pip install 'remix-miner[augment]'" in " ".join(shown.split())
+        assert run(capsys, "recipes", "few_songs") == (RECIPES / "few_songs.toml").read_text(encoding="utf-8")
+
+
+def _rows(document: str) -> list[dict[str, str]]:
+    found = json.loads(document)
+    return found["recipes"] if isinstance(found, dict) else found
+
+
+def test_a_study_that_needs_a_missing_extra_is_refused_before_it_reads_songs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "python_stretch", None)
+    for verb in (["study", "test-shifts"], ["perturb", "--pitch-shift", "2"]):
+        stems = ["--stems", str(tmp_path)] if verb[0] == "study" else [str(tmp_path)]
+        with pytest.raises(SystemExit) as exit_:
+            main([*verb, *stems, "--out", str(tmp_path / "out")])
+        assert exit_.value.code == 2
+        assert "remix-miner[augment]" in capsys.readouterr().err
+
+
+def test_a_sentence_does_not_end_behind_an_abbreviation(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = json.loads(run(capsys, "models", "--json"))["separators"]
+    assert not [row["what"] for row in rows if row.get("what", "").endswith("et al")]
+    (demucs,) = [row["what"] for row in rows if row["name"] == "demucs"]
+    assert demucs.startswith("Demucs of the first paper (Défossez et al. 2019, ")
+
+
 def test_a_recipe_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(capsys, "recipes", "tiny_cpu") == (RECIPES / "tiny_cpu.toml").read_text(encoding="utf-8")

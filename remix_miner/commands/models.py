@@ -3,7 +3,7 @@
 import inspect
 from typing import Any
 
-from remix_miner.commands._options.common import paragraph, show, verb
+from remix_miner.commands._options.common import first_sentence, paragraph, show, verb
 
 LICENCE = "MIT (this project's)"
 LICENCES = {
@@ -83,7 +83,7 @@ def _separators() -> list[dict[str, Any]]:
                 model = build(name)
             module = inspect.getdoc(inspect.getmodule(separator_class(name))) or ""
             row |= {
-                "what": _first_sentence(module),
+                "what": _subject(module),
                 "parameters": _parameters(model),
                 "sample_rate": model.sample_rate,
                 "segment_seconds": round(model.segment_seconds, 2),
@@ -115,9 +115,9 @@ def _parameters(model: Any) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def _first_sentence(docstring: str) -> str:
+def _subject(docstring: str) -> str:
     """Return the first sentence of a module's first line, without markup."""
-    return docstring.partition("\n")[0].partition(". ")[0].rstrip(".").replace("`", "")
+    return first_sentence(docstring.partition("\n")[0]).replace("`", "")
 
 
 def _text(document: dict[str, Any]) -> str:

@@ -27,6 +27,7 @@ def command(
     from remix_miner.studies.perturbed_corpus import write_perturbed
 
     perturbation, folder = Perturbation(seconds, semitones), check_output_folder(out)
+    perturbation.require_extra()
     tracks = load_stem_tracks([Path(path) for path in stems], split)
     folders = write_perturbed(tracks, folder, perturbation, seed)
     result = {"songs": [str(path) for path in folders], "time_shift_seconds": seconds, "semitones": semitones}

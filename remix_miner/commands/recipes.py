@@ -1,14 +1,12 @@
 """``remix-miner recipes``: the built-in settings files, and the text of one."""
 
-import re
 from pathlib import Path
 from typing import Any
 
 import click
 
-from remix_miner.commands._options.common import paragraph, show, verb
+from remix_miner.commands._options.common import first_sentence, paragraph, show, verb
 
-SENTENCE_END = re.compile(r"(?<!\bal)(?<!\beq)[.:]\s+(?=[A-Z]|remix-miner)")
 COMMANDS = {"ensemble": "ensemble run, ensemble blend", "detector": "train-detector", "separator": "train"}
 
 
@@ -63,7 +61,10 @@ def _separator_facts(path: Path) -> dict[str, Any]:
     from remix_miner.separators import build
     from remix_miner.training.settings import TrainingSettings
 
-    settings = load_settings(TrainingSettings, path)
+    try:
+        settings = load_settings(TrainingSettings, path)
+    except RemixMinerError as error:  # an extra is missing
+        return {"needs": str(error)}
     facts: dict[str, Any] = {
         "model": settings.separator.name,
         "epochs": settings.epochs,
@@ -87,7 +88,7 @@ def _first_comment(path: Path) -> str:
         if not line.startswith("#"):
             break
         comment.append(line.lstrip("# "))
-    return SENTENCE_END.split(" ".join(comment))[0].rstrip(".:")
+    return first_sentence(" ".join(comment))
 
 
 def _text(rows: list[dict[str, Any]]) -> str:
@@ -104,6 +105,8 @@ def _text(rows: list[dict[str, Any]]) -> str:
 def _facts(row: dict[str, Any]) -> str:
     if "members" in row:
         return f"members: {', '.join(row['members'])}"
+    if "model" not in row:
+        return str(row["needs"])
     facts = [row["model"]]
     if "parameters" in row:
         facts.append(f"{row['parameters'] / 1e6:.1f} M parameters")

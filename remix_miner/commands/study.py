@@ -95,6 +95,8 @@ def command(
     if remixed:
         note(f"left out, since they need --mined: {', '.join(sorted(remixed))}")
         study = study.without(remixed)
+    for perturbation in study.test_sets.values():
+        perturbation.require_extra()
     for arm in study.arms:
         chosen.settings_of(arm, chosen.seeds[0])  # wrong settings are reported before any work
     at = place / f"songs-{chosen.sample_rate}-{chosen.channels}"

@@ -27,6 +27,9 @@ class Perturbation:
             raise UsageError(f"a time shift is 0 to 60 s, got {self.time_shift_seconds:g}")
         if not 0 <= self.semitones <= 12:
             raise UsageError(f"a pitch shift is 0 to 12 semitones, got {self.semitones}")
+
+    def require_extra(self) -> None:
+        """Raise a `UsageError` where the extra for changes of pitch is needed and missing."""
         if self.semitones:
             require_stretch()
 

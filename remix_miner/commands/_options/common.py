@@ -2,6 +2,7 @@
 
 import json
 import platform
+import re
 import sys
 import textwrap
 import time
@@ -16,6 +17,7 @@ from remix_miner.verbosity import Verbosity, set_verbosity, verbosity
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 _STARTED = time.monotonic()
+_SENTENCE_END = re.compile(r"(?<!\bal)(?<!\beq)[.:]\s+(?=[A-Z]|remix-miner)")
 
 
 def _choose_verbosity(context: click.Context, parameter: click.Parameter, value: bool) -> None:
@@ -106,6 +108,11 @@ def paragraph(name: str, text: str, width: int = 16) -> str:
         break_on_hyphens=False,
         break_long_words=False,
     )
+
+
+def first_sentence(text: str) -> str:
+    """Return the first sentence of ``text`` without its full stop; 'et al.' does not end one."""
+    return _SENTENCE_END.split(text)[0].rstrip(".:")
 
 
 def note(message: str) -> None:
