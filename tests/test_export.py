@@ -5,9 +5,11 @@ import hashlib
 import json
 import math
 import os
+import shlex
 import sqlite3
 import sys
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -247,6 +249,17 @@ def test_loud_audio_is_scaled_in_flac_and_the_manifest_says_so(tmp_path, mine):
         stored, _ = soundfile.read(out / row["file"])
         assert (float(row["gain"]) < 1) == (audio == "flac")
         assert (np.abs(stored).max() <= 1) == (audio == "flac")
+
+
+@pytest.mark.parametrize("format_name", ["labels", "msst", "demucs"])
+def test_the_command_to_use_an_export_can_be_pasted_into_a_shell(tmp_path, folder, format_name):
+    out = tmp_path / "my mined data"
+    without, audio = () if format_name == "labels" else ("vocals",), "wav" if format_name == "demucs" else "flac"
+    made = export(folder, out, ExportSettings(format_name, without, audio=audio))
+    words = [word.partition("=")[2] or word for word in shlex.split(made.use)]
+    inside = [word for word in words if Path(word.rstrip(",")).is_absolute()]
+    assert inside
+    assert all(Path(word.rstrip(",")).is_relative_to(out) for word in inside)
 
 
 # --- demucs ----------------------------------------------------------------------------------------------------------

@@ -79,8 +79,9 @@ def command(
     for each in made.written.notes:
         note(each)
     hours, done = made.seconds / 3600, made.written
+    kind = made.format if made.label == made.format else f"{made.format} ({made.label})"
     text = (
-        f"{made.spans:,} spans of {made.tracks:,} tracks, {hours:.2f} h, as {made.format} ({made.label}) in {out}\n"
+        f"{made.spans:,} spans of {made.tracks:,} tracks, {hours:.2f} h, as {kind} in {out}\n"
         + (
             ""
             if made.format == "labels"

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -121,16 +122,22 @@ def _description(folder: Path, settings: ExportSettings, detector_sha256: str | 
 
 
 def _use(out: Path, settings: ExportSettings) -> str:
-    """Return the arguments with which the target tool reads the export."""
+    """Return the command with which the target tool reads the export, quoted for a shell."""
     if settings.format == "msst":
-        paths = f"--dataset_type 3 --data_path {out / 'train.csv'} --valid_path {out / 'valid'}"
+        paths = f"--dataset_type 3 --data_path {_quoted(out / 'train.csv')} --valid_path {_quoted(out / 'valid')}"
+        config = _quoted(out / "config.yaml")
         if settings.config is None:
-            return f"python train.py {paths}, with {out / 'config.yaml'} in its config"
-        return f"python train.py {paths} --config_path {out / 'config.yaml'} --model_type ... --results_path ..."
+            return f"python train.py {paths}, with {config} in its config"
+        return f"python train.py {paths} --config_path {config} --model_type ... --results_path ..."
     if settings.format == "demucs":
         metadata = metadata_path(out).parent.resolve()
         stems = f"'dset.sources=[{settings.without[0]},{settings.label}]'"
-        return f"dora run dset.wav={out.resolve()} dset.metadata={metadata} dset.use_musdb=false {stems}"
+        folders = shlex.join([f"dset.wav={out.resolve()}", f"dset.metadata={metadata}"])
+        return f"dora run {folders} dset.use_musdb=false {stems}"
     if settings.format == "labels":
-        return f"remix-miner train-detector ... --weak {out / 'labels.csv'}"
+        return f"remix-miner train-detector ... --weak {_quoted(out / 'labels.csv')}"
     return f"any reader of MUSDB18-HQ: {out}"
+
+
+def _quoted(path: Path) -> str:
+    return shlex.quote(str(path))
