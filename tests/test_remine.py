@@ -118,6 +118,18 @@ def test_the_probabilities_of_a_track_are_decoded_once_and_a_resumed_call_states
     assert remine(mined, tmp_path / "out", settings).at_purity == at_once
 
 
+def test_the_remark_of_a_scan_on_a_file_is_kept(mined: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(mined, tmp_path / "copy")
+    remark = "parts are out of phase between channels for 4.0 s: a channel is judged there"
+    with sqlite3.connect(copy / "catalogue.sqlite") as database:
+        database.execute("UPDATE tracks SET error = ?", (remark,))
+    report = remine(copy, tmp_path / "out", RemineSettings({"drums": 0.3}, engine=HERE))
+    assert spans(tmp_path / "out")
+    with Catalogue.read(tmp_path / "out") as catalogue:
+        assert set(catalogue.database.execute("SELECT error FROM tracks")) == {(remark,)}
+    assert len(report.notes) == 4
+
+
 def test_only_files_with_new_spans_are_opened_and_those_that_are_gone_fail(
     library: Path, tiny_detector: Path, tmp_path: Path
 ) -> None:

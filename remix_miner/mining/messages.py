@@ -36,12 +36,13 @@ class Found:
 
 @dataclass(frozen=True)
 class KnownSpans:
-    """Spans that an earlier scan found in a file, at the file's own sample rate."""
+    """Spans that an earlier scan found in a file, at the file's own sample rate, and its remark on the file."""
 
     sha256: str
     sample_rate: int
     frames: int
     found: list[Found]
+    note: str | None = None
 
 
 @dataclass(frozen=True)

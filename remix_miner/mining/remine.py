@@ -90,6 +90,7 @@ def remine(mined: Path, out: Path, settings: RemineSettings, announce: Callable[
             if settings.labels_only:
                 catalogue.finish_track(_labelled(track, stored, found, settings.calibration))
             elif found.found:
+                found = dataclasses.replace(found, note=track.problem)
                 tasks.append(Task(file_of(stored, folders), track.seconds, known=found))
             else:
                 catalogue.finish_track(

@@ -118,7 +118,7 @@ def _cut_again(setup: JobSetup, task: Task, known: KnownSpans, report: Report) -
         [span.with_expected_volume(setup.calibration) for span in known.found],
     )
     return scanned, TrackScan(
-        task, known.sha256, seconds, known.sample_rate, scanned.channels, None, found, known.frames
+        task, known.sha256, seconds, known.sample_rate, scanned.channels, known.note, found, known.frames
     )
 
 
