@@ -62,6 +62,8 @@ class SegmentReader:
         self.reads: Reads = self._read_file
         self._songs = {source: list(range(len(self.tracks))) for source in SOURCES}
         self.frames = [track.frames for track in self.tracks]
+        self.gains: dict[int, float] = {}
+        """Factors that `read` applies, by the number of the track; 1 where none is given."""
 
     def __len__(self) -> int:
         return len(self.tracks)
@@ -129,11 +131,14 @@ class SegmentReader:
         before = min(max(-start_frame, 0), frames)
         first = start_frame + before
         kept = min(frames - before, max(self.frames[song] - first, 0))
+        number = self._songs[source][song]
+        gain = np.float32(self.gains.get(number, 1.0))
         if kept == frames and frames:
-            return self.reads(self._songs[source][song], source, first, frames)
+            whole = self.reads(number, source, first, frames)
+            return whole if gain == 1 else whole * gain
         audio = np.zeros((self.channels, frames), dtype=np.float32)
         if kept:
-            audio[:, before : before + kept] = self.reads(self._songs[source][song], source, first, kept)
+            audio[:, before : before + kept] = self.reads(number, source, first, kept) * gain
         return audio
 
     def read_stems(self, song: int, start_frame: int, frames: int) -> Stems:

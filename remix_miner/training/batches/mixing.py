@@ -42,6 +42,7 @@ class MixingSettings(Settings):
     )
     mixes_per_epoch: Annotated[int, Bounds(0, 10**12)] = 0  # overrides the length of an epoch when not 0
     shuffle_songs: bool = False  # songs whose stems come from different songs, fixed once (their Table 1)
+    match_isolated: bool = True  # isolated files get the level that their source has in the songs, see `isolated_gains`
     loudness_lufs: Annotated[float, Bounds(-70, 0)] | None = (
         None  # bring each mix to this loudness, all its stems by one gain
     )

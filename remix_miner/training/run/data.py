@@ -18,6 +18,7 @@ from remix_miner.mined.excerpts import MinedExcerpts
 from remix_miner.mined.shards.files import shard_paths
 from remix_miner.separators.base import Separator
 from remix_miner.sources import SOURCES
+from remix_miner.training.batches.isolated import isolated_gains
 from remix_miner.training.settings import TrainingSettings
 from remix_miner.training.targets import share_of_excerpts
 
@@ -117,6 +118,8 @@ def load_training_data(
     _check_format([track for tracks in train for track in tracks] + to_validate, model, settings.resample)
     chosen = [Corpus(tracks, weight) for tracks, weight in zip(train, weights, strict=True)]
     reader = SegmentReader(chosen, model.sample_rate, model.audio_channels)
+    if settings.mixing.match_isolated:
+        reader.gains = isolated_gains(reader)
     excerpts = _open_mined(mined, model, settings)
     if excerpts is None and settings.target and all(track.isolated == settings.target for track in reader.tracks):
         raise DataError(

@@ -1,6 +1,8 @@
 """Lines that a run shows before its first step: songs, how they are split, minutes of excerpts."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
+from statistics import median
 
 from remix_miner.datasets.tracks import StemTrack
 from remix_miner.mined.excerpts import MinedExcerpts
@@ -45,6 +47,7 @@ def start_lines(data: TrainingData, settings: TrainingSettings) -> list[str]:
     """Return the lines that a run shows before its first step: songs, how they are split, minutes of excerpts."""
     songs = [track for track in data.reader.tracks if track.isolated is None]
     lines = [f"training on {len(songs)} songs ({_hours(songs):.2f} h){_isolated_files(data.reader.tracks)}"]
+    lines += _gains_line(data.reader.gains.values())
     if data.left_out:
         lines[0] += f"; {data.left_out} songs of --stems are in --valid and not trained on"
     if data.valid:
@@ -76,6 +79,18 @@ def _isolated_files(tracks: Sequence[StemTrack]) -> str:
     found = {source: [track for track in tracks if track.isolated == source] for source in SOURCES}
     counts = [f"{source} {len(files)} ({_hours(files):.2f} h)" for source, files in found.items() if files]
     return f" and isolated files: {', '.join(counts)}" if counts else ""
+
+
+def _gains_line(gains: Iterable[float]) -> list[str]:
+    """Return the line on the gains of isolated files; none where nothing is changed."""
+    decibels = sorted(20 * math.log10(gain) for gain in gains)
+    if not decibels:
+        return []
+    low, middle, high = decibels[0], median(decibels), decibels[-1]
+    return [
+        f"isolated files get the level of their source in the songs: {middle:+.1f} dB in the median, from {low:+.1f} "
+        f"to {high:+.1f} dB"
+    ]
 
 
 def _shorten(names: Sequence[str]) -> str:
