@@ -176,6 +176,32 @@ def test_tags_behind_flac_are_no_damage_and_cost_no_frame(noise: np.ndarray, tmp
     assert seconds_and_problem(tmp_path / "a.flac") == (SECONDS, None)
 
 
+def id3_tag(content: bytes) -> bytes:
+    size = len(content)
+    return b"ID3\4\0\0" + bytes(size >> shift & 0x7F for shift in (21, 14, 7, 0)) + content
+
+
+@pytest.mark.parametrize("frames", [1000, 65_536, 70_000])
+@pytest.mark.parametrize(
+    "tags",
+    [
+        id3_tag(bytes(200)),
+        id3_tag(b"a picture with ID3 in it" * 5000),
+        id3_tag(bytes(9)) + id3_tag(bytes(3000)),
+        b"TAG" + bytes(125) + id3_tag(bytes(30)),
+        APE_TAG + b"TAG" + bytes(125),
+    ],
+)
+def test_tags_between_flac_streams_cost_no_frame(noise: np.ndarray, tmp_path: Path, tags: bytes, frames: int) -> None:
+    first = np.random.default_rng(1).normal(0, 0.1, (frames, 2)).astype(np.float32)
+    content = [encoded(audio, "FLAC", "PCM_16") for audio in (first, noise, first)]
+    (tmp_path / "a.flac").write_bytes(tags.join(content))
+    with AudioReader(tmp_path / "a.flac") as reader:
+        audio = np.concatenate([block.copy() for block in reader.blocks(5000)])
+        assert "3 FLAC streams follow each other" in str(reader.problem)
+    np.testing.assert_allclose(audio, np.concatenate([first, noise, first]), atol=1e-4)
+
+
 @pytest.mark.parametrize("frames", [5, 20])
 def test_an_mp3_header_that_states_less_than_the_file_is_remarked(
     noise: np.ndarray, tmp_path: Path, frames: int

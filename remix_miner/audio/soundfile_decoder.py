@@ -4,6 +4,7 @@ import contextlib
 import mmap
 import os
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -207,7 +208,8 @@ class SoundfileDecoder:
         starts = stream_starts(self.path, start)
         if len(starts) < 2:  # the first stream lies behind an ID3 tag
             return False
-        self._parts = list(zip(starts, [*starts[1:], end], strict=True))
+        ends = [end_of_audio(self.path, *pair) or pair[1] for pair in pairwise(starts)]
+        self._parts = list(zip(starts, [*ends, end], strict=True))
         self.problem = f"{len(starts)} FLAC streams follow each other, and its header states the length of the first"
         return True
 

@@ -61,23 +61,31 @@ def stated_and_held_frames(path: Path, start: int = 0) -> tuple[int, int, int] |
         return rate, stated, (last.number if last.sizes_vary else last.number * first.samples) + last.samples
 
 
-def end_of_audio(path: Path) -> int | None:
+def end_of_audio(path: Path, start: int = 0, next_stream: int | None = None) -> int | None:
     """Return the byte at which tags (ID3v1, APEv2) begin behind the audio; None without any.
 
-    Decoders take them for a damaged frame and lose the frame in front of them.
+    Decoders take them for a damaged frame and lose the frame in front of them. ``start``, ``next_stream``: of a stream
+    that another one follows, with tags in between, an ID3v2 tag of the next one among them.
     """
-    size = end = path.stat().st_size
-    with open(path, "rb") as file:
-        file.seek(max(end - ID3V1_BYTES, 0))
-        if file.read(3) == b"TAG":
+    with open(path, "rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
+        behind = len(data) if next_stream is None else next_stream
+        end = behind if next_stream is None else _before_id3(data, start, behind)
+        if data[max(end - ID3V1_BYTES, start) : end].startswith(b"TAG"):
             end -= ID3V1_BYTES
-        file.seek(max(end - APE_FOOTER_BYTES, 0))
-        footer = file.read(APE_FOOTER_BYTES)
+        footer = data[max(end - APE_FOOTER_BYTES, start) : end]
         if footer.startswith(b"APETAGEX") and len(footer) == APE_FOOTER_BYTES:
             _, tag_bytes, _, flags = struct.unpack("<4I", footer[8:24])
             tag_bytes += APE_FOOTER_BYTES if flags & APE_HAS_HEADER else 0
-            end -= tag_bytes if 0 < tag_bytes < end else 0
-    return end if end < size else None
+            end -= tag_bytes if 0 < tag_bytes < end - start else 0
+    return end if end < behind else None
+
+
+def _before_id3(data: mmap, start: int, end: int) -> int:
+    """Return where the ID3v2 tags that lie directly before ``end`` begin; ``end`` without any."""
+    place = data.rfind(b"ID3", start, end)
+    while place >= 0 and id3_bytes(data[place : place + 10]) != end - place:
+        place = data.rfind(b"ID3", start, place)
+    return end if place < 0 else _before_id3(data, start, place)
 
 
 def frame_header(data: Bytes, place: int) -> FrameHeader | None:
