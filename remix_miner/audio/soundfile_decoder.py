@@ -4,7 +4,6 @@ import contextlib
 import mmap
 import os
 from collections.abc import Iterator
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,11 @@ import soundfile
 
 from remix_miner.audio.arrays import Block
 from remix_miner.audio.channels import to_channels
-from remix_miner.audio.containers.flac import end_of_audio, stream_starts
 from remix_miner.audio.containers.headers import HeaderCheck, RawAudio
-from remix_miner.audio.containers.mpeg import audio_start, find_frames
-from remix_miner.audio.containers.mpeg_length import frame_with_length, states_length
-from remix_miner.audio.containers.ogg import ends_whole, find_links
+from remix_miner.audio.containers.mpeg import find_frames
+from remix_miner.audio.containers.mpeg_length import states_length
+from remix_miner.audio.containers.ogg import ends_whole
+from remix_miner.audio.containers.parts import parts_of, split_streams
 from remix_miner.audio.file_part import FilePart
 from remix_miner.audio.lengths import is_possible, shorter_than_stated
 from remix_miner.audio.resampling import resample
@@ -54,18 +53,7 @@ class SoundfileDecoder:
         self._mp3 = kind in ("MP3", None)
         self._kind = kind
         self.problem = header.problem
-        self._first_frame = b""  # of mp3, in place of the file's own
-        self._parts: list[tuple[int, int | None]] = [(0, None)]
-        if kind in ("Ogg Vorbis", "Ogg Opus"):
-            links = find_links(path) or [0]
-            self._parts = list(zip(links, [*links[1:], None], strict=True))
-        elif self._mp3:
-            start = audio_start(path)
-            counted = frame_with_length(path, start)
-            self._first_frame, start = counted or (b"", start)
-            self._parts = [(start, None)]
-        elif kind == "FLAC":
-            self._parts = [(start, end_of_audio(path))]
+        self._parts, self._first_frame = parts_of(path, kind, start)
         self._part: FilePart | None = None
         self._raw = header.read_on
         self._file = self._open(0)
@@ -202,15 +190,11 @@ class SoundfileDecoder:
 
         ``search_from``: byte from which on a second stream is looked for.
         """
-        ((start, end), *others) = self._parts
-        if others or not [place for place in stream_starts(self.path, search_from) if place > start]:
+        streams = split_streams(self.path, self._parts[0], search_from) if len(self._parts) == 1 else None
+        if streams is None:
             return False
-        starts = stream_starts(self.path, start)
-        if len(starts) < 2:  # the first stream lies behind an ID3 tag
-            return False
-        ends = [end_of_audio(self.path, *pair) or pair[1] for pair in pairwise(starts)]
-        self._parts = list(zip(starts, [*ends, end], strict=True))
-        self.problem = f"{len(starts)} FLAC streams follow each other, and its header states the length of the first"
+        self._parts = streams
+        self.problem = f"{len(streams)} FLAC streams follow each other, and its header states the length of the first"
         return True
 
     def _seek(self, frame: int) -> None:
