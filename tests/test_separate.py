@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from remix_miner.errors import UsageError
 from remix_miner.separators.overlap_add import InferenceSettings, SeparationStream, separate
+from remix_miner.separators.passes import offsets
 
 RATE = 1000
 
@@ -98,12 +99,9 @@ def test_a_stream_holds_a_bounded_number_of_frames() -> None:
 
 
 def test_shifts_are_distinct_and_average_the_model_over_the_grid() -> None:
-    from remix_miner.separators.overlap_add import _offsets
-
-    offsets = _offsets(InferenceSettings(shifts=500), RATE)
-    assert sorted(offsets) == list(range(500))
+    assert sorted(offsets(500, 500, seed=0)) == list(range(500))
     with pytest.raises(UsageError, match="501 distinct shifts"):
-        _offsets(InferenceSettings(shifts=501), RATE)
+        SeparationStream(Identity(), InferenceSettings(shifts=501, max_shift_seconds=500 / RATE))
 
 
 def test_polarity_cancels_what_is_even_in_the_model() -> None:

@@ -4,8 +4,6 @@ A stream takes the mixture in blocks and returns final estimates, so that memory
 For any segment, overlap, shifts and blocks, a model that returns its input results in the mixture.
 """
 
-import math
-import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -17,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from remix_miner.config import Bounds, Seed, Settings
-from remix_miner.errors import UsageError
+from remix_miner.separators.passes import Pass, offsets, triangle
 
 DEFAULT_SEGMENT_SECONDS = 10.0
 
@@ -80,7 +78,8 @@ class SeparationStream:
         self.settings = settings
         self.channels: int = self.model.audio_channels
         seconds = settings.segment_seconds or getattr(model, "segment_seconds", None) or DEFAULT_SEGMENT_SECONDS
-        self.segment = max(1, round(seconds * self.model.sample_rate))
+        sample_rate: int = self.model.sample_rate
+        self.segment = max(1, round(seconds * sample_rate))
         self.stride = max(1, round((1 - settings.overlap) * self.segment))
         self.block_frames = self.stride * settings.batch_size
         """A good size for blocks: each completes about one batch per pass."""
@@ -88,10 +87,10 @@ class SeparationStream:
         whole = max(self.segment, int(self.model.valid_length(self.segment)))
         self._before = (whole - self.segment) // 2
         self._after = whole - self.segment - self._before
-        self._window = _triangle(self.segment)
+        self._window = triangle(self.segment)
         self._passes = [
-            _Pass(sign, -offset, len(self.model.sources), self.channels)
-            for offset in _offsets(settings, self.model.sample_rate)
+            Pass(sign, -offset, len(self.model.sources), self.channels)
+            for offset in offsets(settings.shifts, round(settings.max_shift_seconds * sample_rate), settings.seed)
             for sign in ((1.0, -1.0) if settings.polarity else (1.0,))
         ]
         self._first = self._passes_start() - self._before  # track frame of the first sample held
@@ -127,7 +126,7 @@ class SeparationStream:
         final = self._received if self._finished else min(self._passes_start(), self._received)
         return self._emit(max(final, self._emitted))
 
-    def _ready(self) -> "Iterator[tuple[_Pass, int]]":
+    def _ready(self) -> Iterator[tuple[Pass, int]]:
         """Return the segments, pass by pass, whose samples and context are complete."""
         available = self._first + self._held.shape[-1]
         for each in self._passes:
@@ -137,7 +136,7 @@ class SeparationStream:
                 yield each, each.next_start
                 each.next_start += self.stride
 
-    def _run(self, jobs: "list[tuple[_Pass, int]]") -> None:
+    def _run(self, jobs: list[tuple[Pass, int]]) -> None:
         width = self._before + self.segment + self._after
         begins = [start - self._before - self._first for _, start in jobs]
         batch = torch.stack(
@@ -167,55 +166,6 @@ class SeparationStream:
 
     def _passes_start(self) -> int:
         return min(each.next_start for each in self._passes)
-
-
-class _Pass:
-    """A pass over the track: a sign, a grid of segments, and the weighted sum of estimates not yet returned."""
-
-    def __init__(self, sign: float, start: int, sources: int, channels: int) -> None:
-        self.sign = sign
-        self.start = self.next_start = start
-        self._sum = torch.zeros(sources, channels, 0)
-        self._weight = torch.zeros(0)
-
-    def last_start(self, frames: int, segment: int, stride: int) -> int:
-        """Return the start of the segment that reaches the end of a track of ``frames`` frames."""
-        return self.start + max(0, math.ceil((frames - self.start - segment) / stride)) * stride
-
-    def add(self, position: int, estimate: Tensor, window: Tensor) -> None:
-        """Add a windowed segment that begins ``position`` frames after the first frame still held (or before it)."""
-        if position < 0:
-            estimate, window, position = estimate[..., -position:], window[-position:], 0
-        end = position + window.shape[-1]
-        missing = end - self._weight.shape[-1]
-        if missing > 0:
-            self._sum = torch.cat([self._sum, self._sum.new_zeros(*self._sum.shape[:-1], missing)], dim=-1)
-            self._weight = torch.cat([self._weight, self._weight.new_zeros(missing)])
-        self._sum[..., position:end] += estimate * window
-        self._weight[position:end] += window
-
-    def take(self, frames: int) -> Tensor:
-        """Return the estimate of the first ``frames`` frames held, and drop them."""
-        estimate = self._sum[..., :frames] / self._weight[:frames]
-        self._sum, self._weight = self._sum[..., frames:].clone(), self._weight[frames:].clone()
-        return estimate
-
-
-def _offsets(settings: InferenceSettings, sample_rate: int) -> list[int]:
-    """Return the delay of each pass in frames: 0 alone, or ``shifts`` distinct random ones."""
-    if settings.shifts == 0:
-        return [0]
-    choices = max(1, round(settings.max_shift_seconds * sample_rate))
-    if settings.shifts > choices:
-        raise UsageError(f"{settings.shifts} distinct shifts do not fit in {choices} frames; ask for fewer")
-    return random.Random(settings.seed).sample(range(choices), settings.shifts)
-
-
-def _triangle(frames: int) -> Float[Tensor, " T"]:
-    """Return weights that rise linearly to the middle and fall again, above 0 everywhere, largest 1."""
-    ramp = torch.arange(1, frames + 1, dtype=torch.float32)
-    window = torch.minimum(ramp, ramp.flip(0))
-    return window / window.max()
 
 
 @contextmanager
