@@ -56,6 +56,19 @@ def test_the_wheel_holds_one_package_and_all_of_it(wheel: zipfile.ZipFile) -> No
     assert {f"remix_miner/detector/{module}" for module in modules} <= set(names)
 
 
+def test_the_wheel_holds_every_data_file(wheel: zipfile.ZipFile) -> None:
+    """Pages, recipes, weights: all files of the three folders that git has, beside the modules."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "remix_miner", "detector", "datasets"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    tracked = [Path(name) for name in listed.stdout.split("\0") if name]
+    files = [path for path in tracked if (ROOT / path).is_file() and not (ROOT / path).is_symlink()]
+    installed = {(path if path.parts[0] == "remix_miner" else "remix_miner" / path).as_posix() for path in files}
+    assert len(installed) > 300
+    assert not installed - set(wheel.namelist())
+
+
 def test_it_lives_beside_another_package_called_datasets(wheel: zipfile.ZipFile, tmp_path: Path) -> None:
     """As Hugging Face's: a regular package `datasets` in the same site-packages, also from the repository's root."""
     site = tmp_path / "site-packages"
