@@ -10,8 +10,17 @@ from matplotlib import pyplot
 
 from remix_miner.atomic import atomic_path
 
-COLOURS = {"mined": "tab:orange", "mined-by-track": "tab:blue"}
-LABELS = {"mined": "mined, drawn by seconds", "mined-by-track": "mined, drawn by track"}
+COLOURS = {"mined": "tab:orange", "mined-by-track": "tab:blue", "isolated": "tab:red"}
+LABELS = {
+    "mined": "mined, drawn by seconds",
+    "mined-by-track": "mined, drawn by track",
+    "isolated": "with isolated targets, by track",
+}
+PLACES = {"mined": 1.0, "mined-by-track": 1.2, "isolated": 1.45}
+"""Factors of the minutes: arms with the same minutes stand beside each other."""
+
+ISOLATED = {"mined-isolated": "mined-levelled", "mined-3min-isolated": None}
+"""Arms with isolated targets, and the arm that takes their place where it has runs."""
 
 
 def draw(results: dict[str, list[Document]], path: Path) -> None:
@@ -25,7 +34,7 @@ def draw(results: dict[str, list[Document]], path: Path) -> None:
         _panel(axes, documents)
         axes.set_title(target, fontsize="medium")
         axes.set_xlabel("minutes mined")
-    panels[0][0].set_ylabel("uSDR minus control (dB)")
+    panels[0][0].set_ylabel("uSDR minus that without new music (dB)")
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format="svg", metadata={"Date": None})
@@ -36,8 +45,8 @@ def _panel(axes: Any, documents: list[Document]) -> None:
     """Each dose with its interval, the folds as dots, the ceiling as a band."""
     labelled: set[str] = set()
     for number, (arm, minutes, gain) in enumerate(_doses(documents)):
-        kind = "mined-by-track" if arm.startswith("mined-by-track") else "mined"
-        place = minutes * (1.2 if kind == "mined-by-track" else 1.0)  # apart, where both have the same minutes
+        kind = _kind(arm)
+        place = minutes * PLACES[kind]
         spread = np.random.default_rng(number).uniform(0.72, 0.88, len(gain.folds))
         axes.plot(place * spread, list(gain.folds.values()), ".", color=COLOURS[kind], alpha=0.5, markeredgewidth=0)
         axes.errorbar(
@@ -61,13 +70,25 @@ def _panel(axes: Any, documents: list[Document]) -> None:
     axes.legend(frameon=False, fontsize="x-small", loc="lower left")
 
 
+def _kind(arm: str) -> str:
+    if arm in (*ISOLATED, *ISOLATED.values()):
+        return "isolated"
+    return "mined-by-track" if arm.startswith("mined-by-track") else "mined"
+
+
 def _doses(documents: list[Document]) -> list[tuple[str, float, Difference]]:
-    """Arm, minutes and gain of the whole library and of its parts; none with a single fold, impure excerpts
-    or other settings."""
+    """Arm, minutes, and gain over the same training without new music, of the whole library and of its parts.
+
+    None with a single fold, impure excerpts, or other settings than isolated targets.
+    """
     minutes: dict[str, list[float]] = {}
+    baselines: dict[str, str] = {}
+    arms = {document["arm"] for document in documents}
     for document in documents:
-        arm = document["arm"]
-        if arm.startswith("mined") and not arm.endswith("impure") and document.get("baseline") is None:
+        arm, baseline = document["arm"], document.get("baseline")
+        isolated = _kind(arm) == "isolated" and ISOLATED.get(arm) not in arms
+        if arm.startswith("mined") and not arm.endswith("impure") and (baseline is None or isolated):
             minutes.setdefault(arm, []).append(document["mined_minutes"])
-    found = [(arm, float(np.mean(each)), difference(documents, arm, "control")) for arm, each in minutes.items()]
+            baselines[arm] = baseline or "control"
+    found = [(arm, float(np.mean(each)), difference(documents, arm, baselines[arm])) for arm, each in minutes.items()]
     return sorted((arm, at, gain) for arm, at, gain in found if gain is not None and len(gain.folds) > 1)

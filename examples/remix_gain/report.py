@@ -2,7 +2,8 @@
 
 writes RUNS/report.md, RUNS/report.json and RUNS/gain.svg. With --doc the tables of each target replace what stands
 between its marks in the page, and the figure goes to docs/pictures. --earlier names the results of another experiment
-with other folds: differences that both have are stated pooled, too. --without leaves a test song out.
+with other folds: differences that both have are stated pooled, too. --without leaves a test song out. Give --folds
+without --doc: RUNS/report.* then hold these folds only.
 """
 
 import argparse
@@ -31,11 +32,17 @@ def main() -> None:
     parser.add_argument("runs", type=Path)
     parser.add_argument("--doc", type=Path)
     parser.add_argument("--earlier", type=Path, help="folder with results/ of the same target, vocals")
+    parser.add_argument("--folds", type=int, nargs=2, help="the labelled songs FIRST to LAST - 1 only; ceilings stay")
     parser.add_argument("--without", action="append", default=[], help="a test song to leave out; repeatable")
     options = parser.parse_args()
     scale = json.loads((options.runs / "scale.json").read_text())
     read = {source: read_results(options.runs / source) for source in (*SOURCES, FOUR)}
-    results = {source: leave_out(found, options.without) for source, found in read.items() if found}
+    first, last = options.folds or (0, 10**6)
+    kept = {
+        source: [each for each in found if each["arm"] in LAST or first <= each["number"] < last]
+        for source, found in read.items()
+    }
+    results = {source: leave_out(found, options.without) for source, found in kept.items() if found}
     earlier = {"vocals": leave_out(read_results(options.earlier), options.without)} if options.earlier else {}
     texts = {target: tables(found, earlier.get(target, [])) for target, found in results.items()}
     text = "\n\n".join(f"## {target}\n\n{each}" for target, each in texts.items())
