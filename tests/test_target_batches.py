@@ -213,6 +213,7 @@ def test_training_states_what_the_measurements_let_expect(
     advice = [line for line in lines if "few_songs" in line or "no gain" in line]
     assert [stated in line for line in advice if stated] == ([True] if stated else [])
     assert len(advice) == (stated is not None)
+    assert any("isolated recordings" in line for line in lines) == (mined and songs < 4)
 
 
 def test_a_second_excerpt_needs_a_second_track(make: Make) -> None:

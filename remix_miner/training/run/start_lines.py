@@ -37,6 +37,11 @@ NOT_SHOWN = (
     "'Does it help?'); compare with a run without --mined"
 )
 
+ADD_ISOLATED = (
+    "mined music gained most beside isolated recordings of {target} (see the page 'Does it help?'): name a folder of "
+    "them, DIR/{target}/*.wav, as another --stems"
+)
+
 NO_EXCERPTS = (
     "no remix steps: they need excerpts, see --mined. The settings ask for one after {probability:.0%} of the steps; "
     "--set remix.probability=0 trains on the stems alone, without this line"
@@ -67,7 +72,8 @@ def _advice(target: str, songs: int, mined: bool, varied: bool) -> list[str]:
     """Return what the measurements let expect of a model of ``target`` with so many labelled songs."""
     if songs >= ENOUGH_SONGS:
         return [NOT_SHOWN] if mined and target == "vocals" else []
-    return [VARY.format(target=target)] if target in VARIETY_GAINS and not varied else []
+    vary = [VARY.format(target=target)] if target in VARIETY_GAINS and not varied else []
+    return vary + [ADD_ISOLATED.format(target=target)] * mined
 
 
 def _hours(tracks: Sequence[StemTrack]) -> float:
