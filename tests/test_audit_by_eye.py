@@ -1,7 +1,7 @@
 """Audit of a mined folder by eye: draws by seconds, controls of exact level, corrected shares, and both commands."""
 
 import csv
-import json
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +15,8 @@ from remix_miner.detector.windows import HOP_SECONDS
 from remix_miner.errors import DataError, UsageError
 from remix_miner.mined.catalogue import Catalogue
 from remix_miner.mined.library_folders import remember_folders
-from remix_miner.mined.probabilities import ProbabilityStore, StoredTrack, encode
+from remix_miner.mined.probabilities import ProbabilityStore, StoredTrack
+from remix_miner.mined.probability_codes import encode
 
 FOLDER = Path(__file__).parents[1] / "examples" / "default_detector" / "audit"
 WINDOWS = 600
@@ -174,7 +175,7 @@ def test_an_audit_from_the_draw_to_the_table(
     folder: Path, stem_corpus: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from draw import DrawSettings, drawn_pieces, write_audit
-    from score import judged, report
+    from score import judged, pooled, report
 
     stems = stem_corpus(tmp_path / "stems", {"A - one": 8.0, "B - two": 8.0})
     counts = {"harvest": 4, "added": 2, "kept": 2, "sure": 2, "labelled": 1}
@@ -207,7 +208,15 @@ def test_an_audit_from_the_draw_to_the_table(
         f"{one['number']},{'sounds' if one['group'] in ('sure', 'labelled sounding') else 'clean'},\n" for one in key
     )
     (tmp_path / "audit" / "judgements.csv").write_text(f"number,judgement,note\n{answers}")
-    lines = report(judged(tmp_path / "audit"), json.loads((tmp_path / "audit" / "draw.json").read_text())["population"])
+    lines = report(*pooled([tmp_path / "audit"]))
     assert any(line.startswith("| harvest | 4 | 2 | 4 | 0 | 0 | 100% ") for line in lines)
     assert any(line.startswith("| labelled sounding | 1 | 1 | 0 | 0 | 1 | 0% ") for line in lines)
     assert any(line.startswith("judged clean, weighted: 100%; truly silent, corrected: ") for line in lines)
+
+    # A second draw is added to the first, if it comes from the same population.
+    second = shutil.copytree(tmp_path / "audit", tmp_path / "second")
+    lines = report(*pooled([tmp_path / "audit", second]))
+    assert any(line.startswith("| harvest | 8 | 2 | 8 | 0 | 0 | 100% ") for line in lines)
+    (second / "draw.json").write_text((second / "draw.json").read_text().replace("0.95", "0.96"))
+    with pytest.raises(DataError, match="different scans, sources or thresholds"):
+        pooled([tmp_path / "audit", second])

@@ -1,12 +1,12 @@
 """Blind audit of a mined folder by eye, second part: shares of clean pieces by group, with intervals.
 
-    python examples/default_detector/audit/score.py OUT [--errors]
+    python examples/default_detector/audit/score.py OUT... [--errors]
 
-Reads OUT/judgements.csv, which must be complete, and OUT/key.csv (see draw.py). Per group: judgements, and the exact
-95% interval (Clopper-Pearson) of the share judged clean. With labelled pieces also the share truly silent, corrected by
-the judgements of these pieces (`shares.posterior_of_share`). With a stricter threshold the pieces of harvest, added
-and kept are joined by part, and the parts weighted by their seconds. ``--errors`` lists the origins of the pieces that
-were not judged clean.
+Reads OUT/judgements.csv, which must be complete, and OUT/key.csv (see draw.py); several draws of one scan are pooled.
+Per group: judgements, and the exact 95% interval (Clopper-Pearson) of the share judged clean. With labelled pieces also
+the share truly silent, corrected by the judgements of these pieces (`shares.posterior_of_share`). With a stricter
+threshold the pieces of harvest, added and kept are joined by part, and the parts weighted by their seconds. The option
+``--errors`` lists the origins of the pieces that were not judged clean.
 """
 
 import argparse
@@ -44,6 +44,17 @@ def judged(folder: Path) -> list[Row]:
                 f"of {', '.join(JUDGEMENTS)} before the key is read"
             )
     return [{**key[number], **answers[number]} for number in sorted(key, key=int)]
+
+
+def pooled(folders: Sequence[Path]) -> tuple[list[Row], Mapping[str, Mapping[str, float]]]:
+    """Return the rows of all draws and their population. Raises `DataError` for draws from different populations."""
+    rows: list[Row] = []
+    draws = [json.loads((folder / "draw.json").read_text(encoding="utf-8")) for folder in folders]
+    for folder, draw in zip(folders, draws, strict=True):
+        if any(draw[name] != draws[0][name] for name in ("source", "seconds", "stricter", "population")):
+            raise DataError(f"{folder} and {folders[0]} were drawn from different scans, sources or thresholds")
+        rows += judged(folder)
+    return rows, draws[0]["population"]
 
 
 def group_line(name: str, rows: Sequence[Row], corrected: np.ndarray | None) -> str:
@@ -104,14 +115,13 @@ def report(rows: Sequence[Row], population: Mapping[str, Mapping[str, float]], s
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folders", type=Path, nargs="+", metavar="OUT")
     parser.add_argument("--errors", action="store_true", help="list the pieces that are not judged clean")
     options = parser.parse_args()
     try:
-        rows = judged(options.folder)
+        rows, population = pooled(options.folders)
     except (DataError, OSError) as error:
         raise SystemExit(str(error)) from error
-    population = json.loads((options.folder / "draw.json").read_text(encoding="utf-8"))["population"]
     print("\n".join(report(rows, population)))
     if options.errors:
         columns = ("number", "group", "part", "judgement", "track", "start_seconds", "volume_db", "voice", "note")
