@@ -1,24 +1,20 @@
-"""Settings: frozen dataclasses, filled from TOML files and ``--set name=value``, with errors that name the setting.
+"""Settings: frozen dataclasses, filled from plain values, with errors that name the setting.
 
 A field states its range beside its type, as ``epochs: Annotated[int, Bounds(1, 10**6)]``; `Settings` checks it.
 """
 
 import collections.abc
-import copy
 import dataclasses
 import difflib
 import math
-import tomllib
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from remix_miner.errors import UsageError
 
 Kind = TypeVar("Kind")
-RECIPES = Path(__file__).parent / "recipes"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,48 +104,6 @@ def check_arguments(function: Callable[..., Any], values: Mapping[str, Any]) -> 
     return checked
 
 
-def load_settings(
-    kind: type[Kind],
-    config: str | Path | None = None,
-    overrides: Iterable[str] = (),
-    base: Mapping[str, Any] | None = None,
-) -> Kind:
-    """Return an instance of the dataclass ``kind``: defaults, then ``base``, the TOML file, ``section.name=value``.
-
-    ``config`` is a file or the name of a built-in recipe (``tiny_cpu`` or ``tiny_cpu.toml``). Values of overrides are
-    TOML (``true``, ``3e-4``, ``[1, 2]``); a bare word is text. ``base``: plain values to start from, such as those of
-    the run that is resumed. Unknown names raise `UsageError` with a suggestion.
-    """
-    values: dict[str, Any] = copy.deepcopy(dict(base or {}))
-    if config is not None:
-        _merge(values, read_toml(find_config(config)))
-    for override in overrides:
-        _apply_override(values, override)
-    return from_mapping(kind, values)
-
-
-def find_config(config: str | Path) -> Path:
-    """Return the path of a settings file or built-in recipe."""
-    path = Path(config)
-    if path.is_file():
-        return path
-    recipe = RECIPES / (path.name if path.suffix == ".toml" else f"{path.name}.toml")
-    if path.parent == Path(".") and recipe.is_file():
-        return recipe
-    known = sorted(file.stem for file in RECIPES.glob("*.toml"))
-    raise UsageError(
-        f"no settings file or recipe {str(config)!r}{_suggest(path.stem, known)}; recipes: {', '.join(known)}"
-    )
-
-
-def read_toml(path: Path) -> dict[str, Any]:
-    """Return the content of a TOML file."""
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{path}: not valid TOML: {error}") from error
-
-
 def from_mapping(kind: type[Kind], values: Mapping[str, Any], where: str = "") -> Kind:
     """Build the (possibly nested) dataclass ``kind`` from plain values, checking every name and type."""
     hints = _hints(kind)
@@ -158,7 +112,7 @@ def from_mapping(kind: type[Kind], values: Mapping[str, Any], where: str = "") -
     for name, value in values.items():
         full_name = f"{where}{name}"
         if name not in names:
-            raise UsageError(f"unknown setting {full_name!r}{_suggest(name, names)}; known here: {', '.join(names)}")
+            raise UsageError(f"unknown setting {full_name!r}{suggestion(name, names)}; known here: {', '.join(names)}")
         arguments[name] = _coerce(hints[name], value, full_name)
     try:
         return kind(**arguments)
@@ -176,15 +130,6 @@ def to_mapping(settings: Any) -> dict[str, Any]:
     return result
 
 
-def _merge(values: dict[str, Any], changes: Mapping[str, Any]) -> None:
-    """Put ``changes`` into ``values``, section by section."""
-    for name, value in changes.items():
-        if isinstance(value, Mapping) and isinstance(values.get(name), dict):
-            _merge(values[name], value)
-        else:
-            values[name] = value
-
-
 def _hints(kind: Any) -> dict[str, Any]:
     return typing.get_type_hints(kind, include_extras=True)
 
@@ -196,22 +141,6 @@ def _annotations(hint: Any) -> list[Any]:
     if typing.get_origin(hint) is typing.Literal:
         return []
     return [part for inner in typing.get_args(hint) for part in _annotations(inner)]
-
-
-def _apply_override(values: dict[str, Any], override: str) -> None:
-    name, equals, text = override.partition("=")
-    if not equals or not name.strip():
-        raise UsageError(f"--set takes name=value, got {override!r}; for example --set learning_rate=3e-4")
-    try:
-        value = tomllib.loads(f"value = {text.strip()}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text.strip()
-    *sections, last = name.strip().split(".")
-    for section in sections:
-        values = values.setdefault(section, {})
-        if not isinstance(values, dict):
-            raise UsageError(f"--set {override}: {section!r} is a value, not a section")
-    values[last] = value
 
 
 def _coerce(hint: Any, value: Any, name: str) -> Any:
@@ -269,6 +198,7 @@ def _coerce(hint: Any, value: Any, name: str) -> Any:
     raise UsageError(f"setting {name!r} is {getattr(hint, '__name__', hint)}, got {value!r}")
 
 
-def _suggest(name: str, known: Iterable[str]) -> str:
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """Return the nearest of the ``known`` names in words, for a message; empty where none is near."""
     close = difflib.get_close_matches(name, list(known), n=1)
     return f" (did you mean {close[0]!r}?)" if close else ""

@@ -12,10 +12,11 @@ from typing import Annotated, Literal, get_args, get_origin, get_type_hints
 import pytest
 
 import remix_miner
-from remix_miner.config import UNLESS_STATED, Bounds, Settings, check_arguments, load_settings
+from remix_miner.config import UNLESS_STATED, Bounds, Settings, check_arguments
 from remix_miner.detector.training.settings import DetectorTrainingSettings
 from remix_miner.errors import UsageError
 from remix_miner.separators import build
+from remix_miner.settings_files import load_settings
 from remix_miner.training.settings import TrainingSettings
 
 

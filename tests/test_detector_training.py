@@ -13,7 +13,6 @@ import pytest
 import soundfile
 import torch
 
-from remix_miner.config import load_settings
 from remix_miner.detector.loading import load_detector
 from remix_miner.detector.training import loop
 from remix_miner.detector.training.batches import DetectorBatches
@@ -24,6 +23,7 @@ from remix_miner.detector.training.run import train_detector
 from remix_miner.detector.training.settings import DetectorTrainingSettings, NetworkSettings, learning_rate
 from remix_miner.detector.training.targets import distillation_targets, masked_bce, silence_labels
 from remix_miner.errors import DataError, UsageError
+from remix_miner.settings_files import load_settings
 from remix_miner.sources import SOURCES
 
 RATE = 16_000

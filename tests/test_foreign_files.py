@@ -20,7 +20,6 @@ import soundfile
 
 from remix_miner.audio import write_audio
 from remix_miner.cli import main
-from remix_miner.config import RECIPES
 from remix_miner.errors import DataError, RemixMinerError, UsageError
 from remix_miner.evaluation import temporary
 from remix_miner.evaluation.archive import ArchiveLimits, unpack
@@ -36,6 +35,7 @@ from remix_miner.paths import display_name, printable
 from remix_miner.separators import build
 from remix_miner.separators.loading import open_separator, save_separator
 from remix_miner.separators.records import output_folders, read_record
+from remix_miner.settings_files import RECIPES
 from remix_miner.sources import SOURCES
 
 RATE = 4000

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from remix_miner.cli import main
-from remix_miner.config import RECIPES
 from remix_miner.separators import SEPARATORS
 from remix_miner.separators.external.published import PUBLISHED
+from remix_miner.settings_files import RECIPES
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from remix_miner.config import RECIPES, load_settings, read_toml, to_mapping
+from remix_miner.config import to_mapping
 from remix_miner.separators import build
+from remix_miner.settings_files import RECIPES, load_settings, read_toml
 from remix_miner.training.settings import TrainingSettings
 
 NAMES = [

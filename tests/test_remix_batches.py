@@ -7,13 +7,13 @@ import pytest
 import soundfile
 import torch
 
-from remix_miner.config import load_settings
 from remix_miner.datasets.corpora import load_stem_tracks
 from remix_miner.datasets.segments import Corpus, SegmentReader
 from remix_miner.errors import DataError, UsageError
 from remix_miner.mined.excerpt_draws import DrawBy
 from remix_miner.mined.excerpts import MinedExcerpts
 from remix_miner.mined.shards.writer import ShardWriter
+from remix_miner.settings_files import load_settings
 from remix_miner.sources import SOURCES
 from remix_miner.training.batches.augment import AugmentSettings
 from remix_miner.training.batches.levels import level_gain, volume_weight

@@ -9,12 +9,12 @@ import pytest
 import soundfile
 import torch
 
-from remix_miner.config import load_settings
 from remix_miner.datasets.corpora import load_stem_tracks, load_target_tracks
 from remix_miner.datasets.segments import Corpus, SegmentReader
 from remix_miner.errors import DataError, UsageError
 from remix_miner.mined.excerpts import MinedExcerpts
 from remix_miner.mined.shards.writer import ShardWriter
+from remix_miner.settings_files import load_settings
 from remix_miner.sources import SOURCES
 from remix_miner.training.batches.augment import AugmentSettings
 from remix_miner.training.batches.feeding import Feed

@@ -8,7 +8,8 @@ from typing import Any
 from arms import Arm, Variant
 from songs import FOUR
 
-from remix_miner.config import from_mapping, load_settings
+from remix_miner.config import from_mapping
+from remix_miner.settings_files import load_settings
 from remix_miner.sources import SOURCES
 from remix_miner.training.settings import TrainingSettings
 

@@ -17,7 +17,7 @@ COMMANDS = {"ensemble": "ensemble run, ensemble blend", "detector": "train-detec
 )
 @click.argument("name", required=False)
 def command(name: str | None, as_json: bool) -> None:
-    from remix_miner.config import RECIPES, find_config
+    from remix_miner.settings_files import RECIPES, find_config
 
     if name is not None:
         path = find_config(name)
@@ -30,7 +30,7 @@ def command(name: str | None, as_json: bool) -> None:
 
 def _describe(path: Path) -> dict[str, Any]:
     """Return the purpose of a recipe, from its first comment and its settings."""
-    from remix_miner.config import read_toml
+    from remix_miner.settings_files import read_toml
 
     values = read_toml(path)
     kind = "ensemble" if "members" in values else "detector" if path.stem.startswith("detector") else "separator"
@@ -45,8 +45,8 @@ def _describe(path: Path) -> dict[str, Any]:
 
 
 def _detector_facts(path: Path) -> dict[str, Any]:
-    from remix_miner.config import load_settings
     from remix_miner.detector.training.settings import DetectorTrainingSettings
+    from remix_miner.settings_files import load_settings
 
     settings = load_settings(DetectorTrainingSettings, path)
     length = {"epochs": settings.epochs} if settings.steps is None else {"steps": settings.steps}
@@ -56,9 +56,9 @@ def _detector_facts(path: Path) -> dict[str, Any]:
 def _separator_facts(path: Path) -> dict[str, Any]:
     import torch
 
-    from remix_miner.config import load_settings
     from remix_miner.errors import RemixMinerError
     from remix_miner.separators import build
+    from remix_miner.settings_files import load_settings
     from remix_miner.training.settings import TrainingSettings
 
     try:

@@ -56,9 +56,9 @@ def command(
     as_json: bool,
 ) -> int | None:
     """Beyond one machine: torchrun --nnodes M --nproc-per-node N ... -m remix_miner.cli train ..."""
-    from remix_miner.config import load_settings
     from remix_miner.runs.folder import RunFolder
     from remix_miner.runs.resuming import settings_to_resume
+    from remix_miner.settings_files import load_settings
     from remix_miner.training.run.distributed import open_ranks
     from remix_miner.training.run.prepare import Inputs, inputs_of_run, prepare
     from remix_miner.training.settings import TrainingSettings

@@ -64,7 +64,6 @@ def command(
     device: str,
     as_json: bool,
 ) -> None:
-    from remix_miner.config import load_settings
     from remix_miner.datasets.corpora import load_pair_tracks, load_stem_tracks
     from remix_miner.detector.loading import load_detector
     from remix_miner.detector.training.material import Material, load_loops, load_pairs, load_songs, load_weak
@@ -75,6 +74,7 @@ def command(
     from remix_miner.errors import UsageError
     from remix_miner.runs.folder import RunFolder
     from remix_miner.runs.resuming import settings_to_resume
+    from remix_miner.settings_files import load_settings
 
     folder = RunFolder(out, kind="detector")
     if resume:

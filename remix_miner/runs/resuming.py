@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from remix_miner.config import from_mapping, load_settings, to_mapping
+from remix_miner.config import from_mapping, to_mapping
 from remix_miner.errors import UsageError
 from remix_miner.runs.folder import RunFolder
+from remix_miner.settings_files import load_settings
 
 Kind = TypeVar("Kind")
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
-from remix_miner.config import Bounds, Seed, Settings, from_mapping, read_toml
+from remix_miner.config import Bounds, Seed, Settings, from_mapping
 from remix_miner.errors import UsageError
+from remix_miner.settings_files import read_toml
 from remix_miner.studies.plan import Arm
 from remix_miner.training.settings import TrainingSettings
 

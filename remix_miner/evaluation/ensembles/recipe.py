@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from remix_miner.config import RECIPES, find_config, from_mapping, read_toml
+from remix_miner.config import from_mapping
 from remix_miner.errors import UsageError
+from remix_miner.settings_files import RECIPES, find_config, read_toml
 
 PREFIX = "ensemble_"
 

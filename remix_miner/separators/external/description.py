@@ -19,12 +19,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from remix_miner.config import from_mapping, read_toml
+from remix_miner.config import from_mapping
 from remix_miner.errors import DataError
 from remix_miner.paths import display_name
 from remix_miner.separators import build
 from remix_miner.separators.external.module import ModuleSeparator
 from remix_miner.separators.external.onnx_model import load_onnx
+from remix_miner.settings_files import read_toml
 
 WRAPPERS = ("state_dict", "state", "model_state_dict", "model", "ema")
 """Keys under which trainers store the weights beside other things."""
