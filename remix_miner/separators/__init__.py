@@ -5,12 +5,11 @@
 3
 """
 
-import difflib
 import importlib
 import inspect
 from typing import TYPE_CHECKING, Any
 
-from remix_miner.config import check_arguments
+from remix_miner.config import check_arguments, suggestion
 from remix_miner.errors import UsageError
 
 if TYPE_CHECKING:
@@ -47,7 +46,8 @@ def build(name: str, **settings: Any) -> "Separator":
     known = [each for each in inspect.signature(kind).parameters if each not in named]
     for setting in settings:
         if setting not in known:
-            raise UsageError(f"{name} has no setting {setting!r}{_nearest(setting, known)}; it has {', '.join(known)}")
+            near = suggestion(setting, known)
+            raise UsageError(f"{name} has no setting {setting!r}{near}; it has {', '.join(known)}")
     bound = inspect.signature(kind).bind(**check_arguments(kind, {**named, **settings}))
     bound.apply_defaults()
     model = kind(**bound.arguments)
@@ -64,14 +64,9 @@ def separator_class(name: str) -> "type[Separator]":
     """Import and return the class of a separator."""
     if name not in SEPARATORS and not name.startswith(MODULE_PREFIX):
         raise UsageError(
-            f"unknown separator {name!r}{_nearest(name, SEPARATORS)}; choose among {', '.join(SEPARATORS)}, or name a "
-            f"class of another package as {MODULE_PREFIX}package.Class"
+            f"unknown separator {name!r}{suggestion(name, SEPARATORS)}; choose among {', '.join(SEPARATORS)}, or name "
+            f"a class of another package as {MODULE_PREFIX}package.Class"
         )
     module, _, attribute = SEPARATORS.get(name, MODULE_CLASS).rpartition(".")
     kind: type[Separator] = getattr(importlib.import_module(module), attribute)
     return kind
-
-
-def _nearest(name: str, known: Any) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f" (did you mean {close[0]!r}?)" if close else ""
