@@ -33,6 +33,9 @@ Mining promises `SILENT_MINING_DB` (-20 dB), where a source may be merely soft; 
 RESIDUAL_LIMIT_DB = -30.0
 """A mixture that differs more from the sum of its stems is reported: 16-bit rounding gives -80, lossy coding -30."""
 
+FULL_SCALE = 1 - 2**-15
+"""Least absolute value of a clipped sample of a stem: the largest of 16 bits."""
+
 WINDOWS_AT_ONCE = 64
 
 
@@ -56,6 +59,8 @@ class CorpusReport:
     residual_db: dict[str, float] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     tracks: list[Track] = field(default_factory=list)
+    excluded: list[str] = field(default_factory=list)
+    """Songs that corpus.toml excludes."""
 
 
 @dataclass
@@ -64,6 +69,11 @@ class _Measured:
     silent: np.ndarray = field(default_factory=lambda: np.zeros(len(SOURCES)))
     soft: np.ndarray = field(default_factory=lambda: np.zeros(len(SOURCES)))
     clipped: int = 0
+    stems_clipped: np.ndarray = field(default_factory=lambda: np.zeros(len(SOURCES), dtype=int))
+    least_energy: np.ndarray = field(default_factory=lambda: np.full(len(SOURCES), np.inf))
+    offset: np.ndarray = field(default_factory=lambda: np.zeros(len(SOURCES)))
+    """Mean of the window with the least energy, for each source."""
+    sum_energy: float = 0.0
     energy: float = 0.0
     residual: float = 0.0
 
@@ -79,13 +89,17 @@ def check_corpus(path: Path) -> CorpusReport:
     if declared and not set(SOURCES) <= set(declared):
         declaration = read_declaration(path)
         pairs, songs = [], find_named_songs(path, declared, declaration)
-        report = CorpusReport(path, "named sources", declared)
+        present, report = songs, CorpusReport(path, "named sources", declared)
     elif pairs:
-        songs, declaration = pairs, read_declaration(path)
+        declaration = read_declaration(path)
+        present, songs = pairs, [song for song in pairs if song.name not in declaration.exclude]
         report = CorpusReport(path, "pairs of vocals and accompaniment", PAIR_SOURCES)
     else:
         songs, declaration = find_songs(path)
         report = CorpusReport(path, layout.name if layout else "", SOURCES)
+        present = list(layout.songs(path)) if layout and declaration.exclude else songs
+    names = {song.name for song in present}
+    report.excluded = [display_name(name) for name in declaration.exclude if name in names]
     measured = _Measured(silent=np.zeros(len(report.sources)), soft=np.zeros(len(report.sources)))
     report.songs_without = dict.fromkeys(report.sources, 0)
     for song in progress_over(songs, "checking"):
@@ -111,22 +125,32 @@ def check_corpus(path: Path) -> CorpusReport:
     windows = measured.windows or np.nan
     report.silent_rate = dict(zip(report.sources, (measured.silent / windows).tolist(), strict=True))
     report.mining_silent_rate = dict(zip(report.sources, (measured.soft / windows).tolist(), strict=True))
-    report.problems += [*_unnamed(path, songs), *_duplicates(report.tracks), *_unmatched(declaration, songs)]
+    report.problems += [*_unnamed(path, present), *_duplicates(report.tracks), *_unmatched(declaration, songs, report)]
     return report
 
 
 def _measure(track: Track, report: CorpusReport, total: _Measured) -> None:
     window = round(WINDOW_SECONDS * track.sample_rate)
-    song = _Measured(silent=np.zeros(len(track.sources)), soft=np.zeros(len(track.sources)))
+    sources = len(track.sources)
+    song = _Measured(
+        silent=np.zeros(sources),
+        soft=np.zeros(sources),
+        stems_clipped=np.zeros(sources, dtype=int),
+        least_energy=np.full(sources, np.inf),
+        offset=np.zeros(sources),
+    )
     sounding = np.zeros(len(track.sources), dtype=bool)
     for stems, mixture in _blocks(track, window * WINDOWS_AT_ONCE):
         sounding |= np.abs(stems).max(axis=(1, 2)) > 0
+        song.stems_clipped += (np.abs(stems) >= FULL_SCALE).sum(axis=(1, 2))
+        song.sum_energy += float(np.square(stems.sum(axis=0).mean(axis=0), dtype=np.float64).sum())
         if stems.shape[-1] >= window:
             volumes = relative_volume_db(torch.from_numpy(stems.mean(axis=1, keepdims=True)), window, window).numpy()
             sounding_mixture = ~np.isnan(volumes[0])
             song.windows += int(sounding_mixture.sum())
             song.silent += (volumes[:, sounding_mixture] <= SILENT_DB).sum(axis=1)
             song.soft += (volumes[:, sounding_mixture] <= SILENT_MINING_DB).sum(axis=1)
+            _find_offsets(song, stems, window)
         if mixture is not None:
             song.clipped += int((np.abs(mixture) >= 1.0).sum())
             song.energy += float(np.square(mixture, dtype=np.float64).sum())
@@ -149,6 +173,7 @@ def _measure(track: Track, report: CorpusReport, total: _Measured) -> None:
         report.problems.append(Problem(name, "every source is digital silence", REPLACE))
     for source, sounds in zip(track.sources, sounding, strict=True):
         report.songs_without[source] += not sounds
+    report.problems += _of_stems(name, track, song)
     if song.clipped > 1e-4 * track.frames:
         report.problems.append(
             Problem(
@@ -160,6 +185,41 @@ def _measure(track: Track, report: CorpusReport, total: _Measured) -> None:
     total.windows += song.windows
     total.silent += song.silent
     total.soft += song.soft
+
+
+def _find_offsets(song: _Measured, stems: np.ndarray, window: int) -> None:
+    """Keep the mean of the quietest window of each source."""
+    mono = stems.mean(axis=1, dtype=np.float64)[:, : stems.shape[-1] // window * window]
+    windows = mono.reshape(len(mono), -1, window)
+    energies, means = np.square(windows).mean(axis=-1), windows.mean(axis=-1)
+    for source, quietest in enumerate(energies.argmin(axis=-1)):
+        if energies[source, quietest] < song.least_energy[source]:
+            song.least_energy[source], song.offset[source] = energies[source, quietest], means[source, quietest]
+
+
+def _of_stems(name: str, track: Track, song: _Measured) -> list[Problem]:
+    """Return stems that are clipped, and those whose constant offset (DC) counts as their sound."""
+    problems = []
+    least = 10 ** (SILENT_DB / 10) * song.sum_energy / max(track.frames, 1)
+    values = zip(track.sources, song.stems_clipped, song.offset, song.least_energy, strict=True)
+    for source, clipped, offset, energy in values:
+        if clipped > 1e-4 * track.frames:
+            problems.append(
+                Problem(
+                    name,
+                    f"{clipped} samples of {source} are at full scale or beyond (clipped)",
+                    "export the stem again with more headroom",
+                )
+            )
+        if offset**2 > max(energy / 2, least):  # the quietest window is an offset, and not 30 dB below the mixture
+            problems.append(
+                Problem(
+                    name,
+                    f"{source} has a constant offset of {offset:.3f} (DC), which counts as sound where it rests",
+                    "remove it, for example by a high-pass filter at 20 Hz",
+                )
+            )
+    return problems
 
 
 def _blocks(track: Track, block: int) -> Iterator[tuple[np.ndarray, Audio | None]]:
@@ -219,11 +279,15 @@ def _sounds(track: Track, source: str) -> bool:
     return any(track.read_source(source, start, min(block, track.frames - start)).any() for start in starts)
 
 
-def _unmatched(declaration: Declaration, songs: list[Song]) -> list[Problem]:
-    """Return songs that corpus.toml names and the corpus does not hold."""
-    names = {song.name for song in songs}
-    return [
-        Problem(display_name(declaration.path), f"declares {name!r}, which is not a song here", "correct the name")
-        for name in declaration.tracks
-        if name not in names and name not in declaration.exclude
-    ]
+def _unmatched(declaration: Declaration, songs: list[Song], report: CorpusReport) -> list[Problem]:
+    """Return songs that corpus.toml names and the corpus does not hold.
+
+    Excluded songs may lie elsewhere where the file lies above the folder that is checked.
+    """
+    names = {*(song.name for song in songs), *declaration.exclude}
+    lost = [("declares", name) for name in declaration.tracks if name not in names]
+    if report.layout != "named sources" and declaration.path.parent == report.path.absolute():
+        left = [name for name in declaration.exclude if display_name(name) not in report.excluded]
+        lost += [("excludes", name) for name in left]
+    where = display_name(declaration.path)
+    return [Problem(where, f"{verb} {name!r}, which is not a song here", "correct the name") for verb, name in lost]

@@ -118,7 +118,11 @@ def find_songs(path: AnyPath) -> tuple[list[Song], Declaration]:
         known = "; ".join(f"{layout.name}: {layout.description}" for layout in LAYOUTS)
         raise DataError(f"no stem tracks in {display_name(folder)}: {_what_is_there(folder)}. Known layouts: {known}")
     declaration = read_declaration(folder)
-    return _declared(layout.songs(folder), declaration), declaration
+    songs = list(layout.songs(folder))
+    kept = _declared(songs, declaration)
+    if songs and not kept:
+        raise DataError(f"{display_name(declaration.path)} excludes all {len(songs)} songs of {display_name(folder)}")
+    return kept, declaration
 
 
 def find_layout(folder: Path) -> Layout | None:

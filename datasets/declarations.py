@@ -21,9 +21,12 @@ from typing import Any
 
 from remix_miner.audio import display_name
 from remix_miner.config import from_mapping
+from remix_miner.datasets.tracks import PAIR_SOURCES
 from remix_miner.errors import DataError, UsageError
+from remix_miner.sources import SOURCES
 
 FILE_NAME = "corpus.toml"
+SPLITS = ("train", "valid", "test")
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,18 @@ def _parse(path: Path) -> Declaration:
             name: from_mapping(TrackDeclaration, values, where=f"tracks.{name}.")
             for name, values in content.tracks.items()
         }
+        _check(content, tracks)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, UsageError, AttributeError) as error:
         raise DataError(f"{display_name(path)}: {error}") from error
     return Declaration(path, content.absent, content.allow_unequal, content.exclude, content.sources, tracks)
+
+
+def _check(content: _Content, tracks: Mapping[str, TrackDeclaration]) -> None:
+    """Raise `UsageError` for a source or a split that no command has: it would have no effect."""
+    sources = dict.fromkeys((*(content.sources or SOURCES), *PAIR_SOURCES))
+    for where, absent in (("", content.absent), *((f"tracks.{name}.", one.absent) for name, one in tracks.items())):
+        if unknown := [source for source in absent if source not in sources]:
+            raise UsageError(f"{where}absent: unknown source {unknown[0]!r}; known here: {', '.join(sources)}")
+    for name, one in tracks.items():
+        if one.split is not None and one.split not in SPLITS:
+            raise UsageError(f"tracks.{name}.split: unknown split {one.split!r}; choose among {', '.join(SPLITS)}")

@@ -9,6 +9,7 @@ import pytest
 import soundfile
 
 from remix_miner.cli import app
+from remix_miner.errors import DataError
 from remix_miner.sources import SOURCES
 
 RATE = 8000
@@ -124,6 +125,39 @@ def test_clipping_silence_and_copies(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "every source is digital silence" in text
     assert "has the same drums as" in text
     assert len(problems) == 4  # with the mixture that is not the sum
+
+
+def test_stems_that_are_clipped_or_have_an_offset(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An offset of 0.1 in a mixture of level 0.14 is at -3 dB: where the vocals rest, V would never fall below it."""
+    stems = write_song(tmp_path / "a", 1, mixture=False)
+    write(tmp_path / "a" / "drums.wav", np.clip(20 * stems["drums"], -1, 1))
+    write_song(tmp_path / "b", 2, mixture=False)
+    write(tmp_path / "b" / "vocals.wav", np.full_like(stems["vocals"], 0.1))
+    status, result = check(tmp_path, capsys)
+    assert status == 1
+    assert {(problem["where"], problem["what"].split(" of ")[0]) for problem in result["problems"]} == {
+        ("a", f"{(np.abs(20 * stems['drums']) >= 1).sum()} samples"),
+        ("b", "vocals has a constant offset"),
+    }
+    assert "full scale or beyond (clipped)" in result["problems"][0]["what"]
+
+
+def test_excluded_songs_are_shown_and_a_wrong_name_is_a_problem(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a", "b"):
+        write_song(tmp_path / name, ord(name), mixture=False)
+    (tmp_path / "corpus.toml").write_text("exclude = ['b']")
+    status, result = check(tmp_path, capsys)
+    (corpus,) = result["corpora"]
+    assert (status, corpus["songs"], corpus["excluded"]) == (0, 1, ["b"])
+    assert app(["check-data", str(tmp_path)], standalone_mode=False) == 0
+    assert "excluded by corpus.toml: b" in capsys.readouterr().out
+    (tmp_path / "corpus.toml").write_text("exclude = ['c']")
+    assert only_problem(tmp_path, capsys)["what"] == "excludes 'c', which is not a song here"
+    (tmp_path / "corpus.toml").write_text("exclude = ['a', 'b']")
+    with pytest.raises(DataError, match="excludes all 2 songs"):
+        app(["check-data", str(tmp_path)], standalone_mode=False)
 
 
 def test_misnamed_files_are_pointed_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

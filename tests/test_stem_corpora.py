@@ -1,6 +1,7 @@
 """The layouts of other corpora, each on a tiny corpus written here: stem.mp4, MoisesDB, Slakh."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -110,6 +111,14 @@ def test_moisesdb_sums_the_files_of_each_source(tmp_path: Path) -> None:
         assert (track.name, track.artist, track.absent) == ("Artist - Song", "Artist", ("vocals",))
         expected = np.stack([noise(1) + noise(2), noise(3), noise(4) + noise(5), np.zeros((2, 1000))])
         np.testing.assert_allclose(track.read(10, 500), expected[..., 10:510], atol=1e-7)
+
+
+def test_a_song_of_moisesdb_that_lost_its_description_is_an_error(tmp_path: Path) -> None:
+    folder = write_moisesdb(tmp_path, {"drums": [noise(1)]})
+    shutil.copytree(folder, folder.with_name("1b6e"))
+    (folder.with_name("1b6e") / "data.json").unlink()
+    with pytest.raises(DataError, match=r"1b6e holds stems but no data\.json"):
+        load_stem_tracks(tmp_path)
 
 
 def test_every_stem_of_moisesdb_has_a_source() -> None:

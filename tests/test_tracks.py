@@ -146,6 +146,23 @@ def test_what_a_corpus_declares(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('absent = ["Vocals"]', "absent: unknown source 'Vocals'; known here: drums, bass, other, vocals"),
+        ('[tracks.one]\nabsent = ["voice"]', "tracks.one.absent: unknown source 'voice'"),
+        ('[tracks.one]\nsplit = "tset"', "tracks.one.split: unknown split 'tset'; choose among train, valid, test"),
+        ('exclude = ["one"]', "excludes all 1 songs"),
+    ],
+)
+def test_declarations_without_effect_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    """A song of the split 'tset' would be trained on."""
+    write_track(tmp_path / "one", frames=100)
+    (tmp_path / "corpus.toml").write_text(text)
+    with pytest.raises(DataError, match=message):
+        load_stem_tracks(tmp_path)
+
+
+@pytest.mark.parametrize(
     ("odd", "rate", "message"),
     [
         (noise(1, FRAMES - 7), RATE, "bass.wav of 'song'.*has 3993 frames, the others 4000; cut or pad it"),

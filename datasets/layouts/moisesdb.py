@@ -32,8 +32,13 @@ def _song_folders(corpus: Path) -> list[Path]:
 
 
 def _songs(corpus: Path) -> Iterator[Song]:
-    for folder in _song_folders(corpus):
+    found = _song_folders(corpus)
+    for folder in found:
         yield _song(folder)
+    for folder in sorted({folder for root in {one.parent for one in found} for folder in subfolders(root)} - {*found}):
+        if any(child.name in SOURCE_OF_STEM for child in subfolders(folder)):
+            problem = f"{display_name(folder)} holds stems but no data.json; copy the song again"
+            yield Song(display_name(folder.name), folder, None, {}, problem=problem)
 
 
 def _song(folder: Path) -> Song:

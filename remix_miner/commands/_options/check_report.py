@@ -24,6 +24,7 @@ def corpus_json(report: "CorpusReport") -> dict[str, Any]:
         "mining_silent_rate": report.mining_silent_rate,
         "songs_without": report.songs_without,
         "residual_db": report.residual_db,
+        "excluded": report.excluded,
         "problems": [vars(problem) for problem in report.problems],
     }
 
@@ -49,6 +50,10 @@ def corpus_text(report: "CorpusReport") -> str:
             for split, count in report.songs_per_split.items()
         )
         lines.append(f"  splits   {', '.join(splits)}")
+    if report.excluded:
+        lines.append(f"  excluded by corpus.toml: {', '.join(report.excluded)}")
+    if not songs:
+        return "\n".join(lines)
     formats = "; ".join(f"{what}: {count(number, 'song')}" for what, number in report.formats.items())
     lines.append(f"  format   {formats}")
     lines.append(f"  {'source':<14}{'V <= -20 dB':>14}{'V <= -30 dB':>14}{'songs without it':>20}")
