@@ -200,6 +200,23 @@ def test_wrong_usage_is_told_and_exit_status_is_2(
     assert not (tmp_path / "m").exists()
 
 
+def test_a_second_library_of_the_same_name_is_refused_and_one_that_moved_is_not(
+    library: Path, detect: Any, harvest_of: Any, tmp_path: Path
+) -> None:
+    """Its files would take the names of the first library's files, and replace those of equal names."""
+    first = shutil.copytree(library, tmp_path / "one" / "Music")
+    second = shutil.copytree(library, tmp_path / "two" / "Music")
+    out = tmp_path / "mined"
+    assert detect(first, "--out", out)[0] == 0
+    before = harvest_of(out)
+    status, _, err = detect(second, "--out", out)
+    assert (status, "two/Music would take its names" in err) == (2, True)
+    assert harvest_of(out) == before
+    shutil.rmtree(first)
+    assert detect(second, "--out", out)[0] == 0
+    assert harvest_of(out) == before
+
+
 def test_another_share_is_refused_in_the_folder_of_a_share(library: Path, detect: Any, tmp_path: Path) -> None:
     assert detect(library, "--out", tmp_path, "--shard", "2/2")[0] == 0
     assert detect(library, "--out", tmp_path, "--shard", "2/2")[0] == 0

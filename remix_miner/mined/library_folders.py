@@ -39,10 +39,22 @@ class LibraryFolders:
 
 
 def remember_folders(database: sqlite3.Connection, paths: Sequence[Path]) -> None:
-    """Store the scanned folders in the catalogue, within a transaction, beside those of earlier scans."""
+    """Store the scanned folders in the catalogue, within a transaction, beside those of earlier scans.
+
+    A folder that moved keeps its label. Raises `DataError` where another folder with a known label is still there:
+    files of both would have the same names.
+    """
     row = database.execute("SELECT value FROM meta WHERE key = ?", (KEY,)).fetchone()
     folders = json.loads(row[0]) if row else {}
-    folders |= {label: str(path.absolute()) for label, path in folder_labels(paths).items()}
+    for label, path in folder_labels(paths).items():
+        before = Path(folders.get(label, path))
+        if before.exists() and not before.samefile(path):
+            raise DataError(
+                f"tracks are named after the last part of the library's path, and {label!r} is {before} here: "
+                f"{path} would take its names. Choose another --out, rename one of the two, or give both to one "
+                "detect, always in the same order"
+            )
+        folders[label] = str(path.absolute())
     database.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (KEY, json.dumps(folders)))
 
 
