@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from remix_miner.calibration.labelled_songs import LabelledSong
+from remix_miner.calibration.songs.labelled import LabelledSong
 from remix_miner.detector.windows import SAMPLE_RATE, window_count
 
 FOLDER = Path(__file__).parents[1] / "examples" / "default_detector" / "measures"

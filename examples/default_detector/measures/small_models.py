@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from remix_miner.calibration.labelled_songs import LabelledSong
+from remix_miner.calibration.songs.labelled import LabelledSong
 from remix_miner.calibration.window_table import MUSDB_SILENCE_RATES
 from remix_miner.sources import SOURCES
 from remix_miner.volume import SILENT_MINING_DB

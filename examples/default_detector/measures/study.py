@@ -29,11 +29,12 @@ from sklearn.metrics import roc_auc_score
 from small_models import BOOSTED, SETS, Row, fitted, inputs_of
 
 from remix_miner.calibration.intervals import BootstrapSettings, estimate, resampled
-from remix_miner.calibration.labelled_songs import LabelledSong, label_songs, mono_stems, read_artists
-from remix_miner.calibration.muting import muted
 from remix_miner.calibration.promise.curve import measure_harvests
 from remix_miner.calibration.promise.left_out import left_out
 from remix_miner.calibration.settings import CalibrationSettings
+from remix_miner.calibration.songs.artists import read_artists
+from remix_miner.calibration.songs.labelled import LabelledSong, label_songs, mono_stems
+from remix_miner.calibration.songs.muting import muted
 from remix_miner.calibration.window_table import MUSDB_SILENCE_RATES
 from remix_miner.datasets.corpora import load_stem_tracks
 from remix_miner.datasets.tracks import StemTrack
