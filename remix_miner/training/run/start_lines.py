@@ -37,6 +37,9 @@ NOT_SHOWN = (
     "'Does it help?'); compare with a run without --mined"
 )
 
+ISOLATED_GAINS = ("vocals", "drums")
+"""Targets for which mined music gained beside isolated recordings, drums with one of two models: the same page."""
+
 ADD_ISOLATED = (
     "mined music gained most beside isolated recordings of {target} (see the page 'Does it help?'): name a folder of "
     "them, DIR/{target}/*.wav, as another --stems"
@@ -73,7 +76,7 @@ def _advice(target: str, songs: int, mined: bool, varied: bool) -> list[str]:
     if songs >= ENOUGH_SONGS:
         return [NOT_SHOWN] if mined and target == "vocals" else []
     vary = [VARY.format(target=target)] if target in VARIETY_GAINS and not varied else []
-    return vary + [ADD_ISOLATED.format(target=target)] * mined
+    return vary + [ADD_ISOLATED.format(target=target)] * (mined and target in ISOLATED_GAINS)
 
 
 def _hours(tracks: Sequence[StemTrack]) -> float:
