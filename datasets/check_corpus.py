@@ -143,14 +143,15 @@ def _measure(track: Track, report: CorpusReport, total: _Measured) -> None:
     for stems, mixture in _blocks(track, window * WINDOWS_AT_ONCE):
         sounding |= np.abs(stems).max(axis=(1, 2)) > 0
         song.stems_clipped += (np.abs(stems) >= FULL_SCALE).sum(axis=(1, 2))
-        song.sum_energy += float(np.square(stems.sum(axis=0).mean(axis=0), dtype=np.float64).sum())
+        mono = stems.mean(axis=1)
+        song.sum_energy += float(np.square(mono.sum(axis=0), dtype=np.float64).sum())
         if stems.shape[-1] >= window:
-            volumes = relative_volume_db(torch.from_numpy(stems.mean(axis=1, keepdims=True)), window, window).numpy()
+            volumes = relative_volume_db(torch.from_numpy(mono[:, None]), window, window).numpy()
             sounding_mixture = ~np.isnan(volumes[0])
             song.windows += int(sounding_mixture.sum())
             song.silent += (volumes[:, sounding_mixture] <= SILENT_DB).sum(axis=1)
             song.soft += (volumes[:, sounding_mixture] <= SILENT_MINING_DB).sum(axis=1)
-            _find_offsets(song, stems, window)
+            _find_offsets(song, mono, window)
         if mixture is not None:
             song.clipped += int((np.abs(mixture) >= 1.0).sum())
             song.energy += float(np.square(mixture, dtype=np.float64).sum())
@@ -174,27 +175,27 @@ def _measure(track: Track, report: CorpusReport, total: _Measured) -> None:
     for source, sounds in zip(track.sources, sounding, strict=True):
         report.songs_without[source] += not sounds
     report.problems += _of_stems(name, track, song)
-    if song.clipped > 1e-4 * track.frames:
-        report.problems.append(
-            Problem(
-                name,
-                f"{song.clipped} samples of the mixture are at full scale or beyond (clipped)",
-                "export the song again with more headroom, or use the sum of the stems: remove the mixture file",
-            )
-        )
+    fix = "export the song again with more headroom, or use the sum of the stems: remove the mixture file"
+    report.problems += _clipped(name, "the mixture", song.clipped, track, fix)
     total.windows += song.windows
     total.silent += song.silent
     total.soft += song.soft
 
 
-def _find_offsets(song: _Measured, stems: np.ndarray, window: int) -> None:
-    """Keep the mean of the quietest window of each source."""
-    mono = stems.mean(axis=1, dtype=np.float64)[:, : stems.shape[-1] // window * window]
-    windows = mono.reshape(len(mono), -1, window)
+def _find_offsets(song: _Measured, mono: np.ndarray, window: int) -> None:
+    """Keep the mean of the quietest window of each source of ``mono`` (S, T)."""
+    windows = mono[:, : mono.shape[-1] // window * window].astype(np.float64).reshape(len(mono), -1, window)
     energies, means = np.square(windows).mean(axis=-1), windows.mean(axis=-1)
     for source, quietest in enumerate(energies.argmin(axis=-1)):
         if energies[source, quietest] < song.least_energy[source]:
             song.least_energy[source], song.offset[source] = energies[source, quietest], means[source, quietest]
+
+
+def _clipped(name: str, part: str, samples: int, track: Track, fix: str) -> list[Problem]:
+    """Return the problem of a part of a song with more than one clipped sample in 10,000 frames."""
+    if samples <= 1e-4 * track.frames:
+        return []
+    return [Problem(name, f"{samples} samples of {part} are at full scale or beyond (clipped)", fix)]
 
 
 def _of_stems(name: str, track: Track, song: _Measured) -> list[Problem]:
@@ -203,14 +204,7 @@ def _of_stems(name: str, track: Track, song: _Measured) -> list[Problem]:
     least = 10 ** (SILENT_DB / 10) * song.sum_energy / max(track.frames, 1)
     values = zip(track.sources, song.stems_clipped, song.offset, song.least_energy, strict=True)
     for source, clipped, offset, energy in values:
-        if clipped > 1e-4 * track.frames:
-            problems.append(
-                Problem(
-                    name,
-                    f"{clipped} samples of {source} are at full scale or beyond (clipped)",
-                    "export the stem again with more headroom",
-                )
-            )
+        problems += _clipped(name, source, clipped, track, "export the stem again with more headroom")
         if offset**2 > max(energy / 2, least):  # the quietest window is an offset, and not 30 dB below the mixture
             problems.append(
                 Problem(
