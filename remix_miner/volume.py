@@ -1,7 +1,8 @@
-"""Relative volume V_i of a source in a mixture: the definition of 'silent'."""
+"""Relative volume V_i of a source in a mixture, the definition of 'silent'; level of a part while it plays."""
 
 import math
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -52,3 +53,17 @@ def window_energies(signal: Float[Tensor, "*B T"], window: int, hop: int) -> Flo
     sums = squares[..., : blocks * step].reshape(-1, 1, blocks, step).sum(dim=-1)
     kernel = sums.new_ones(1, 1, window // step)
     return F.conv1d(sums, kernel, stride=hop // step).reshape(*lead, -1)
+
+
+def active_rms(signal: Float[np.ndarray, " T"], block: int) -> float:
+    """Return the root mean square over the blocks within 30 dB of the loudest: a part's level while it plays.
+
+    Blocks have ``block`` samples; a rest shorter than one at the end is left out. 0 where all is silent.
+
+    >>> active_rms(np.array([0.5, 0.5, 0.0, 0.0, 0.01, 0.01]), block=2)
+    0.5
+    """
+    blocks = signal[: len(signal) // block * block].reshape(-1, block)
+    energies = np.einsum("bt,bt->b", blocks, blocks) / block
+    loudest = energies.max(initial=0.0)
+    return float(np.sqrt(energies[energies >= loudest * 1e-3].mean())) if loudest > 0 else 0.0

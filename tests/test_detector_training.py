@@ -18,13 +18,14 @@ from remix_miner.detector.training import loop
 from remix_miner.detector.training.batches import DetectorBatches
 from remix_miner.detector.training.effects import colour, colour_spectrum
 from remix_miner.detector.training.material import Clip, Material, Pair, Song, load_loops, load_weak
-from remix_miner.detector.training.mixing import DetectorMixer, DetectorMixingSettings, active_rms
+from remix_miner.detector.training.mixing import ACTIVE_BLOCK, DetectorMixer, DetectorMixingSettings
 from remix_miner.detector.training.run import train_detector
 from remix_miner.detector.training.settings import DetectorTrainingSettings, NetworkSettings, learning_rate
 from remix_miner.detector.training.targets import distillation_targets, masked_bce, silence_labels
 from remix_miner.errors import DataError, UsageError
 from remix_miner.settings_files import load_settings
 from remix_miner.sources import SOURCES
+from remix_miner.volume import active_rms
 
 RATE = 16_000
 
@@ -101,8 +102,8 @@ def test_on_a_backing_only_the_vocals_are_known(material: Material) -> None:
 
 def test_active_level_leaves_rests_out() -> None:
     part = np.concatenate((np.full(8_000, 0.5), np.zeros(8_000))).astype(np.float32)
-    assert active_rms(part) == pytest.approx(0.5)
-    assert active_rms(np.zeros(100, dtype=np.float32)) == 0.0
+    assert active_rms(part, ACTIVE_BLOCK) == pytest.approx(0.5)
+    assert active_rms(np.zeros(100, dtype=np.float32), ACTIVE_BLOCK) == 0.0
 
 
 def test_colour_is_linear_so_labels_of_stems_stay_true() -> None:

@@ -16,6 +16,7 @@ from remix_miner.detector.training.material import PEAK, Clip, Material
 from remix_miner.detector.windows import HOP_FRAMES, SAMPLE_RATE
 from remix_miner.errors import DataError
 from remix_miner.sources import SOURCES
+from remix_miner.volume import active_rms
 
 Stems = Float32[np.ndarray, "S T"]
 OTHER, VOCALS = SOURCES.index("other"), SOURCES.index("vocals")
@@ -127,7 +128,9 @@ class DetectorMixer:
         vocals, accompaniment = self._excerpt(self.pairs[rng.integers(len(self.pairs))], rng)
         if rng.random() < 0.5:
             vocals = self._source("vocals", rng)
-            accompaniment *= np.float32(0.14 / (active_rms(accompaniment) or 1.0))  # as loud as three sources at -20 dB
+            accompaniment *= np.float32(
+                0.14 / (active_rms(accompaniment, ACTIVE_BLOCK) or 1.0)
+            )  # as loud as three sources at -20 dB
         stems[OTHER], stems[VOCALS] = accompaniment, vocals
         return stems
 
@@ -150,7 +153,7 @@ class DetectorMixer:
         segment = np.zeros(settings.frames, dtype=np.float32)
         for _ in range(layers):
             segment += self._recording(source, rng) * np.float32(10 ** (rng.normal(0, 4) / 20))
-        loudness = active_rms(segment)
+        loudness = active_rms(segment, ACTIVE_BLOCK)
         if loudness == 0:
             return segment
         level = rng.normal(-20, settings.level_spread_db)
@@ -175,14 +178,6 @@ class DetectorMixer:
             reverberant = rng.random() < settings.reverberation
             segment = colour(segment, colour_spectrum(settings.frames, rng, depth_db=9.0, reverberant=reverberant))
         return segment if rng.random() < 0.5 else -segment
-
-
-def active_rms(segment: Float[np.ndarray, " T"]) -> float:
-    """Return the root mean square over the 50 ms blocks within 30 dB of the loudest: a part's level while it plays."""
-    blocks = segment[: len(segment) // ACTIVE_BLOCK * ACTIVE_BLOCK].reshape(-1, ACTIVE_BLOCK)
-    energies = np.einsum("bt,bt->b", blocks, blocks) / ACTIVE_BLOCK
-    loudest = energies.max(initial=0.0)
-    return float(np.sqrt(energies[energies >= loudest * 1e-3].mean())) if loudest > 0 else 0.0
 
 
 def _looped(audio: Float[np.ndarray, " T"], frames: int, rng: np.random.Generator) -> Float[np.ndarray, " T"]:

@@ -65,7 +65,7 @@ def start_lines(data: TrainingData, settings: TrainingSettings) -> list[str]:
         lines += _mined_lines(data.excerpts, settings)
     elif settings.remix.probability and settings.target is None:
         lines.append(NO_EXCERPTS.format(probability=settings.remix.probability))
-    if settings.target is not None and len(songs) == len(data.reader):  # with isolated files nothing was measured
+    if settings.target is not None and len(songs) == len(data.reader):  # the advice is for songs alone
         mined, varied = data.excerpts is not None, settings.mixing.pitch_tempo.active
         lines += _advice(settings.target, len(songs), mined, varied)
     return lines
