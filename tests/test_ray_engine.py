@@ -42,7 +42,7 @@ def scan(
     """Scan with ``scan`` in place of `scan_audio`, in the processes of the cluster too."""
 
     def mine_with(*arguments: Any) -> Any:
-        import remix_miner.mining.jobs.batch as module
+        import remix_miner.mining.jobs.task as module
 
         original = module.scan_audio
         module.scan_audio = scan or original
