@@ -43,11 +43,12 @@ def scan(
 
     def mine_with(*arguments: Any) -> Any:
         import remix_miner.mining.jobs.task as module
+        from remix_miner.mining.jobs.batch import mine_batch
 
         original = module.scan_audio
         module.scan_audio = scan or original
         try:
-            return module.mine_batch(*arguments)
+            return mine_batch(*arguments)
         finally:
             module.scan_audio = original
 
